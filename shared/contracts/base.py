@@ -1,0 +1,48 @@
+"""The ground of all wire models: strict where the fields are ours, open where they are OpenAI's."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+OwnerId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+"""An owner's id, as owners.yaml spells it."""
+
+Milliseconds = Annotated[float, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    """A model of our own: an unknown field is an error that names it."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Open(BaseModel):
+    """A model of someone else's protocol: unknown fields are kept, so that they can be listed in warnings."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+    def unknown(self) -> list[str]:
+        """Names of the fields the client sent that this model does not have, in the order sent."""
+        return list(self.model_extra or {})
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details: the error body of every path that is not OpenAI's."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+    request_id: str | None = None
+
+
+class Readiness(BaseModel):
+    """What /readyz answers: 200 when ready, 503 with the phase until then."""
+
+    ready: bool
+    phase: str
+    warnings: list[str] = []

@@ -1,0 +1,164 @@
+"""The retrieval service: search, datastores, embeddings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from shared.contracts.base import Milliseconds, OwnerId, Strict
+
+Index = Literal["compactds", "bm25", "hybrid"]
+
+
+class SearchRequest(Strict):
+    """POST /v1/search. No `owners` means the public owners alone."""
+
+    query: Annotated[str, Field(min_length=1)] | None = None
+    queries: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=256)] | None = None
+    datastore: str = "main"
+    index: Index = "compactds"
+    k: Annotated[int, Field(ge=1, le=1000)] = 10
+    candidates: Annotated[int, Field(ge=1, le=10000)] = 100
+    nprobe: Annotated[int, Field(ge=1)] | None = None
+    owners: list[OwnerId] | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> SearchRequest:
+        if (self.query is None) == (self.queries is None):
+            raise ValueError("give either `query` or `queries`")
+        return self
+
+    def texts(self) -> list[str]:
+        """The queries, one or many."""
+        return [self.query] if self.query is not None else self.queries or []
+
+
+class PassageScores(BaseModel):
+    """The score of each stage that saw the passage: inner products, BM25, and the fused reciprocal ranks."""
+
+    ann: float | None = None
+    exact: float | None = None
+    bm25: float | None = None
+    fused: float | None = None
+
+
+class Passage(BaseModel):
+    """A passage; `start` and `end` are code-point offsets into its document."""
+
+    id: str
+    document: str
+    owner: OwnerId
+    source: str
+    title: str
+    licence: str
+    url: str | None = None
+    text: str
+    start: int
+    end: int
+    scores: PassageScores
+
+
+class SearchTimings(BaseModel):
+    """Wall time by stage."""
+
+    encode: Milliseconds = 0
+    ann: Milliseconds = 0
+    exact: Milliseconds = 0
+    bm25: Milliseconds = 0
+    fetch: Milliseconds = 0
+    total: Milliseconds = 0
+
+
+class SearchResponse(BaseModel):
+    """`results[i]` answers query i, best first. `owners` is the set that was really applied."""
+
+    datastore: str
+    index: Index
+    owners: list[OwnerId]
+    results: list[list[Passage]]
+    timings: SearchTimings
+    warnings: list[str] = []
+
+
+class SegmentInfo(BaseModel):
+    """One immutable segment of a datastore."""
+
+    id: str
+    owner: OwnerId
+    public: bool
+    licence: str
+    documents: int
+    passages: int
+    encoder: str
+    dimension: int
+    bytes: int
+
+
+class Datastore(BaseModel):
+    """One datastore and what is in it."""
+
+    id: str
+    owners: list[OwnerId]
+    documents: int
+    passages: int
+    encoder: str
+    indexes: list[Index]
+    segments: list[SegmentInfo]
+    warnings: list[str] = []
+
+
+class DatastoreList(BaseModel):
+    """The answer to GET /v1/datastores."""
+
+    object: Literal["list"] = "list"
+    data: list[Datastore]
+
+
+class Document(BaseModel):
+    """A whole document of a datastore or a corpus."""
+
+    id: str
+    owner: OwnerId
+    source: str
+    title: str
+    licence: str
+    url: str | None = None
+    text: str
+
+
+class EmbeddingRequest(Strict):
+    """POST /v1/embeddings, OpenAI's shape."""
+
+    model: str = "minilm"
+    input: (
+        Annotated[str, Field(min_length=1)]
+        | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=2048)]
+    )
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+    user: str | None = None
+
+
+class Embedding(BaseModel):
+    """One vector, L2-normalised; base64 is little-endian float32."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(BaseModel):
+    """Token counts of an embedding request."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingList(BaseModel):
+    """The answer to POST /v1/embeddings."""
+
+    object: Literal["list"] = "list"
+    model: str
+    data: list[Embedding]
+    usage: EmbeddingUsage

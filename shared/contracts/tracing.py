@@ -1,0 +1,176 @@
+"""The tracing service: verbatim spans of a text in the owners' corpora. All offsets are code points."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from shared.contracts.base import Milliseconds, OwnerId, Strict
+
+Relevance = Literal["high", "medium", "low"]
+
+
+class TraceRequest(Strict):
+    """POST /v1/trace. No `owners` means the public owners alone; no `corpora` means all of the owners'."""
+
+    text: Annotated[str, Field(min_length=1)]
+    prompt: str = ""
+    corpora: list[str] | None = None
+    owners: list[OwnerId] | None = None
+    min_length: Annotated[int, Field(ge=1, description="Tokens a span has at least.")] = 1
+    max_count: Annotated[int, Field(ge=1, description="A span more frequent than this is dropped.")] = 1_000_000
+    max_spans: (
+        Annotated[int, Field(ge=1, description="Spans kept; default ceil(0.05 x tokens) as OLMoTrace.")] | None
+    ) = None
+    documents: Annotated[int, Field(ge=0, le=100, description="Documents sampled for each span at most.")] = 10
+    context: Annotated[int, Field(ge=0, le=1000, description="Tokens of a snippet on either side.")] = 40
+    seed: int = 0
+
+
+class TracedDocument(BaseModel):
+    """A document in which a span stands; `match_start` and `match_end` locate the span inside the snippet."""
+
+    id: str
+    owner: OwnerId
+    corpus: str
+    source: str
+    title: str
+    licence: str
+    url: str | None = None
+    snippet: str
+    match_start: int
+    match_end: int
+    score: float
+    relevance: Relevance
+
+
+class Span(BaseModel):
+    """A stretch `text[start:end]` that stands verbatim in the corpora.
+
+    `length` is in tokens, `count` over all the corpora searched.
+    """
+
+    start: int
+    end: int
+    text: str
+    length: int
+    count: int
+    relevance: Relevance
+    documents: list[TracedDocument]
+
+
+class TraceTimings(BaseModel):
+    """Wall time by step."""
+
+    tokenize: Milliseconds = 0
+    search: Milliseconds = 0
+    documents: Milliseconds = 0
+    relevance: Milliseconds = 0
+    total: Milliseconds = 0
+
+
+class Trace(BaseModel):
+    """The answer to POST /v1/trace. `owners` and `corpora` are what was really searched."""
+
+    spans: list[Span]
+    tokens: int
+    owners: list[OwnerId]
+    corpora: list[str]
+    timings: TraceTimings
+    warnings: list[str] = []
+
+
+class CountRequest(Strict):
+    """POST /v1/count and /v1/find: a text or token ids."""
+
+    text: Annotated[str, Field(min_length=1)] | None = None
+    tokens: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
+    corpora: list[str] | None = None
+    owners: list[OwnerId] | None = None
+
+
+class CorpusCount(BaseModel):
+    """Occurrences in one corpus."""
+
+    corpus: str
+    owner: OwnerId
+    count: int
+
+
+class Count(BaseModel):
+    """The answer to POST /v1/count."""
+
+    count: int
+    tokens: list[int]
+    corpora: list[CorpusCount]
+    owners: list[OwnerId]
+
+
+class FindRequest(CountRequest):
+    """POST /v1/find: occurrences with their documents, at most `limit` of them."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 10
+    context: Annotated[int, Field(ge=0, le=1000)] = 40
+    seed: int = 0
+
+
+class Occurrence(BaseModel):
+    """One occurrence in a document; `start` and `end` locate the match in the document's text."""
+
+    id: str
+    owner: OwnerId
+    corpus: str
+    source: str
+    title: str
+    licence: str
+    url: str | None = None
+    start: int
+    end: int
+    snippet: str
+    match_start: int
+    match_end: int
+
+
+class Find(BaseModel):
+    """The answer to POST /v1/find."""
+
+    count: int
+    tokens: list[int]
+    occurrences: list[Occurrence]
+    owners: list[OwnerId]
+
+
+class Corpus(BaseModel):
+    """One corpus: the text of one owner that is indexed for tracing."""
+
+    id: str
+    owner: OwnerId
+    public: bool
+    licence: str
+    documents: int
+    tokens: int
+    segments: int
+    bytes: int
+    tokenizer: str
+
+
+class CorpusList(BaseModel):
+    """The answer to GET /v1/corpora."""
+
+    object: Literal["list"] = "list"
+    data: list[Corpus]
+    warnings: list[str] = []
+
+
+class CorpusDocument(BaseModel):
+    """A whole document of a corpus."""
+
+    id: str
+    corpus: str
+    owner: OwnerId
+    source: str
+    title: str
+    licence: str
+    url: str | None = None
+    text: str

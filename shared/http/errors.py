@@ -1,0 +1,164 @@
+"""One error class, two renderers: OpenAI's error object on OpenAI's paths, RFC 9457 on all others."""
+
+from __future__ import annotations
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from shared.contracts.base import Problem
+from shared.contracts.openai import ErrorBody, ErrorDetail
+from shared.http.request_id import request_id
+
+OPENAI_PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/embeddings")
+
+_log = structlog.get_logger()
+
+
+class CandorError(Exception):
+    """What went wrong and what to do about it. Subclasses set `status` and `code`.
+
+    `field` names the field of the request at fault; `retry_after` is in seconds.
+    """
+
+    status: int = 500
+    code: str = "internal_error"
+
+    def __init__(self, detail: str, *, field: str | None = None, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail, self.field, self.retry_after = detail, field, retry_after
+
+
+class InvalidRequest(CandorError):
+    """The request breaks the contract; `field` says where."""
+
+    status, code = 400, "invalid_request"
+
+
+class NotFound(CandorError):
+    """What the path or a field names does not exist."""
+
+    status, code = 404, "not_found"
+
+
+class Overloaded(CandorError):
+    """The queue is full; try again after `retry_after` seconds."""
+
+    status, code = 429, "overloaded"
+
+
+class NotReady(CandorError):
+    """The service is still loading, or a part of it failed to load."""
+
+    status, code = 503, "not_ready"
+
+
+def install_errors(app: FastAPI) -> None:
+    """Render every error of the app as its path's error body."""
+
+    @app.exception_handler(CandorError)
+    async def candor_error(request: Request, error: CandorError) -> JSONResponse:
+        return render(request.url.path, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def validation(request: Request, error: RequestValidationError) -> JSONResponse:
+        return render(request.url.path, _from_validation(error, openai=is_openai(request.url.path)))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        return render(request.url.path, _from_status(error.status_code, str(error.detail)), dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, _: Exception) -> JSONResponse:
+        _log.exception("unexpected error", path=request.url.path, request_id=request_id())
+        detail = f"The server failed in a way it did not foresee. Its log has the cause under {request_id()}."
+        return render(request.url.path, CandorError(detail))
+
+
+def is_openai(path: str) -> bool:
+    """Whether the path is OpenAI's, and so its errors are too."""
+    return any(path == known or path.startswith(known + "/") for known in OPENAI_PATHS)
+
+
+def render(path: str, error: CandorError, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The response for an error on this path."""
+    headers = dict(headers or {})
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if is_openai(path):
+        return JSONResponse(error_body(error).model_dump(), error.status, headers)
+    body = Problem(
+        title=error.code.replace("_", " "),
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        field=error.field,
+        request_id=request_id() or None,
+    )
+    return JSONResponse(body.model_dump(), error.status, headers, media_type="application/problem+json")
+
+
+def error_body(error: CandorError) -> ErrorBody:
+    """OpenAI's error object, also used for an error in mid-stream."""
+    if error.status in (401, 403):
+        kind = "authentication_error" if error.status == 401 else "permission_error"
+    elif error.status == 429:
+        kind = "rate_limit_error"
+    else:
+        kind = "invalid_request_error" if error.status < 500 else "server_error"
+    return ErrorBody(error=ErrorDetail(message=error.detail, type=kind, param=error.field, code=error.code))
+
+
+def _from_validation(error: RequestValidationError, *, openai: bool) -> CandorError:
+    """The first fault, with the path of the field as the client wrote it."""
+    first = error.errors()[0]
+    where, what = [str(part) for part in first["loc"]], str(first["msg"])
+    if first["type"] == "json_invalid":
+        result = InvalidRequest(f"The body is not valid JSON: {first.get('ctx', {}).get('error', what)}.")
+    else:
+        field = ".".join(_named(where[1:] if where[0] in ("body", "query", "path", "header") else where))
+        unknown = first["type"] == "extra_forbidden"
+        detail = f"There is no field {field!r} here." if unknown else f"{field}: {what}." if field else f"{what}."
+        result = InvalidRequest(detail, field=field or None)
+    # OpenAI clients expect 400 for any invalid input; elsewhere 422 says "well-formed, but not valid"
+    result.status = 400 if openai or first["type"] == "json_invalid" else 422
+    return result
+
+
+def _named(parts: list[str]) -> list[str]:
+    """Without the names that pydantic gives to the branches of a union, which the client never wrote."""
+    return [part for part in parts if part.isdigit() or (part.isidentifier() and not part[0].isupper())]
+
+
+def _from_status(status: int, detail: str) -> CandorError:
+    error = CandorError(detail)
+    codes = {
+        401: "unauthorized",
+        403: "forbidden",
+        404: "not_found",
+        405: "method_not_allowed",
+        413: "too_large",
+    }
+    error.status, error.code = status, codes.get(status, "http_error")
+    return error
+
+
+def problems(*kinds: type[CandorError]) -> dict[int | str, dict[str, object]]:
+    """The `responses=` of a route that may raise these errors, with RFC 9457 bodies."""
+    return _responses(Problem, kinds)
+
+
+def openai_errors(*kinds: type[CandorError]) -> dict[int | str, dict[str, object]]:
+    """The `responses=` of an OpenAI route that may raise these errors."""
+    return _responses(ErrorBody, kinds)
+
+
+def _responses(
+    model: type[Problem] | type[ErrorBody], kinds: tuple[type[CandorError], ...]
+) -> dict[int | str, dict[str, object]]:
+    documented: dict[int | str, dict[str, object]] = {}
+    for kind in kinds:
+        documented[kind.status] = {"model": model, "description": (kind.__doc__ or kind.code).splitlines()[0]}
+    return documented

@@ -1,0 +1,56 @@
+"""Liveness and readiness: the port is bound before anything loads, and /readyz says how far the loading is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fastapi import APIRouter, Response
+
+from shared.contracts import base
+
+
+@dataclass
+class Readiness:
+    """How far an app is. The lifespan moves it from phase to phase and ends with `done` or `failed`."""
+
+    phase: str = "starting"
+    ready: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    def enter(self, phase: str) -> None:
+        """Not ready: this is what the app is doing now."""
+        self.phase, self.ready = phase, False
+
+    def done(self) -> None:
+        """Ready to serve."""
+        self.phase, self.ready = "ready", True
+
+    def failed(self, error: str) -> None:
+        """Not ready, and will not be until someone acts: the phase says why."""
+        self.phase, self.ready = f"failed: {error}", False
+
+
+def health_router(readiness: Readiness) -> APIRouter:
+    """`/livez`, `/readyz` and its alias `/health`."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/livez")
+    async def livez() -> dict[str, bool]:
+        """The process answers."""
+        return {"live": True}
+
+    async def answer(response: Response) -> base.Readiness:
+        response.status_code = 200 if readiness.ready else 503
+        return base.Readiness(ready=readiness.ready, phase=readiness.phase, warnings=readiness.warnings)
+
+    @router.get("/readyz", responses={503: {"model": base.Readiness}})
+    async def readyz(response: Response) -> base.Readiness:
+        """The service can answer; 503 with the phase until then."""
+        return await answer(response)
+
+    @router.get("/health", responses={503: {"model": base.Readiness}})
+    async def health(response: Response) -> base.Readiness:
+        """Alias of /readyz."""
+        return await answer(response)
+
+    return router
