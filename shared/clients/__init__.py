@@ -1,0 +1,1 @@
+"""Typed async clients of the services, one a module, over one httpx.AsyncClient each."""

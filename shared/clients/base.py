@@ -1,0 +1,100 @@
+"""How every client calls: pydantic in, pydantic out, and one error for whatever goes wrong on the way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from shared.contracts.base import Readiness
+from shared.http.request_id import HEADER, request_id
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class ServiceError(Exception):
+    """A service could not be reached or refused. `status` is None when there was no answer at all."""
+
+    def __init__(self, service: str, detail: str, *, status: int | None = None, code: str | None = None) -> None:
+        super().__init__(f"{service}: {detail}")
+        self.service, self.detail, self.status, self.code = service, detail, status, code
+
+
+class ServiceClient:
+    """Calls one service. Subclasses add a method for each path."""
+
+    def __init__(self, name: str, base_url: str, *, timeout: float = 120.0) -> None:
+        limits = httpx.Limits(max_connections=256, max_keepalive_connections=64)
+        self.name = name
+        self._http = httpx.AsyncClient(base_url=base_url, timeout=httpx.Timeout(timeout, connect=2.0), limits=limits)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def readiness(self) -> Readiness:
+        """What the service says of itself; not ready, with the cause, when it does not answer."""
+        try:
+            response = await self._http.get("/readyz", timeout=2.0)
+            return Readiness.model_validate_json(response.content)
+        except (httpx.HTTPError, ValidationError) as error:
+            return Readiness(ready=False, phase=f"unreachable: {type(error).__name__}")
+
+    async def _get(self, answer: type[Answer], path: str, **params: Any) -> Answer:
+        return await self._call(answer, "GET", path, params=params)
+
+    async def _post(self, answer: type[Answer], path: str, body: BaseModel) -> Answer:
+        return await self._call(answer, "POST", path, json=body.model_dump(mode="json", exclude_unset=True))
+
+    async def _call(self, answer: type[Answer], method: str, path: str, **request: Any) -> Answer:
+        try:
+            response = await self._http.request(method, path, headers=_request_headers(), **request)
+        except httpx.HTTPError as error:
+            raise ServiceError(self.name, f"no answer ({type(error).__name__})") from error
+        if response.is_error:
+            raise self._refusal(response)
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ServiceError(self.name, f"an answer that breaks the contract: {error}") from error
+
+    @asynccontextmanager
+    async def _events(self, path: str, body: BaseModel) -> AsyncIterator[AsyncIterator[str]]:
+        """The data of each server-sent event until `[DONE]`; leaving the block closes the connection."""
+        request = body.model_dump(mode="json", exclude_unset=True)
+        try:
+            async with self._http.stream("POST", path, json=request, headers=_request_headers()) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise self._refusal(response)
+                yield _data(response)
+        except httpx.HTTPError as error:
+            raise ServiceError(self.name, f"the stream broke ({type(error).__name__})") from error
+
+    def _refusal(self, response: httpx.Response) -> ServiceError:
+        """The service's own words, from either of the two error bodies."""
+        try:
+            body = response.json()
+        except ValueError:
+            body = {}
+        error = body.get("error") if isinstance(body, dict) else None
+        detail, code = (error.get("message"), error.get("code")) if isinstance(error, dict) else (None, None)
+        if detail is None and isinstance(body, dict):
+            detail, code = body.get("detail"), body.get("code")
+        return ServiceError(self.name, str(detail or response.reason_phrase), status=response.status_code, code=code)
+
+
+async def _data(response: httpx.Response) -> AsyncIterator[str]:
+    async for line in response.aiter_lines():
+        if line.startswith("data: "):
+            if (data := line.removeprefix("data: ")) == "[DONE]":
+                return
+            yield data
+
+
+def _request_headers() -> dict[str, str]:
+    """The request id goes with the call, so that the logs of all services can be joined."""
+    return {HEADER: request_id()} if request_id() else {}

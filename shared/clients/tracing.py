@@ -1,0 +1,46 @@
+"""The tracing service's client."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from shared.clients.base import ServiceClient
+from shared.contracts.tracing import (
+    CorpusDocument,
+    CorpusList,
+    Count,
+    CountRequest,
+    Find,
+    FindRequest,
+    Trace,
+    TraceRequest,
+)
+
+
+class TracingClient(ServiceClient):
+    """Calls the tracing service."""
+
+    def __init__(self, base_url: str, *, timeout: float = 30.0) -> None:
+        super().__init__("tracing", base_url, timeout=timeout)
+
+    async def trace(self, request: TraceRequest) -> Trace:
+        """Where a text stands verbatim."""
+        return await self._post(Trace, "/v1/trace", request)
+
+    async def count(self, request: CountRequest) -> Count:
+        """How often an n-gram occurs."""
+        return await self._post(Count, "/v1/count", request)
+
+    async def find(self, request: FindRequest) -> Find:
+        """Occurrences of an n-gram with their documents."""
+        return await self._post(Find, "/v1/find", request)
+
+    async def corpora(self) -> CorpusList:
+        """What can be searched."""
+        return await self._get(CorpusList, "/v1/corpora")
+
+    async def document(self, corpus: str, document: str, owners: list[str]) -> CorpusDocument:
+        """A whole document, if it is one of these owners'."""
+        return await self._get(
+            CorpusDocument, f"/v1/corpora/{corpus}/documents/{quote(document, safe='')}", owners=owners
+        )

@@ -1,0 +1,175 @@
+"""Candor's extension of a chat completion: what a request may say, and what an answer says of itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from shared.contracts.base import Milliseconds, OwnerId, Strict
+from shared.contracts.openai import ChatChunk, ChatCompletion, ChatRequestFields, Choice
+from shared.contracts.retrieval import Index, PassageScores
+from shared.contracts.tracing import Span
+
+Stage = Literal["policy", "retrieve", "generate", "aggregate", "trace", "ledger"]
+
+
+class OwnerChoice(Strict):
+    """Which owners take part: only these, or all but these. Absent: every permitted owner whose default is in."""
+
+    include: list[OwnerId] | None = None
+    exclude: list[OwnerId] | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> OwnerChoice:
+        if self.include is not None and self.exclude is not None:
+            raise ValueError("give `include` or `exclude`, not both")
+        return self
+
+
+class RetrievalOptions(Strict):
+    """Which passages the model reads."""
+
+    enabled: bool = True
+    datastore: str = "main"
+    index: Index = "hybrid"
+    k: Annotated[int, Field(ge=1, le=20)] = 3
+    candidates: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class SamplingOptions(Strict):
+    """How many samples answer in parallel, and how one answer is made of them."""
+
+    mode: Literal["no_thinking", "plain"] = "no_thinking"
+    samples: Annotated[int, Field(ge=1, le=64)] = 5
+    budget: Annotated[int, Field(ge=1, le=4096)] = 64
+    aggregate: Literal["confidence", "majority", "first"] = "confidence"
+
+
+class TraceOptions(Strict):
+    """Where the answer's words are looked for verbatim."""
+
+    enabled: bool = True
+    corpora: list[str] | None = None
+    min_length: Annotated[int, Field(ge=1)] = 1
+    max_count: Annotated[int, Field(ge=1)] = 1_000_000
+    max_spans: Annotated[int, Field(ge=1)] | None = None
+    documents: Annotated[int, Field(ge=0, le=100)] = 10
+
+
+class CandorOptions(Strict):
+    """The `candor` object of a request; `false` turns a stage off."""
+
+    owners: OwnerChoice = OwnerChoice()
+    retrieval: RetrievalOptions | Literal[False] = RetrievalOptions()
+    sampling: SamplingOptions = SamplingOptions()
+    trace: TraceOptions | Literal[False] = TraceOptions()
+    strict: bool = False
+
+
+class AppliedOwners(BaseModel):
+    """Consent as it was computed: effective = permitted less what the request leaves out, and public owners."""
+
+    permitted: list[OwnerId]
+    requested: OwnerChoice
+    effective: list[OwnerId]
+
+
+class ReadPassage(BaseModel):
+    """A passage the model read; the answer cites it as [n]."""
+
+    n: int
+    id: str
+    document: str
+    owner: OwnerId
+    source: str
+    title: str
+    licence: str
+    text: str
+    scores: PassageScores
+
+
+class Sample(BaseModel):
+    """One of the parallel samples. `confidence` is self-certainty in nats; `votes` what its answer's class got."""
+
+    text: str
+    answer: str
+    confidence: float | None
+    tokens: int
+    finish_reason: str
+    votes: float
+
+
+class AnswerTrace(BaseModel):
+    """The verbatim spans; `id` fetches them again at /v1/traces/{id}."""
+
+    id: str
+    corpora: list[str]
+    spans: list[Span]
+
+
+class LedgerEntry(BaseModel):
+    """What one owner's data did for one answer.
+
+    `routing_share` is the share of router probability mass of the owner's experts over all layers and generated
+    tokens of all samples. `traced_characters` counts code points of the answer inside spans found in the
+    owner's corpora.
+    """
+
+    owner: OwnerId
+    experts: list[str]
+    routing_share: float
+    passages: int
+    traced_characters: int
+
+
+class FailedStage(BaseModel):
+    """A stage that failed without losing the answer, and what is missing because of it."""
+
+    stage: Stage
+    error: str
+
+
+class Timings(BaseModel):
+    """Wall time by stage."""
+
+    policy: Milliseconds = 0
+    retrieve: Milliseconds = 0
+    generate: Milliseconds = 0
+    aggregate: Milliseconds = 0
+    trace: Milliseconds = 0
+    total: Milliseconds = 0
+
+
+class CandorReport(BaseModel):
+    """The `candor` object of a response: who took part and how."""
+
+    id: str
+    owners: AppliedOwners
+    passages: list[ReadPassage]
+    samples: list[Sample]
+    winner: int
+    trace: AnswerTrace | None
+    ledger: list[LedgerEntry]
+    timings: Timings
+    failed: list[FailedStage]
+    warnings: list[str]
+
+
+class ChatRequest(ChatRequestFields):
+    """POST /v1/chat/completions of the gateway."""
+
+    candor: CandorOptions = CandorOptions()
+
+
+class ChatAnswer(ChatCompletion):
+    """The gateway's chat completion."""
+
+    choices: list[Choice]
+    candor: CandorReport
+
+
+class AnswerChunk(ChatChunk):
+    """A chunk of the gateway's stream; the report is on the last one only."""
+
+    candor: CandorReport | None = None

@@ -1,0 +1,85 @@
+"""The gateway's own resources: owners, the ledger, traces."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from shared.contracts.base import OwnerId
+from shared.contracts.candor import AnswerTrace, AppliedOwners, LedgerEntry
+
+
+class OwnerSource(BaseModel):
+    """Where an owner's text comes from."""
+
+    name: str
+    origin: str
+    licence: str
+
+
+class OwnerView(BaseModel):
+    """An owner of data, as the registry has it."""
+
+    id: OwnerId
+    name: str
+    licence: str
+    contact: str
+    public: bool
+    default: Literal["in", "out"]
+    experts: list[str]
+    corpora: list[str]
+    sources: list[OwnerSource]
+
+
+class OwnerList(BaseModel):
+    """The answer to GET /v1/owners."""
+
+    object: Literal["list"] = "list"
+    data: list[OwnerView]
+
+
+class LedgerRecord(BaseModel):
+    """One answered request in the ledger; `created` is seconds since 1970 (UTC)."""
+
+    id: str
+    request_id: str
+    created: int
+    model: str
+    owners: AppliedOwners
+    entries: list[LedgerEntry]
+
+
+class LedgerPage(BaseModel):
+    """The answer to GET /v1/ledger, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[LedgerRecord]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class StoredTrace(BaseModel):
+    """The answer to GET /v1/traces/{id}: the answer's text with its spans."""
+
+    id: str
+    text: str
+    trace: AnswerTrace
+
+
+class ServiceHealth(BaseModel):
+    """One service as the gateway sees it."""
+
+    ready: bool
+    phase: str
+    warnings: list[str] = []
+
+
+class StackReadiness(BaseModel):
+    """The answer to the gateway's GET /readyz: ready only when every service is."""
+
+    ready: bool
+    phase: str
+    warnings: list[str] = []
+    services: dict[str, ServiceHealth]
