@@ -1,0 +1,35 @@
+"""Fixtures of the whole suite: the pulled data, and the real stack running on it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.settings import candor_home as configured_home
+
+# Two OpenMP pools on two busy cores fight each other: see docs/operations.md.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def candor_home() -> Path:
+    """The data folder with everything that `make test` pulled and built before."""
+    home = configured_home()
+    if not (home / "sources.json").is_file():
+        pytest.fail(f"There is no pulled data in {home}. Run `make data` first (make test does).")
+    return home
+
+
+@pytest.fixture(scope="session")
+def stack(candor_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a whole embedded stack: five real services on loopback, databases of its own."""
+    from gateway.embedded import running_stack
+
+    databases = tmp_path_factory.mktemp("databases")
+    environment = {
+        "CANDOR_GATEWAY_DATABASE_URL": f"sqlite:///{databases}/gateway.db",
+        "CANDOR_EVALUATION_DATABASE_URL": f"sqlite:///{databases}/evaluation.db",
+    }
+    with running_stack(candor_home, environment=environment) as address:
+        yield address

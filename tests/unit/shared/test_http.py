@@ -1,0 +1,167 @@
+"""What every app has: two error bodies, request ids, readiness, events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.testclient import TestClient
+
+from shared.contracts.candor import ChatRequest
+from shared.contracts.retrieval import SearchRequest
+from shared.http import sse
+from shared.http.app import create_app
+from shared.http.errors import CandorError, Overloaded
+from shared.http.health import Readiness
+
+
+class Refused(CandorError):
+    status, code = 403, "owner_not_permitted"
+
+
+router = APIRouter()
+
+
+@router.post("/v1/chat/completions")
+async def chat(body: ChatRequest) -> str:
+    if body.model == "refuse":
+        raise Refused("This key does not permit 'papers'.", field="candor.owners")
+    return body.model
+
+
+@router.post("/v1/search")
+async def search(body: SearchRequest) -> str:
+    if body.query == "busy":
+        raise Overloaded("The queue is full.", retry_after=7)
+    if body.query == "crash":
+        raise RuntimeError("a secret of the server's inside")
+    return body.datastore
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI, readiness: Readiness) -> AsyncIterator[None]:
+        readiness.enter("loading the index")
+        app.state.ready = readiness
+        yield
+
+    with TestClient(create_app("Test", [router], lifespan), raise_server_exceptions=False) as client:
+        yield client
+
+
+def test_openai_paths_answer_with_openai_errors(client: TestClient) -> None:
+    body = {"model": "refuse", "messages": [{"role": "user", "content": "hi"}]}
+    answer = client.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 403
+    assert answer.json() == {
+        "error": {
+            "message": "This key does not permit 'papers'.",
+            "type": "permission_error",
+            "param": "candor.owners",
+            "code": "owner_not_permitted",
+        }
+    }
+
+
+def test_other_paths_answer_with_problem_details_and_retry_after(client: TestClient) -> None:
+    answer = client.post("/v1/search", json={"query": "busy"}, headers={"x-request-id": "mine-1"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "overloaded"
+    assert answer.json()["request_id"] == "mine-1"
+
+
+@pytest.mark.parametrize(
+    ("extension", "field"),
+    [
+        ({"frobnicate": 1}, "candor.frobnicate"),
+        ({"retrieval": {"k": 0}}, "candor.retrieval.k"),
+        ({"owners": {"exclude": ["Not An Id"]}}, "candor.owners.exclude.0"),
+        ({"owners": {"include": ["papers"], "exclude": ["news"]}}, "candor.owners"),
+        ({"sampling": {"aggregate": "best"}}, "candor.sampling.aggregate"),
+    ],
+)
+def test_a_fault_in_the_extension_is_a_400_that_names_its_field(
+    client: TestClient, extension: dict[str, object], field: str
+) -> None:
+    body = {"model": "candor", "messages": [{"role": "user", "content": "hi"}], "candor": extension}
+    answer = client.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == field
+
+
+def test_empty_messages_are_named(client: TestClient) -> None:
+    answer = client.post("/v1/chat/completions", json={"model": "candor", "messages": []})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "messages"
+
+
+def test_malformed_json_is_a_400_on_every_path(client: TestClient) -> None:
+    for path in ("/v1/chat/completions", "/v1/search"):
+        answer = client.post(path, content=b'{"model": ', headers={"content-type": "application/json"})
+        assert answer.status_code == 400
+        assert "not valid JSON" in json.dumps(answer.json())
+
+
+def test_an_unforeseen_error_tells_nothing_of_the_inside(client: TestClient) -> None:
+    answer = client.post("/v1/search", json={"query": "crash"})
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+
+
+def test_an_unknown_path_and_a_wrong_method_have_the_same_body_as_other_errors(client: TestClient) -> None:
+    assert client.get("/nowhere").json()["code"] == "not_found"
+    assert client.get("/v1/search").json()["code"] == "method_not_allowed"
+
+
+def test_a_request_id_is_echoed_when_sane_and_replaced_when_not(client: TestClient) -> None:
+    assert client.get("/livez", headers={"x-request-id": "abc.1"}).headers["x-request-id"] == "abc.1"
+    replaced = client.get("/livez", headers={"x-request-id": "a b\t<script>"}).headers["x-request-id"]
+    assert replaced.startswith("req-")
+
+
+def test_readyz_is_503_with_the_phase_until_ready(client: TestClient) -> None:
+    early = client.get("/readyz")
+    assert (early.status_code, early.json()["phase"]) == (503, "loading the index")
+    client.app.state.readiness.done()  # type: ignore[attr-defined]
+    assert client.get("/readyz").status_code == client.get("/health").status_code == 200
+
+
+def test_metrics_count_requests_by_route_and_not_by_path(client: TestClient) -> None:
+    client.get("/nowhere/1")
+    client.get("/livez")
+    text = client.get("/metrics").text
+    assert 'route="/livez"' in text
+    assert "/nowhere/1" not in text
+
+
+def test_a_silent_stream_is_kept_alive_with_pings_and_closed_with_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "PING_SECONDS", 0.01)
+    closed = []
+
+    async def frames() -> AsyncIterator[str]:
+        try:
+            await asyncio.sleep(0.05)
+            yield sse.event("one\ntwo", id="1", name="tick")
+            yield sse.DONE
+            await asyncio.sleep(60)
+        finally:
+            closed.append(True)
+
+    async def read() -> list[str]:
+        body = sse.sse(frames()).body_iterator
+        got: list[str] = []
+        async for frame in body:
+            got.append(str(frame))
+            if got[-1] == sse.DONE:
+                break
+        await body.aclose()  # type: ignore[attr-defined]
+        return got
+
+    got = asyncio.run(read())
+    assert got[0] == ": ping\n\n"
+    assert got[-2:] == ["id: 1\nevent: tick\ndata: one\ndata: two\n\n", sse.DONE]
+    assert closed == [True]
