@@ -22,14 +22,15 @@ def candor_home() -> Path:
 
 
 @pytest.fixture(scope="session")
-def stack(candor_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a whole embedded stack: five real services on loopback, databases of its own."""
-    from gateway.embedded import running_stack
+def running(candor_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["RunningStack"]:
+    """A whole embedded stack: five real services on loopback, with databases and logs of its own."""
+    from gateway.embedded import stack
 
-    databases = tmp_path_factory.mktemp("databases")
-    environment = {
-        "CANDOR_GATEWAY_DATABASE_URL": f"sqlite:///{databases}/gateway.db",
-        "CANDOR_EVALUATION_DATABASE_URL": f"sqlite:///{databases}/evaluation.db",
-    }
-    with running_stack(candor_home, environment=environment) as address:
-        yield address
+    with stack(candor_home, state=tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack(running: "RunningStack") -> str:
+    """The address of the stack's gateway."""
+    return running.address
