@@ -27,9 +27,14 @@ class ServiceClient:
     """Calls one service. Subclasses add a method for each path."""
 
     def __init__(self, name: str, base_url: str, *, timeout: float = 120.0) -> None:
-        limits = httpx.Limits(max_connections=256, max_keepalive_connections=64)
         self.name = name
-        self._http = httpx.AsyncClient(base_url=base_url, timeout=httpx.Timeout(timeout, connect=2.0), limits=limits)
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            timeout=httpx.Timeout(timeout, connect=2.0),
+            limits=httpx.Limits(max_connections=256, max_keepalive_connections=64),
+            # a proxy named in the environment is not for calls between our own services
+            trust_env=False,
+        )
 
     async def close(self) -> None:
         """Close the connections."""

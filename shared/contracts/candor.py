@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from shared.contracts.base import Milliseconds, OwnerId, Strict
-from shared.contracts.openai import ChatChunk, ChatCompletion, ChatRequestFields, Choice
+from shared.contracts.openai import (
+    ChatChunk,
+    ChatCompletion,
+    ChatRequestFields,
+    Choice,
+    CompletionChoice,
+    CompletionRequestFields,
+    TextCompletion,
+)
 from shared.contracts.retrieval import Index, PassageScores
 from shared.contracts.tracing import Span
 
@@ -85,6 +93,7 @@ class ReadPassage(BaseModel):
     source: str
     title: str
     licence: str
+    url: str | None = None
     text: str
     scores: PassageScores
 
@@ -131,13 +140,15 @@ class FailedStage(BaseModel):
 
 
 class Timings(BaseModel):
-    """Wall time by stage."""
+    """Wall time by stage; `overhead` is the gateway's own: the total less the time its services took."""
 
     policy: Milliseconds = 0
     retrieve: Milliseconds = 0
     generate: Milliseconds = 0
     aggregate: Milliseconds = 0
     trace: Milliseconds = 0
+    ledger: Milliseconds = 0
+    overhead: Milliseconds = 0
     total: Milliseconds = 0
 
 
@@ -173,3 +184,30 @@ class AnswerChunk(ChatChunk):
     """A chunk of the gateway's stream; the report is on the last one only."""
 
     candor: CandorReport | None = None
+
+
+class CompletionOptions(Strict):
+    """The `candor` object of a text completion: the model alone, with the experts of these owners."""
+
+    owners: OwnerChoice = OwnerChoice()
+
+
+class CompletionRequest(CompletionRequestFields):
+    """POST /v1/completions of the gateway."""
+
+    candor: CompletionOptions = CompletionOptions()
+
+
+class CompletionReport(BaseModel):
+    """The `candor` object of a text completion: whose experts took part."""
+
+    id: str
+    owners: AppliedOwners
+    ledger: list[LedgerEntry]
+
+
+class CompletionAnswer(TextCompletion):
+    """The gateway's text completion; of a stream's chunks only the last has the report."""
+
+    choices: list[CompletionChoice]
+    candor: CompletionReport | None = None

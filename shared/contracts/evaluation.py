@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from shared.contracts.base import Strict
 
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+ItemStatus = Literal["planned", "scored", "failed"]
 
 
 class RunRequest(Strict):
@@ -16,7 +17,7 @@ class RunRequest(Strict):
 
     suite: str
     limit: Annotated[int, Field(ge=1, le=100_000)] = 100
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     options: dict[str, Any] = {}
 
 
@@ -29,7 +30,11 @@ class RunProgress(BaseModel):
 
 
 class Run(BaseModel):
-    """One evaluation run; times are seconds since 1970 (UTC)."""
+    """One evaluation run; times are seconds since 1970 (UTC).
+
+    `versions` says what was measured with what: code, suite, model, endpoint, and a hash of the questions used.
+    `warnings` says what was asked for and is not part of the run, and why.
+    """
 
     id: str
     object: Literal["evaluation"] = "evaluation"
@@ -42,6 +47,7 @@ class Run(BaseModel):
     options: dict[str, Any]
     versions: dict[str, str]
     progress: RunProgress
+    warnings: list[str] = []
     error: str | None = None
 
 
@@ -56,9 +62,15 @@ class RunList(BaseModel):
 
 
 class Item(BaseModel):
-    """One question under one setting."""
+    """One question under one setting; `question_id` is the same under every setting.
+
+    `details` is the suite's own: what it read from the answer beside the text. `latency_ms` is the time of the call
+    that succeeded, without the tries before it. A planned item has no output yet.
+    """
 
     id: str
+    question_id: str
+    status: ItemStatus
     setting: str
     set: str
     question: str
@@ -69,7 +81,19 @@ class Item(BaseModel):
     tokens: int | None
     latency_ms: float | None
     seed: int
+    details: dict[str, Any] = {}
     error: str | None
+
+
+class ItemFinished(BaseModel):
+    """The data of an `item` event: one item more is done. A `run` event carries the whole Run, on each new status."""
+
+    item: str
+    set: str
+    setting: str
+    scores: dict[str, float]
+    error: str | None
+    progress: RunProgress
 
 
 class ItemList(BaseModel):
@@ -91,7 +115,7 @@ class Estimate(BaseModel):
 
 
 class Cell(BaseModel):
-    """One set under one setting."""
+    """One set under one setting: `items` were scored, `failed` ended in an error and have no score."""
 
     set: str
     setting: str
@@ -101,7 +125,11 @@ class Cell(BaseModel):
 
 
 class Comparison(BaseModel):
-    """Two settings over the same items: the difference of means with its interval, and McNemar's exact p."""
+    """Two settings over the same questions: mean(`setting`) - mean(`against`), with its paired bootstrap interval.
+
+    `items` are the questions scored under both. `p` is two-sided, of `test`: McNemar's exact test for a metric of
+    zeros and ones, otherwise a randomisation test that flips the signs of the paired differences.
+    """
 
     set: str
     metric: str
@@ -109,21 +137,24 @@ class Comparison(BaseModel):
     against: str
     items: int
     difference: Estimate
+    test: Literal["mcnemar", "sign_flip"]
     p: float
 
 
 class Report(BaseModel):
-    """The answer to GET /v1/evaluations/{id}/report."""
+    """The answer to GET /v1/evaluations/{id}/report. Of an unfinished run, it tells of the items done so far."""
 
     run: Run
+    metrics: list[str]
     cells: list[Cell]
     comparisons: list[Comparison]
 
 
 class Suite(BaseModel):
-    """A suite that can be run."""
+    """A suite that can be run; `options` is the JSON schema of its options."""
 
     id: str
+    version: str
     title: str
     description: str
     options: dict[str, Any]

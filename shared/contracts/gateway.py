@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
-from shared.contracts.base import OwnerId
+from shared.contracts.base import OwnerId, Strict
 from shared.contracts.candor import AnswerTrace, AppliedOwners, LedgerEntry
 
 
@@ -83,3 +83,21 @@ class StackReadiness(BaseModel):
     phase: str
     warnings: list[str] = []
     services: dict[str, ServiceHealth]
+
+
+class ScoreTexts(Strict):
+    """POST /v1/score of the gateway: texts or token ids, scored with the experts of these owners.
+
+    No `owners` means every permitted owner whose default is in.
+    """
+
+    model: str = "candor"
+    texts: list[str] | None = None
+    tokens: list[list[int]] | None = None
+    owners: list[OwnerId] | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> ScoreTexts:
+        if (self.texts is None) == (self.tokens is None):
+            raise ValueError("give either `texts` or `tokens`")
+        return self

@@ -168,6 +168,7 @@ class Delta(BaseModel):
 
     role: Literal["assistant"] | None = None
     content: str | None = None
+    annotations: list[Annotation] | None = None
 
 
 class ChunkChoice(BaseModel):
@@ -211,12 +212,13 @@ class TextCompletion(BaseModel):
 
 
 class Model(BaseModel):
-    """A model that a client can name."""
+    """A model that a client can name; `max_model_len` is its context in tokens, under the name vLLM gives it."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str
+    max_model_len: int | None = None
 
 
 class ModelList(BaseModel):

@@ -23,12 +23,14 @@ def create_app(
     *,
     description: str = "",
     version: str = "0.1.0",
+    health: APIRouter | None = None,
 ) -> FastAPI:
     """An app with Candor's errors, request ids, `/livez`, `/readyz`, `/health` and `/metrics`.
 
     `lifespan(app, readiness)` puts the service on `app.state` and must return at once: what takes long
     (models, indexes) it loads in a task or thread that ends with `readiness.done()`, so that the port is
-    bound, and /readyz answers with the phase, while it loads.
+    bound, and /readyz answers with the phase, while it loads. `health` takes the place of the health routes of
+    an app that is ready only when others are too; it finds the readiness on `app.state`.
     """
     readiness = Readiness()
 
@@ -45,7 +47,7 @@ def create_app(
         generate_unique_id_function=_operation,
     )
     app.state.readiness = readiness
-    for router in [*routers, health_router(readiness), metrics_router()]:
+    for router in [*routers, health or health_router(readiness), metrics_router()]:
         app.include_router(router)
     install_errors(app)
     app.add_middleware(MetricsMiddleware)
