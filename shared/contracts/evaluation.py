@@ -96,6 +96,16 @@ class ItemFinished(BaseModel):
     progress: RunProgress
 
 
+class ItemPage(Strict):
+    """Which items GET /v1/evaluations/{id}/items lists: those after an item's id, and of these values only."""
+
+    after: str | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    status: ItemStatus | None = None
+    set: str | None = None
+    setting: str | None = None
+
+
 class ItemList(BaseModel):
     """The answer to GET /v1/evaluations/{id}/items, in order."""
 

@@ -1,0 +1,70 @@
+"""What a client of the evaluation service can do wrong, each with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shared.http.errors import CandorError, InvalidRequest, NotFound
+
+
+class UnknownSuite(NotFound):
+    """The request names a suite that is not installed."""
+
+    code = "unknown_suite"
+
+    def __init__(self, suite: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no suite {suite!r}. Known: {', '.join(known)}.", field="suite")
+
+
+class UnknownRun(NotFound):
+    """There is no run of this id."""
+
+    code = "unknown_run"
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"There is no evaluation {run!r}.")
+
+
+class UnknownItem(NotFound):
+    """A page is asked for after an item that the run does not have."""
+
+    code = "unknown_item"
+
+    def __init__(self, item: str) -> None:
+        super().__init__(f"This evaluation has no item {item!r}.", field="after")
+
+
+class BadOption(InvalidRequest):
+    """The suite has no such option, or not this value of it."""
+
+    status, code = 422, "bad_option"
+
+    def __init__(self, option: str, detail: str) -> None:
+        super().__init__(detail, field=f"options.{option}" if option else "options")
+
+
+class MissingData(CandorError):
+    """The suite's data is not on this machine."""
+
+    status, code = 409, "missing_data"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} Run `candor data pull` on the machine of the evaluation service.")
+
+
+class AlreadyFinished(CandorError):
+    """A run that has ended cannot be cancelled."""
+
+    status, code = 409, "already_finished"
+
+    def __init__(self, run: str, status: str) -> None:
+        super().__init__(f"The evaluation {run!r} has {status} already.")
+
+
+class KeyReused(CandorError):
+    """An Idempotency-Key came with another request before."""
+
+    status, code = 422, "idempotency_key_reused"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The Idempotency-Key {key!r} was used for another request.", field="Idempotency-Key")

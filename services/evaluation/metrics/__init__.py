@@ -1,0 +1,1 @@
+"""How one answer is scored against its gold answers. Pure functions; the suites import them."""

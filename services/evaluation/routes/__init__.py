@@ -1,0 +1,1 @@
+"""The routes: thin, one module a resource. Imported by the app alone."""

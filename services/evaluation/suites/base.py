@@ -1,0 +1,85 @@
+"""The protocol of a suite: plan items, answer one, score it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel
+
+from services.evaluation.endpoint import Endpoint
+
+Kind = Literal["proportion", "mean"]
+"""A proportion is a mean of zeros and ones: its interval is Wilson's and its test McNemar's."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One item to be answered: a question under a setting. `ask` is JSON of the suite's own, kept until then.
+
+    `id` is unique in a run. Items of one question under several settings have the same `question_id`, `gold` and
+    `seed`: they are compared in pairs.
+    """
+
+    id: str
+    question_id: str
+    set: str
+    setting: str
+    question: str
+    gold: list[str]
+    seed: int
+    ask: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The items of a run in the order in which they are asked, versions of what was used, and what was left out."""
+
+    items: list[Planned]
+    versions: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the endpoint answered. `details` is JSON that is kept with the item and is enough to score it again."""
+
+    prompt: str
+    output: str
+    tokens: int | None
+    latency_ms: float
+    details: dict[str, Any]
+
+
+class BadAnswer(Exception):
+    """The endpoint answered something that cannot be scored; the item fails with this message."""
+
+
+class Suite(Protocol):
+    """What the service needs of a suite. Raise the version when plan, prompt or scores change."""
+
+    id: str
+    version: str
+    title: str
+    description: str
+    options: type[BaseModel]
+    metrics: Mapping[str, Kind]
+    """What `score` may return, and of which kind; in the order of the report."""
+    contrasts: Sequence[tuple[str, str]]
+    """Pairs of settings to compare: (setting, against)."""
+    compared: Sequence[str]
+    """The metrics to compare."""
+
+    def plan(self, options: Any, limit: int, seed: int, home: Path) -> Plan:
+        """The items, the same for the same arguments and data. Raises MissingData or BadOption."""
+        ...
+
+    async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:
+        """Ask the endpoint. Raises EndpointError or BadAnswer."""
+        ...
+
+    def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
+        """The scores of an answer, some of `metrics`. Needs no endpoint, so that a run can be scored again."""
+        ...
