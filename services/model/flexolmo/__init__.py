@@ -1,0 +1,6 @@
+"""FlexOlmo: experts trained apart by their owners, merged into one model, masked request by request.
+
+`train` and `export` make an owner's expert, `merge` and `build` join experts to the public model, `mask`
+leaves experts out of a request, `perplexity` and `matrix` measure what each is worth. Imported by the model
+service's engines and by the command line; knows nothing of HTTP.
+"""

@@ -1,0 +1,97 @@
+"""Training an owner's expert: what moves, what must not, and that it can be repeated and resumed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from services.model.flexolmo.anchor import load_anchor
+from services.model.flexolmo.checkpoint import OtherTraining
+from services.model.flexolmo.corpus import read_documents
+from services.model.flexolmo.lowrank import trained_parameters
+from services.model.flexolmo.train import Progress, Settings, Trained, train
+
+
+def run(
+    anchor: Path,
+    texts: Path,
+    resume: Path,
+    settings: Settings,
+    *,
+    owner: str = "harbour",
+    stop_after: int | None = None,
+) -> Trained:
+    def stop(now: Progress) -> None:
+        if now.step == stop_after:
+            raise KeyboardInterrupt
+
+    return train(
+        owner,
+        anchor=anchor,
+        texts=texts / owner,
+        public=texts / "public",
+        resume=resume,
+        settings=settings,
+        progress=stop,
+    )
+
+
+def weights(trained: Trained) -> list[torch.Tensor]:
+    return [parameter.detach() for parameter in trained_parameters(trained.layers)]
+
+
+def test_every_shared_weight_is_bit_equal_after_training(
+    anchor: Path, texts: Path, tmp_path: Path, settings: Settings
+) -> None:
+    trained = run(anchor, texts, tmp_path / "c", settings)
+    before = load_anchor(anchor).state_dict()
+    after = {name.replace(".mlp.public.", ".mlp."): w for name, w in trained.model.state_dict().items()}
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    # ... and the rest did move, so that equality says something.
+    assert all(layer.down.b.abs().max() > 0 for layer in trained.layers)
+
+
+def test_training_lowers_the_loss(anchor: Path, texts: Path, tmp_path: Path, settings: Settings) -> None:
+    losses = run(anchor, texts, tmp_path / "c", replace(settings, steps=20)).losses
+    assert sum(losses[-4:]) < sum(losses[:4]) * 0.97
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(
+    anchor: Path, texts: Path, tmp_path: Path, settings: Settings
+) -> None:
+    first = weights(run(anchor, texts, tmp_path / "a", settings))
+    again = weights(run(anchor, texts, tmp_path / "b", settings))
+    other = weights(run(anchor, texts, tmp_path / "c", replace(settings, seed=1)))
+    assert all(map(torch.equal, first, again))
+    assert not all(map(torch.equal, first, other))
+
+
+def test_a_killed_training_resumes_to_the_weights_of_one_that_was_not(
+    anchor: Path, texts: Path, tmp_path: Path, settings: Settings
+) -> None:
+    long = replace(settings, steps=14)
+    whole = run(anchor, texts, tmp_path / "whole", long)
+    with pytest.raises(KeyboardInterrupt):
+        run(anchor, texts, tmp_path / "killed", long, stop_after=12)
+    resumed = run(anchor, texts, tmp_path / "killed", long)
+    assert resumed.losses == whole.losses
+    assert all(map(torch.equal, weights(resumed), weights(whole)))
+
+
+def test_a_checkpoint_of_another_training_is_refused(
+    anchor: Path, texts: Path, tmp_path: Path, settings: Settings
+) -> None:
+    run(anchor, texts, tmp_path / "c", settings)
+    with pytest.raises(OtherTraining, match="differs in data"):
+        run(anchor, texts, tmp_path / "c", settings, owner="bakery")
+    with pytest.raises(OtherTraining, match="learning_rate"):
+        run(anchor, texts, tmp_path / "c", replace(settings, learning_rate=2e-2))
+
+
+def test_heldout_documents_are_not_read_for_training(texts: Path) -> None:
+    seen = {document.id for document in read_documents(texts / "harbour", "train")}
+    kept = {document.id for document in read_documents(texts / "harbour", "heldout")}
+    assert seen
+    assert kept
+    assert not seen & kept
