@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
 
-from shared.clients.base import ServiceClient
-from shared.contracts.evaluation import ItemList, Report, Run, RunList, RunRequest, SuiteList
+from shared.clients.base import ServiceClient, ServiceError
+from shared.contracts.evaluation import (
+    ItemFinished,
+    ItemList,
+    ItemPage,
+    Report,
+    Run,
+    RunList,
+    RunRequest,
+    SuiteList,
+)
+
+RESUMES = 30
+"""How often in a row `follow` tries to get a broken stream back, a second apart."""
 
 
 class EvaluationClient(ServiceClient):
@@ -37,19 +50,50 @@ class EvaluationClient(ServiceClient):
         """Stop a run after the items under way."""
         return await self._call(Run, "POST", f"/v1/evaluations/{run}/cancel")
 
-    async def items(self, run: str, *, after: str | None = None, limit: int = 100) -> ItemList:
+    async def items(self, run: str, page: ItemPage) -> ItemList:
         """The items of a run, in order."""
-        page = {"limit": limit, **({"after": after} if after else {})}
-        return await self._get(ItemList, f"/v1/evaluations/{run}/items", **page)
+        wanted = page.model_dump(mode="json", exclude_none=True)
+        return await self._get(ItemList, f"/v1/evaluations/{run}/items", **wanted)
 
     async def report(self, run: str) -> Report:
         """Scores and comparisons of a finished run."""
         return await self._get(Report, f"/v1/evaluations/{run}/report")
 
+    async def follow(self, run: str) -> AsyncIterator[Run | ItemFinished]:
+        """A run's events from its beginning until it has ended; the last one is the Run. A broken stream is resumed."""
+        seen, breaks = 0, 0
+        while True:
+            try:
+                async with self.events(run, str(seen)) as response:
+                    if response.is_error:
+                        await response.aread()
+                        raise self._refusal(response)
+                    async for number, name, data in _frames(response):
+                        seen, breaks = number, 0
+                        yield Run.model_validate_json(data) if name == "run" else ItemFinished.model_validate_json(data)
+                    return
+            except httpx.HTTPError as error:
+                breaks += 1
+                if breaks > RESUMES:
+                    raise ServiceError(self.name, f"the events broke off ({type(error).__name__})") from error
+                await asyncio.sleep(1.0)
+
     @asynccontextmanager
     async def events(self, run: str, last_event_id: str | None = None) -> AsyncIterator[httpx.Response]:
-        """The raw server-sent events of a run, to be passed on or read line by line."""
+        """The raw server-sent events of a run, to be passed on; `follow` reads them."""
         headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
         path = f"/v1/evaluations/{run}/events"
         async with self._http.stream("GET", path, headers=headers, timeout=None) as response:
             yield response
+
+
+async def _frames(response: httpx.Response) -> AsyncIterator[tuple[int, str, str]]:
+    """Number, name and data of each event."""
+    fields: dict[str, str] = {}
+    async for line in response.aiter_lines():
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif "data" in fields:
+            yield int(fields["id"]), fields["event"], fields["data"]
+            fields = {}
