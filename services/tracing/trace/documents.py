@@ -1,0 +1,106 @@
+"""Steps 4 and 5 of OLMoTrace: documents in which a span stands, with what stands around it there."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from services.tracing.index.segment import Segment
+from services.tracing.tokenizer import Tokenizer
+from services.tracing.trace.spans import Hits
+
+CONTINUATION = bytes(range(0x80, 0xC0))
+"""The bytes of UTF-8 that continue a character."""
+OVERSAMPLED = 4
+"""Occurrences drawn for each document wanted: several may stand in the same one."""
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """A match in a document: `length` tokens from `position` of segment number `segment` on."""
+
+    segment: int
+    document: int
+    position: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """Text around a match: `text[start:end]` is the match, in code points."""
+
+    text: str
+    start: int
+    end: int
+
+
+def sample(
+    hits: Sequence[Hits], segments: Sequence[Segment], most: int, *, seed: str, distinct: bool
+) -> list[Occurrence]:
+    """At most `most` occurrences drawn without replacement, the same for the same seed; `distinct`: one a document.
+
+    When there are no more occurrences than would be drawn, all of them are considered.
+    """
+    bounds = list(accumulate((hit.high - hit.low for hit in hits), initial=0))
+    wanted = min(bounds[-1], most * OVERSAMPLED if distinct else most)
+    drawn: list[Occurrence] = []
+    seen: set[tuple[int, int]] = set()
+    for number in random.Random(seed).sample(range(bounds[-1]), wanted):
+        which = bisect_right(bounds, number) - 1
+        occurrence = _occurrence(hits[which], hits[which].low + number - bounds[which], segments)
+        place = (occurrence.segment, occurrence.document)
+        if not (distinct and place in seen):
+            seen.add(place)
+            drawn.append(occurrence)
+    return drawn[:most]
+
+
+def snippet(segment: Segment, occurrence: Occurrence, matched: bytes, context: int, tokenizer: Tokenizer) -> Snippet:
+    """The match and `context` tokens on either side of it, within its document.
+
+    `matched` is the text that was looked for; the tokens found may have a space before it. It must be whole
+    characters, else UnicodeDecodeError.
+    """
+    first, last = surroundings(segment, occurrence, context)
+    tokens = segment.index.tokens
+    before = tokenizer.decode(tokens[first : occurrence.position])
+    after = tokenizer.decode(tokens[occurrence.position : last])
+    lead = _lead(after, matched)
+    # the context may begin or end inside a character; the match does not
+    whole = len(before) - len(before.lstrip(CONTINUATION))
+    left = (before[whole:] + after[:lead]).decode("utf-8")
+    right = after[lead + len(matched) :].decode("utf-8", "ignore")
+    match = matched.decode("utf-8")
+    return Snippet(left + match + right, len(left), len(left) + len(match))
+
+
+def offset(segment: Segment, occurrence: Occurrence, matched: bytes, tokenizer: Tokenizer) -> int:
+    """Where in its document's text a match begins, in code points."""
+    first, _ = segment.bounds(occurrence.document)
+    position, tokens = occurrence.position, segment.index.tokens
+    before = tokenizer.decode(tokens[first:position]).decode("utf-8")
+    return len(before) + _lead(tokenizer.decode(tokens[position : position + occurrence.length]), matched)
+
+
+def surroundings(segment: Segment, occurrence: Occurrence, context: int) -> tuple[int, int]:
+    """The positions [first, last) of a match and `context` tokens on either side of it, within its document."""
+    first, last = segment.bounds(occurrence.document)
+    end = occurrence.position + occurrence.length
+    return max(first, occurrence.position - context), min(last, end + context)
+
+
+def _occurrence(hit: Hits, rank: int, segments: Sequence[Segment]) -> Occurrence:
+    segment = segments[hit.segment]
+    position = int(segment.index.suffixes[rank])
+    return Occurrence(hit.segment, segment.document_at(position), position, hit.length)
+
+
+def _lead(found: bytes, matched: bytes) -> int:
+    """Bytes of the tokens found before the text that was looked for: 1 for a space it does not begin with, else 0."""
+    lead = 0 if found.startswith(matched) else 1
+    if not found.startswith(matched, lead):
+        raise AssertionError(f"the index found {found!r} for {matched!r}")
+    return lead

@@ -1,0 +1,118 @@
+"""Steps 1 to 3 of OLMoTrace: the maximal spans of a text that stand verbatim in segments, and the ones to keep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.tracing.index.segment import Segment
+from services.tracing.search import longest, ranges
+from services.tracing.tokenizer import Tokenizer
+from services.tracing.trace.phrases import Phrases, phrases
+from services.tracing.trace.query import Query
+
+Numbers = NDArray[np.int64]
+KEPT = 0.05
+"""Spans kept for each token of the text, as OLMoTrace does."""
+
+
+@dataclass(frozen=True)
+class Hits:
+    """The ranks [low, high) of one segment's suffixes that begin with a pattern of `length` tokens."""
+
+    segment: int
+    low: int
+    high: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """The tokens [first, last) of a text, and all that is known of where they stand."""
+
+    first: int
+    last: int
+    hits: tuple[Hits, ...]
+
+    @property
+    def length(self) -> int:
+        """In tokens."""
+        return self.last - self.first
+
+    @property
+    def count(self) -> int:
+        """Occurrences over all segments searched."""
+        return sum(hit.high - hit.low for hit in self.hits)
+
+
+def find_spans(
+    query: Query, segments: Sequence[Segment], tokenizer: Tokenizer, *, min_length: int, max_count: int
+) -> list[Span]:
+    """The maximal spans of a text in its order: none is contained in another, though they may overlap.
+
+    A span is the longest match from the beginning of a word on, cut after its first delimiter and then back to
+    the end of a word; it has at least `min_length` tokens and occurs at most `max_count` times.
+    """
+    if not segments:
+        return []
+    candidates = phrases(query, query.starts, tokenizer)
+    ends = _trimmed(query, candidates, _reached(candidates, segments))
+    at = np.zeros(query.tokens, dtype=np.int64)
+    np.maximum.at(at, candidates.start, ends)
+    chosen = candidates.until(at[candidates.start], _maximal(at)[candidates.start])
+    spans = locate(chosen, segments)
+    return [span for span in spans if span.length >= min_length and span.count <= max_count]
+
+
+def locate(chosen: Phrases, segments: Sequence[Segment]) -> list[Span]:
+    """The spans that phrases are, in the order of the text, with where they stand; ones that stand nowhere too."""
+    hits: dict[tuple[int, int], list[Hits]] = {}
+    keys = list(zip(chosen.start.tolist(), chosen.ends().tolist(), strict=True))
+    for key in keys:
+        hits.setdefault(key, [])
+    for number, segment in enumerate(segments):
+        found = ranges(segment.index, chosen.patterns)
+        for at in np.flatnonzero(found[:, 0] < found[:, 1]).tolist():
+            low, high = found[at].tolist()
+            hits[keys[at]].append(Hits(number, low, high, int(chosen.patterns.length[at])))
+    return [Span(first, last, tuple(where)) for (first, last), where in hits.items()]
+
+
+def keep(spans: Sequence[Span], query: Query, segments: Sequence[Segment], most: int | None) -> list[Span]:
+    """The `most` least likely spans, by the sum of their tokens' unigram log-probabilities; in the order of the text.
+
+    `most` None is OLMoTrace's ceil(0.05 x tokens of the text).
+    """
+    counts = np.zeros(query.tokens, dtype=np.int64)
+    for segment in segments:
+        counts += segment.occurrences(query.ids)
+    total = max(1, sum(segment.manifest.tokens for segment in segments))
+    # a token can be in no corpus where a span was found with its first word spelt the other way
+    surprise = np.concatenate(([0.0], np.cumsum(np.log(np.maximum(counts, 1) / total))))
+    most = math.ceil(KEPT * query.tokens) if most is None else most
+    likeliest_last = sorted(spans, key=lambda span: (surprise[span.last] - surprise[span.first], span.first))
+    return sorted(likeliest_last[:most], key=lambda span: span.first)
+
+
+def _reached(candidates: Phrases, segments: Sequence[Segment]) -> Numbers:
+    """The edge of the text that the longest match of each pattern reaches in any segment."""
+    matched = np.zeros(candidates.start.size, dtype=np.int64)
+    for segment in segments:
+        np.maximum(matched, longest(segment.index, candidates.patterns), out=matched)
+    return candidates.edges(matched)
+
+
+def _trimmed(query: Query, candidates: Phrases, reached: Numbers) -> Numbers:
+    """The edge where each pattern's match ends once cut at its first delimiter and at a word's end; 0 for no match."""
+    ends = query.ends[np.minimum(reached, query.stops[candidates.start])]
+    return np.where((ends > candidates.start) & (ends >= candidates.patterns.tail), ends, 0)
+
+
+def _maximal(ends: Numbers) -> NDArray[np.bool_]:
+    """Which tokens begin a span that no span from further left contains; `ends` is 0 where none begins."""
+    before = np.concatenate(([0], np.maximum.accumulate(ends)[:-1]))
+    return ends > before

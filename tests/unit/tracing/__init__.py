@@ -1,0 +1,1 @@
+"""The tracing service's engine against brute force."""
