@@ -1,0 +1,81 @@
+"""N samples become one answer: equal short answers are one class, and the classes are voted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.pipeline.short_answer import ShortAnswer, extract
+
+Rule = Literal["confidence", "majority", "first"]
+
+BORDA_POWER = 0.5
+"""p of Borda's vote v(r) = (N - r + 1)^p in NoThinking (Ma et al. 2025)."""
+
+
+@dataclass(frozen=True)
+class Vote:
+    """How the samples voted. `answers`, `votes`: of each sample, the votes being those of its class.
+
+    `order` ranks the samples, the winner first.
+    """
+
+    answers: tuple[str, ...]
+    votes: tuple[float, ...]
+    order: tuple[int, ...]
+
+    @property
+    def winner(self) -> int:
+        """The index of the sample that is the answer."""
+        return self.order[0]
+
+
+def aggregate(texts: Sequence[str], confidences: Sequence[float | None], question: str, rule: Rule) -> Vote:
+    """Vote by `rule`; the winner is the most confident sample of the class with most votes, the earlier on a tie.
+
+    `first` lets the first sample alone vote, and it wins.
+    `confidences`: self-certainty in nats. Where a sample has none, `confidence` counts heads like `majority`.
+    An empty answer has no vote. Raises ValueError if there are no samples.
+    """
+    if not texts:
+        raise ValueError("there are no samples to vote")
+    answers = [extract(text) for text in texts]
+    shorts = [ShortAnswer.of(answer, question) for answer in answers]
+    weights = _weights([bool(short.words) for short in shorts], confidences, rule)
+    votes = [0.0] * len(texts)
+    for members in classes(shorts):
+        total = sum(weights[member] for member in members)
+        for member in members:
+            votes[member] = round(total, 6)
+    certain = [confidence if confidence is not None and rule != "first" else 0.0 for confidence in confidences]
+    order = sorted(range(len(texts)), key=lambda sample: (-votes[sample], -certain[sample], sample))
+    return Vote(tuple(answers), tuple(votes), tuple(order))
+
+
+def classes(answers: Sequence[ShortAnswer]) -> list[list[int]]:
+    """Indices of the answers that say the same. An answer joins a class only if it is the same as every member:
+    sameness is not transitive, and a chain of near matches would end far from where it began."""
+    found: list[list[int]] = []
+    # longest first: a bare word then joins the full answer that holds it, and does not bridge two of them
+    for index in sorted(range(len(answers)), key=lambda index: (-len(answers[index].words), index)):
+        fitting = [group for group in found if all(answers[index].same_as(answers[member]) for member in group)]
+        if fitting:
+            max(fitting, key=len).append(index)
+        else:
+            found.append([index])
+    return found
+
+
+def _weights(spoken: Sequence[bool], confidences: Sequence[float | None], rule: Rule) -> list[float]:
+    """The vote of each sample."""
+    if rule == "first":
+        return [1.0, *([0.0] * (len(spoken) - 1))]
+    known = [confidence for confidence in confidences if confidence is not None]
+    if rule == "majority" or len(known) < len(spoken):
+        return [float(said) for said in spoken]
+    ranked = sorted(range(len(known)), key=lambda sample: (-known[sample], sample))
+    weights = [0.0] * len(known)
+    for rank, sample in enumerate(ranked, start=1):
+        weights[sample] = (len(known) - rank + 1) ** BORDA_POWER if spoken[sample] else 0.0
+    return weights

@@ -1,0 +1,59 @@
+"""What a service's failure means for the client who asked the gateway."""
+
+from __future__ import annotations
+
+from shared.clients.base import ServiceError
+from shared.contracts.candor import Stage
+from shared.http.errors import CandorError, Overloaded
+
+RETRY_SECONDS = 2
+
+FIELDS: dict[Stage, str] = {"retrieve": "candor.retrieval", "generate": "messages", "trace": "candor.trace"}
+"""Where in a chat request the fault lies when a stage's service refuses it."""
+
+
+class StageFailed(CandorError):
+    """A stage failed, and the request cannot be answered, or was not to be, without it."""
+
+    status, code = 503, "stage_failed"
+
+    def __init__(self, stage: str, error: str) -> None:
+        super().__init__(f"The stage {stage!r} failed: {error}.", retry_after=RETRY_SECONDS)
+
+
+class ServiceUnavailable(CandorError):
+    """A service that a resource belongs to does not answer, or failed."""
+
+    status, code = 503, "service_unavailable"
+
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__(f"The {error.service} service failed: {error.detail}.", retry_after=RETRY_SECONDS)
+
+
+class Refused(CandorError):
+    """A service refused the request as invalid; its words, status and code are passed on."""
+
+    status, code = 400, "invalid_request"
+
+    def __init__(self, error: ServiceError, field: str | None) -> None:
+        super().__init__(error.detail, field=field)
+        self.status, self.code = error.status or self.status, error.code or self.code
+
+
+def refusal(stage: Stage, error: ServiceError) -> CandorError | None:
+    """The client's own fault, in the service's words; None when the service is at fault or full."""
+    if error.status in (400, 404, 413, 422):
+        fault = Refused(error, FIELDS.get(stage))
+        # on OpenAI's paths any invalid input is a 400; what a field names and does not exist stays a 404
+        fault.status = 404 if error.status == 404 else 400
+        return fault
+    return None
+
+
+def unavailable(error: ServiceError) -> CandorError:
+    """The fault of a resource that is one service's: its refusal as it is, or 503 when it does not answer."""
+    if error.status == 429:
+        return Overloaded(error.detail, retry_after=RETRY_SECONDS)
+    if error.status is not None and error.status < 500:
+        return Refused(error, None)
+    return ServiceUnavailable(error)

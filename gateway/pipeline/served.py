@@ -1,0 +1,55 @@
+"""What the model service serves: its name, family, experts and context, asked for again now and then."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from gateway.pipeline.thinking import ThinkingTags, thinking_tags
+from shared.clients.model import ModelClient
+
+FRESH_SECONDS = 30.0
+LEAST_CONTEXT = 2048
+"""Tokens of context to count on when the service does not say."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """The served model. `context`: tokens of prompt and answer together."""
+
+    name: str
+    architecture: str
+    experts: tuple[str, ...]
+    context: int
+
+    @property
+    def tags(self) -> ThinkingTags | None:
+        """How it marks its thinking, if it thinks."""
+        return thinking_tags(self.name, self.architecture)
+
+    def allowed(self, experts: tuple[str, ...]) -> list[str]:
+        """Those of the experts it has: a registry may name experts that were not built into this model."""
+        return [expert for expert in experts if expert in self.experts]
+
+
+class ServedModel:
+    """Remembers the answer for half a minute, so that a model that was replaced is noticed."""
+
+    def __init__(self, client: ModelClient) -> None:
+        self._client = client
+        self._known: Served | None = None
+        self._until = 0.0
+
+    async def now(self) -> Served:
+        """The model as it is served. Raises ServiceError."""
+        if self._known is None or time.monotonic() > self._until:
+            experts, models = await self._client.experts(), await self._client.models()
+            lengths = [model.max_model_len for model in models.data if model.max_model_len]
+            self._known = Served(
+                name=experts.model,
+                architecture=experts.architecture,
+                experts=tuple(expert.id for expert in experts.data),
+                context=min(lengths, default=LEAST_CONTEXT),
+            )
+            self._until = time.monotonic() + FRESH_SECONDS
+        return self._known

@@ -1,0 +1,65 @@
+"""The retrieval service's resources, for the owners that the client may use."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Path
+
+from gateway.pipeline.faults import ServiceUnavailable
+from gateway.policy import UnknownOwner
+from gateway.routes.dependencies import Connected, OwnersQuery
+from shared.contracts.retrieval import (
+    DatastoreList,
+    Document,
+    EmbeddingList,
+    EmbeddingRequest,
+    SearchRequest,
+    SearchResponse,
+)
+from shared.http.errors import InvalidRequest, NotFound, openai_errors, problems
+
+router = APIRouter(tags=["retrieval"])
+
+
+@router.post(
+    "/v1/search", response_model=SearchResponse, responses=problems(InvalidRequest, UnknownOwner, ServiceUnavailable)
+)
+async def search(body: SearchRequest, services: Connected) -> SearchResponse:
+    """The best passages for a query. `owners` names whose data to search, besides the public ones."""
+    consent = services.policy.named(body.owners)
+    found = await services.retrieval.search(body.model_copy(update={"owners": [*consent.effective]}))
+    consent.check("retrieval", [*found.owners, *(passage.owner for passages in found.results for passage in passages)])
+    return found
+
+
+@router.get("/v1/datastores", response_model=DatastoreList, responses=problems(ServiceUnavailable))
+async def list_datastores(services: Connected) -> DatastoreList:
+    """What can be searched; segments of owners that the client may not use are not listed."""
+    permitted = services.policy.permitted()
+    found = await services.retrieval.datastores()
+    for datastore in found.data:
+        datastore.owners = [owner for owner in datastore.owners if owner in permitted]
+        datastore.segments = [segment for segment in datastore.segments if segment.owner in permitted]
+    return found
+
+
+@router.get(
+    "/v1/datastores/{datastore}/documents/{document:path}",
+    response_model=Document,
+    responses=problems(NotFound, ServiceUnavailable),
+)
+async def get_document(
+    datastore: str, services: Connected, document: str = Path(min_length=1), owners: OwnersQuery = None
+) -> Document:
+    """A whole document of an effective owner; another owner's is not found."""
+    consent = services.policy.named(owners)
+    found = await services.retrieval.document(datastore, document, [*consent.effective])
+    consent.check("retrieval", [found.owner])
+    return found
+
+
+@router.post(
+    "/v1/embeddings", response_model=EmbeddingList, responses=openai_errors(InvalidRequest, ServiceUnavailable)
+)
+async def create_embeddings(body: EmbeddingRequest, services: Connected) -> EmbeddingList:
+    """Vectors of texts, from the encoder that the datastores were built with. Of no owner's data."""
+    return await services.retrieval.embed(body)
