@@ -1,0 +1,141 @@
+"""How an answer looks on a terminal: the answer, then who and what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from gateway.cli.marks import marked
+from shared.contracts.candor import CandorReport, ChatAnswer, LedgerEntry, ReadPassage, Sample
+from shared.contracts.retrieval import PassageScores
+from shared.contracts.tracing import Span
+
+BAR_CELLS = 10
+SNIPPET_CHARACTERS = 160
+
+
+def show_answer(answer: ChatAnswer, console: Console) -> None:
+    """Print the answer with its spans marked, passages, samples, spans, ledger, timings and what failed."""
+    report, text = answer.candor, answer.choices[0].message.content
+    spans = report.trace.spans if report.trace else []
+    console.print(Panel(marked(text, spans, colour=bool(console.color_system)), title="Answer", title_align="left"))
+    for title, part in (
+        ("Passages it read", _passages(report.passages)),
+        ("Samples that voted", _samples(report.samples, report.winner)),
+        ("Where its words stand verbatim", span_table(spans)),
+        ("Whose data took part", _ledger(report.ledger)),
+    ):
+        if part is not None:
+            console.print(Text(f"\n{title}", style="bold"))
+            console.print(part)
+    for line in _footer(report, searched=report.trace is not None, found=bool(spans)):
+        console.print(line, soft_wrap=True)
+
+
+def span_table(spans: Sequence[Span]) -> RenderableType | None:
+    """Each span with how often and in whose documents it stands; None when there is none."""
+    if not spans:
+        return None
+    table = _table("words", "times", "owner", "in documents")
+    table.columns[1].justify = "right"
+    for span in spans:
+        owners = list(dict.fromkeys(document.owner for document in span.documents))
+        titles = list(dict.fromkeys(document.title or document.id for document in span.documents))
+        more = f" and {len(titles) - 2} more" if len(titles) > 2 else ""
+        table.add_row(
+            _one_line(span.text), f"{span.count:,}", ", ".join(owners), _one_line(", ".join(titles[:2]) + more)
+        )
+    return table
+
+
+def _passages(passages: Sequence[ReadPassage]) -> RenderableType | None:
+    if not passages:
+        return None
+    table = _table("n", "owner", "source", "score", "text")
+    for passage in passages:
+        where = f"{passage.source}: {passage.title}" if passage.title else passage.source
+        table.add_row(
+            Text(f"[{passage.n}]"), passage.owner, Text(where), _score(passage.scores), _one_line(passage.text)
+        )
+    return table
+
+
+def _samples(samples: Sequence[Sample], winner: int) -> RenderableType | None:
+    if not samples:
+        return None
+    table = _table("", "answer", "votes", "confidence", "tokens", "end")
+    for column in table.columns[2:5]:
+        column.justify = "right"
+    for number, sample in enumerate(samples):
+        table.add_row(
+            "*" if number == winner else "",
+            _one_line(sample.answer or sample.text),
+            f"{sample.votes:.3g}",
+            "" if sample.confidence is None else f"{sample.confidence:.3f}",
+            str(sample.tokens),
+            sample.finish_reason,
+            style="bold" if number == winner else "",
+        )
+    return table
+
+
+def _ledger(ledger: Sequence[LedgerEntry]) -> RenderableType | None:
+    if not ledger:
+        return None
+    table = _table("owner", "experts", "routing share", "passages", "traced characters")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for entry in ledger:
+        table.add_row(
+            entry.owner,
+            ", ".join(entry.experts),
+            bar(entry.routing_share),
+            str(entry.passages),
+            str(entry.traced_characters),
+        )
+    return table
+
+
+def bar(share: float) -> str:
+    """A share of 1 as a bar and in percent."""
+    full = round(share * BAR_CELLS)
+    return f"{'█' * full}{'░' * (BAR_CELLS - full)} {share:6.1%}"
+
+
+def _footer(report: CandorReport, *, searched: bool, found: bool) -> list[Text]:
+    lines = [Text()]
+    if searched and not found:
+        lines.append(Text("No verbatim span of it was found in the corpora searched."))
+    if out := [owner for owner in report.owners.permitted if owner not in report.owners.effective]:
+        lines.append(Text(f"Left out: {', '.join(out)}", style="bold"))
+    lines += [Text(f"Without {failed.stage}: {failed.error}", style="bold red") for failed in report.failed]
+    lines += [Text(f"Note: {warning}", style="yellow") for warning in report.warnings]
+    timings = {stage: spent for stage, spent in report.timings.model_dump().items() if stage != "total"}
+    stages = " · ".join(f"{stage} {spent:,.0f}" for stage, spent in timings.items())
+    lines.append(Text(f"{report.timings.total:,.0f} ms: {stages}   ({report.id})", style="dim"))
+    return lines
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=column in ("n", "owner", "votes", "routing share"))
+    return table
+
+
+def _score(scores: PassageScores) -> str:
+    """The last stage's score, with the stage's name, for scores of different stages do not compare."""
+    named = [
+        (name, score) for name in ("fused", "exact", "bm25", "ann") if (score := getattr(scores, name)) is not None
+    ]
+    return f"{named[0][0]} {named[0][1]:.3f}" if named else ""
+
+
+def _one_line(text: str) -> Text:
+    flat = " ".join(text.split())
+    return Text(flat if len(flat) <= SNIPPET_CHARACTERS else flat[:SNIPPET_CHARACTERS] + "…")

@@ -1,0 +1,55 @@
+"""`candor trace FILE`: where the words of any text stand verbatim in the owners' corpora."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from gateway.cli.answer import span_table
+from gateway.cli.failure import Failure
+from gateway.cli.marks import marked
+from gateway.cli.stack_client import DEFAULT_URL, Url, call
+from gateway.cli.terminal import out
+from shared.contracts.tracing import TraceRequest
+
+
+def trace(
+    file: Annotated[Path, typer.Argument(help="A UTF-8 text; - reads standard input.", allow_dash=True)],
+    *,
+    owner: Annotated[
+        list[str] | None, typer.Option(metavar="OWNER", help="Search this owner's corpora only; may be given again.")
+    ] = None,
+    min_length: Annotated[int | None, typer.Option(min=1, help="Tokens a span has at least.")] = None,
+    max_spans: Annotated[int | None, typer.Option(min=1, help="Spans kept at most.")] = None,
+    url: Url = DEFAULT_URL,
+    json: Annotated[bool, typer.Option("--json", help="Print the whole response and nothing else.")] = False,
+) -> None:
+    """Mark the spans of a text that stand verbatim in the corpora, with the documents they stand in."""
+    text = _read(file)
+    asked = {"owners": owner or None, "min_length": min_length, "max_spans": max_spans}
+    request = TraceRequest(text=text, **{name: value for name, value in asked.items() if value is not None})
+    found = call(url, lambda gateway: gateway.trace(request))
+    if json:
+        typer.echo(found.model_dump_json(indent=2))
+        return
+    out.print(marked(text, found.spans, colour=bool(out.color_system)))
+    out.print(Text(f"\n{len(found.spans)} spans in the corpora {', '.join(found.corpora) or '(none)'}", style="bold"))
+    if found.spans:
+        out.print(span_table(found.spans))
+    for warning in found.warnings:
+        out.print(Text(f"Note: {warning}", style="yellow"))
+    out.print(Text(f"{found.tokens:,} tokens in {found.timings.total:,.0f} ms", style="dim"))
+
+
+def _read(file: Path) -> str:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"Cannot read {file}: {error}") from error
+    if not text:
+        raise Failure(f"{file} is empty: there is nothing to trace.")
+    return text
