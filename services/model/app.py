@@ -1,0 +1,65 @@
+"""The model service as an app: bound at once, ready when the model is loaded."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import FastAPI
+
+from services.model.experts import Experts
+from services.model.routes import chat, completions, models, score
+from services.model.service import ModelService
+from services.model.settings import ModelSettings
+from shared.http.app import create_app as candor_app
+from shared.http.health import Readiness
+from shared.settings import candor_home
+
+_log = structlog.get_logger()
+
+
+def create_app(settings: ModelSettings | None = None) -> FastAPI:
+    """The app; settings come from the environment unless given."""
+    chosen = settings or ModelSettings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI, readiness: Readiness) -> AsyncIterator[None]:
+        app.state.service = None
+        loading = asyncio.create_task(_load(app, readiness, chosen))
+        try:
+            yield
+        finally:
+            await asyncio.gather(loading, return_exceptions=True)
+            if app.state.service is not None:
+                await asyncio.to_thread(app.state.service.engine.close)
+
+    routers = [chat.router, completions.router, models.router, score.router]
+    description = "Generation and scores under per-request masks of experts."
+    return candor_app("Candor model service", routers, lifespan, description=description)
+
+
+async def _load(app: FastAPI, readiness: Readiness, settings: ModelSettings) -> None:
+    try:
+        app.state.service = await asyncio.to_thread(_loaded, readiness, settings)
+        readiness.done()
+    except Exception as error:
+        _log.exception("the model could not be loaded")
+        readiness.failed(f"the model could not be loaded: {error}")
+
+
+def _loaded(readiness: Readiness, settings: ModelSettings) -> ModelService:
+    readiness.enter("importing torch")
+    # not at the top: it takes seconds, and the port is to be bound before
+    loading = importlib.import_module("services.model.engines.loading")
+    directory = settings.directory
+    if directory is None:
+        readiness.enter("building the model from its experts")
+        directory = loading.embedded_model(candor_home())
+    readiness.enter("loading the model")
+    engine, tokenizer = loading.load(directory, settings)
+    experts = Experts.of(directory, engine.info.experts)
+    return ModelService(engine, tokenizer, experts, settings, started=int(time.time()))

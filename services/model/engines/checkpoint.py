@@ -1,0 +1,109 @@
+"""A checkpoint of transformers as a masked model: forward passes that need an explicit set of experts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from services.model.engines.base import ModelInfo
+from services.model.engines.keyvalues import KeyValues, Shape
+from services.model.flexolmo.mask import MaskRows, install
+
+
+class Checkpoint:
+    """A Mixtral, OLMoE or FlexOlmo language model whose every forward pass is under a mask. One thread at a time."""
+
+    def __init__(self, model: Any) -> None:
+        """`model`: a transformers causal language model; its routers are patched in place.
+
+        Raises ValueError when it has no experts to mask, or forgets (sliding window) what a cache would keep.
+        """
+        config = model.config
+        if getattr(config, "sliding_window", None):
+            raise ValueError("a sliding window of attention is not supported")
+        self.model = model.eval()
+        self.mask = install(model)
+        self.info = ModelInfo(
+            architecture=config.model_type,
+            experts=self.mask.experts,
+            active=self.mask.top_k,
+            vocabulary=config.vocab_size,
+            max_length=config.max_position_embeddings,
+        )
+        self.shape = Shape(
+            layers=config.num_hidden_layers,
+            heads=config.num_key_value_heads,
+            dim=getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+            dtype=model.dtype,
+        )
+        self.ends = _ends(model)
+
+    @classmethod
+    def load(cls, directory: Path, dtype: str) -> Self:
+        """Load from a directory in transformers' format; `dtype` as torch names it."""
+        model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype))
+        return cls(model)
+
+    def allowed(self, masks: Sequence[frozenset[int]]) -> Tensor:
+        """(sequences, experts) bool. Raises ValueError for an index that the model does not have."""
+        allowed = torch.zeros(len(masks), self.mask.experts, dtype=torch.bool)
+        for row, mask in enumerate(masks):
+            for expert in mask:
+                if not 0 <= expert < self.mask.experts:
+                    raise ValueError(f"the model has no expert {expert}; it has {self.mask.experts}")
+                allowed[row, expert] = True
+        return allowed
+
+    @torch.inference_mode()
+    def extend(self, values: KeyValues, tokens: Tensor, rows: MaskRows) -> tuple[Tensor, Tensor]:
+        """Append `tokens`, (sequences, count), to the sequences: several tokens only to a single sequence.
+
+        Returns the logits after the last token, (sequences, vocabulary), and its routing share by expert
+        averaged over the layers, (sequences, experts) fp32.
+        """
+        sequences, count = tokens.shape
+        positions = torch.tensor(values.lengths()).unsqueeze(1) + torch.arange(count)
+        with self.mask.over(rows):
+            logits = self.model(
+                input_ids=tokens,
+                # for one token always a mask: without one, torch's attention over grouped heads is 7 times slower
+                attention_mask=values.visible() if count == 1 else None,
+                position_ids=positions,
+                past_key_values=values.appending(count),
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1]
+        values.advance(count)
+        routing = self.mask.routing().view(-1, sequences, count, self.mask.experts)
+        return logits, routing[:, :, -1].mean(dim=0)
+
+    @torch.inference_mode()
+    def hidden(self, tokens: Tensor, rows: MaskRows) -> tuple[Tensor, Tensor]:
+        """A pass over whole sequences, (sequences, count), padded at their right if at all.
+
+        Returns the last hidden states, (sequences, count, width), for `logits`, and the routing share by
+        expert averaged over the layers, (sequences, count, experts) fp32.
+        """
+        with self.mask.over(rows):
+            states = self.model.model(input_ids=tokens, use_cache=False).last_hidden_state
+        return states, self.mask.routing().mean(dim=0).view(*tokens.shape, -1)
+
+    @torch.inference_mode()
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(positions, vocabulary) fp32 from (positions, width)."""
+        scores: Tensor = self.model.lm_head(hidden)
+        return scores.float()
+
+
+def _ends(model: Any) -> frozenset[int]:
+    """The tokens that end a sequence, from the generation settings and the model's own."""
+    ends: set[int] = set()
+    for source in (model.generation_config, model.config):
+        found = getattr(source, "eos_token_id", None)
+        ends.update([found] if isinstance(found, int) else found or [])
+    return frozenset(ends)

@@ -1,0 +1,30 @@
+"""Loading a checkpoint into an engine. Imports torch, so it is imported only once the port is bound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from services.model.engines.checkpoint import Checkpoint
+from services.model.engines.tokenizer import Tokenizer
+from services.model.engines.transformers import Limits, TransformersEngine
+from services.model.flexolmo.build import ensure_merged
+from services.model.settings import ModelSettings
+
+
+def embedded_model(home: Path) -> Path:
+    """The directory of the embedded default model, built from the pulled dense model if it is not there."""
+    return ensure_merged(home)
+
+
+def load(directory: Path, settings: ModelSettings) -> tuple[TransformersEngine, Tokenizer]:
+    """An engine that serves the checkpoint in a directory. Raises OSError or ValueError for one it cannot."""
+    tokenizer = Tokenizer.load(directory)
+    limits = Limits(
+        batch=settings.max_batch,
+        queue=settings.max_queue,
+        slots=settings.cache_slots,
+        prefixes=settings.prefix_megabytes << 20,
+        length=settings.max_length,
+        threads=settings.threads,
+    )
+    return TransformersEngine(Checkpoint.load(directory, settings.dtype), tokenizer.decode, limits), tokenizer

@@ -1,0 +1,69 @@
+"""The state of one sample while it is generated."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from services.model.engines.base import Delta, Finish, FinishReason, Generation, Token, TopTokens
+from services.model.engines.sampling import random_numbers
+from services.model.engines.text import Decode, TextStream
+
+_CONTEXT = 4
+"""Prompt tokens that the text of the first generated token may depend on."""
+
+
+class Sample:
+    """One of the n samples of a request: its tokens, its text and its random numbers."""
+
+    def __init__(self, request: Generation, choice: int, decode: Decode, ends: frozenset[int], experts: int) -> None:
+        self.request, self.choice = request, choice
+        self.numbers = random_numbers(request.sampling.seed, choice)
+        self.last = -1
+        self._ends = ends
+        self._stream = TextStream(decode, request.sampling.stops, request.prompt[-_CONTEXT:])
+        self._held: deque[Token] = deque()
+        self._sent = 0
+        self._logprobs: list[float] = []
+        self._means: list[float] = []
+        self._routing = [0.0] * experts
+
+    @property
+    def remaining(self) -> int:
+        """How many tokens it may still generate."""
+        return self.request.sampling.max_tokens - len(self._logprobs)
+
+    def push(self, token: int, logprob: float, mean: float, top: TopTokens, routing: Sequence[float]) -> Delta | None:
+        """Add a generated token. Returns what can be sent, if anything; its `finish` says that this was the last."""
+        self.last = token
+        self._logprobs.append(logprob)
+        self._means.append(mean)
+        self._routing = [total + share for total, share in zip(self._routing, routing, strict=True)]
+        self._held.append(Token(token, len(self._stream.text), logprob, top))
+        reason: FinishReason | None = None
+        if token in self._ends:
+            reason = "stop"
+        else:
+            self._stream.push(token)
+            if self._stream.stopped:
+                reason = "stop"
+            elif not self.remaining:
+                reason = "length"
+        if reason:
+            self._stream.finish()
+        return self._release(reason)
+
+    def _release(self, reason: FinishReason | None) -> Delta | None:
+        released = self._stream.released
+        tokens = []
+        while self._held and self._held[0].start < released:
+            tokens.append(self._held.popleft())
+        text = self._stream.text[self._sent : released]
+        self._sent = released
+        if reason:
+            return Delta(self.choice, text, tokens, self._finish(reason))
+        return Delta(self.choice, text, tokens) if text else None
+
+    def _finish(self, reason: FinishReason) -> Finish:
+        count = len(self._logprobs)
+        return Finish(reason, self._logprobs, self._means, [mass / count for mass in self._routing])

@@ -1,0 +1,97 @@
+"""A checkpoint's tokenizer: text and conversations to tokens, and tokens back to text and bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+
+class TemplateError(ValueError):
+    """The conversation cannot be put into the model's chat template."""
+
+
+class Tokenizer:
+    """Wraps a fast tokenizer of transformers."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self.bytes_of = lru_cache(maxsize=None)(self._bytes_of)
+
+    @classmethod
+    def load(cls, directory: Path) -> Tokenizer:
+        """Load from a directory in transformers' format."""
+        return cls(AutoTokenizer.from_pretrained(directory))
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text, with those that the model wants at its beginning."""
+        tokens: list[int] = self._tokenizer.encode(text)
+        return tokens
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens without special ones; bytes that are not UTF-8 become U+FFFD."""
+        text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    def conversation(self, turns: Sequence[tuple[str, str]], *, continue_last: bool) -> list[int]:
+        """The tokens of a conversation of (role, content), up to where the assistant goes on.
+
+        With `continue_last` the last turn is the beginning of the assistant's answer; otherwise a new answer
+        begins. Raises TemplateError when the model has no chat template, or the template refuses.
+        """
+        if self._tokenizer.chat_template is None:
+            raise TemplateError("this model has no chat template; use /v1/completions")
+        if continue_last and not turns[-1][1].strip():
+            turns, continue_last = turns[:-1], False
+        try:
+            encoded = self._tokenizer.apply_chat_template(
+                [{"role": role, "content": content} for role, content in turns],
+                add_generation_prompt=not continue_last,
+                continue_final_message=continue_last,
+                return_dict=True,
+            )
+        # templates are programs of the model's author, and fail in as many ways
+        except Exception as error:
+            raise TemplateError(f"the model's chat template refuses these messages: {error}") from error
+        tokens: list[int] = encoded["input_ids"]
+        return tokens
+
+    def name(self, token: int) -> str:
+        """A token as text; one that is a part of a character is written as OpenAI does, `bytes:\\xe2\\x82`."""
+        raw = self.bytes_of(token)
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
+
+    def _bytes_of(self, token: int) -> bytes:
+        piece: str | None = self._tokenizer.convert_ids_to_tokens(token)
+        if piece is None:
+            return b""
+        if token not in self._special:
+            if self._byte_level:
+                return b"".join(_BYTES.get(character, character.encode()) for character in piece)
+            if len(piece) == 6 and piece.startswith("<0x"):
+                return bytes([int(piece[3:5], 16)])
+        return piece.replace("\u2581", " ").encode()
+
+    @cached_property
+    def _special(self) -> frozenset[int]:
+        return frozenset(self._tokenizer.added_tokens_decoder)
+
+    @cached_property
+    def _byte_level(self) -> bool:
+        return "ByteLevel" in str(self._tokenizer.backend_tokenizer.decoder)
+
+
+def _byte_characters() -> dict[str, int]:
+    """The printable character that byte-level BPE writes for each byte: itself, or one above U+0100."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+_BYTES = {character: bytes([byte]) for character, byte in _byte_characters().items()}

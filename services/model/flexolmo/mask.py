@@ -1,0 +1,114 @@
+"""Per-sequence expert masks for transformers' Mixtral, OLMoE and FlexOlmo, equal to removing the experts.
+
+FlexOlmo leaves an owner out by merging again without its expert. A mask does it for each sequence of a batch:
+the router gives a masked expert -inf before its softmax, so that the allowed experts' probabilities are those
+of a model that never had it, and a slot of the top k that no allowed expert can fill goes to an allowed expert
+with weight 0. Nothing of a masked expert is computed, so nothing of it can leak: not even NaN (0 * NaN is NaN).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MethodType
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.models.flex_olmo.modeling_flex_olmo import FlexOlmoTopKRouter
+from transformers.models.mixtral.modeling_mixtral import MixtralTopKRouter
+from transformers.models.olmoe.modeling_olmoe import OlmoeTopKRouter
+
+Router = MixtralTopKRouter | OlmoeTopKRouter | FlexOlmoTopKRouter
+
+
+def install(model: nn.Module) -> ExpertMask:
+    """Patch the routers of a model in place; from then on it computes only inside `ExpertMask.over`.
+
+    In place because transformers computes classes it does not know on a slow path.
+    Raises ValueError for a model without routers of a known architecture.
+    """
+    routers = [module for module in model.modules() if isinstance(module, Router)]
+    if not routers:
+        raise ValueError(f"{type(model).__name__} has no router of Mixtral, OLMoE or FlexOlmo to mask")
+    mask = ExpertMask(experts=int(routers[0].num_experts), top_k=int(routers[0].top_k))
+    for router in routers:
+        router.forward = MethodType(mask.route, router)  # type: ignore[method-assign]
+    return mask
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRows:
+    """A mask laid out for the rows a router sees: one for each token, sequence by sequence.
+
+    `off`: (rows, experts) bool, True where masked. `spare`: (rows, 1) int64, an allowed expert of each row.
+    `slots`: how many experts the router picks. `uneven`: some row allows fewer experts than `slots`.
+    """
+
+    off: Tensor
+    spare: Tensor
+    slots: int
+    uneven: bool
+
+
+class ExpertMask:
+    """The mask that the routers of one model apply, and the probabilities they record.
+
+    One forward pass at a time, as for the model itself.
+    """
+
+    def __init__(self, experts: int, top_k: int) -> None:
+        self.experts, self.top_k = experts, top_k
+        self._rows: MaskRows | None = None
+        self._probabilities: list[Tensor] = []
+
+    def rows(self, allowed: Tensor, tokens: int = 1) -> MaskRows:
+        """Lay out `allowed`, (batch, experts) bool, for a forward pass over `tokens` tokens of each sequence.
+
+        Raises ValueError when a sequence allows no expert, or the width is not the model's.
+        """
+        if allowed.dim() != 2 or allowed.shape[1] != self.experts:
+            raise ValueError(f"a mask is (batch, {self.experts}), not {tuple(allowed.shape)}")
+        counts = allowed.sum(dim=1)
+        fewest, most = int(counts.min()), int(counts.max())
+        if fewest == 0:
+            raise ValueError("a sequence must allow at least one expert")
+        # no row can fill more slots than this; more would only be computed to be weighted with 0
+        slots = min(self.top_k, most)
+        by_row = allowed.repeat_interleave(tokens, dim=0)
+        spare = by_row.to(torch.uint8).argmax(dim=1, keepdim=True)
+        return MaskRows(~by_row, spare, slots, uneven=fewest < slots)
+
+    @contextmanager
+    def over(self, rows: MaskRows) -> Iterator[None]:
+        """Apply these rows to the forward pass inside, and record its routing. Without it the model refuses."""
+        self._rows, self._probabilities = rows, []
+        try:
+            yield
+        finally:
+            self._rows = None
+
+    def routing(self) -> Tensor:
+        """Router probabilities of the last forward pass: (layers, rows, experts), fp32, 0 where masked."""
+        return torch.stack(self._probabilities)
+
+    def route(self, router: Router, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A router's forward pass under the mask: masked logits, weights and indices of the chosen experts."""
+        rows = self._rows
+        if rows is None:
+            raise RuntimeError("a masked model computes only inside ExpertMask.over: no mask means no consent")
+        logits = functional.linear(hidden.reshape(-1, router.hidden_dim), router.weight)
+        # -inf before softmax: after it, the allowed experts' weights would no longer sum to one
+        logits = logits.masked_fill(rows.off, float("-inf"))
+        probabilities = functional.softmax(logits, dim=-1, dtype=torch.float32)
+        self._probabilities.append(probabilities)
+        weights, chosen = probabilities.topk(rows.slots, dim=-1)
+        if rows.uneven:
+            # a masked expert can only be picked with weight 0, to fill a slot; it must not even be computed
+            chosen = torch.where(rows.off.gather(1, chosen), rows.spare, chosen)
+        if isinstance(router, MixtralTopKRouter):
+            return logits, weights / weights.sum(dim=-1, keepdim=True), chosen
+        if router.norm_topk_prob:
+            weights = weights / weights.sum(dim=-1, keepdim=True)
+        return logits, weights.to(logits.dtype), chosen

@@ -1,0 +1,1 @@
+"""The model service's paths, one module a resource. Imported by the app."""

@@ -1,0 +1,31 @@
+"""POST /v1/chat/completions."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+
+from services.model.errors import ContextLengthExceeded, UnknownExpert
+from services.model.routes.dependencies import Service, while_connected
+from services.model.routes.frames import frames
+from services.model.serving.chat import Chat
+from shared.contracts.model import ModelChatCompletion, ModelChatRequest
+from shared.http.errors import NotReady, Overloaded, openai_errors
+from shared.http.sse import sse
+
+router = APIRouter(tags=["chat"])
+
+
+@router.post(
+    "/v1/chat/completions",
+    response_model=ModelChatCompletion,
+    responses=openai_errors(ContextLengthExceeded, UnknownExpert, Overloaded, NotReady),
+)
+async def create_chat_completion(
+    body: ModelChatRequest, request: Request, service: Service
+) -> ModelChatCompletion | StreamingResponse:
+    """Answer a conversation n times, with the named experts and the public one; a stream when asked for."""
+    chat = Chat.start(service, body)
+    if body.stream:
+        return sse(frames(chat.chunks()))
+    return await while_connected(request, chat.whole())

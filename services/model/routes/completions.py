@@ -1,0 +1,31 @@
+"""POST /v1/completions."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+
+from services.model.errors import ContextLengthExceeded, UnknownExpert
+from services.model.routes.dependencies import Service, while_connected
+from services.model.routes.frames import frames
+from services.model.serving.completions import Completion
+from shared.contracts.model import ModelCompletionRequest, ModelTextCompletion
+from shared.http.errors import NotReady, Overloaded, openai_errors
+from shared.http.sse import sse
+
+router = APIRouter(tags=["completions"])
+
+
+@router.post(
+    "/v1/completions",
+    response_model=ModelTextCompletion,
+    responses=openai_errors(ContextLengthExceeded, UnknownExpert, Overloaded, NotReady),
+)
+async def create_completion(
+    body: ModelCompletionRequest, request: Request, service: Service
+) -> ModelTextCompletion | StreamingResponse:
+    """Continue texts or token ids n times each, with the named experts and the public one."""
+    completion = await Completion.start(service, body)
+    if body.stream:
+        return sse(frames(completion.chunks()))
+    return await while_connected(request, completion.whole())

@@ -1,0 +1,136 @@
+"""Chat completions: conversations to prompts, samples to answers, whole or as they come."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from services.model.engines.base import Delta, Finish, Generation
+from services.model.service import ModelService
+from services.model.serving import logprobs, requests
+from services.model.serving.samples import collect, detail
+from services.model.serving.streams import Generations
+from shared.contracts.model import (
+    FinalDetail,
+    ModelChatChunk,
+    ModelChatCompletion,
+    ModelChatRequest,
+    ModelChoice,
+    SampleDetail,
+)
+from shared.contracts.openai import AssistantMessage, ChunkChoice, FinishReason, Usage
+from shared.contracts.openai import Delta as WireDelta
+from shared.http.errors import InvalidRequest
+
+
+@dataclass
+class Chat:
+    """A chat request, understood and queued: nothing about it can be refused any more."""
+
+    service: ModelService
+    body: ModelChatRequest
+    generation: Generation
+    running: Generations
+    id: str = field(default_factory=lambda: "chatcmpl-" + secrets.token_hex(12))
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    @classmethod
+    def start(cls, service: ModelService, body: ModelChatRequest) -> Chat:
+        """Queue a request. Raises the errors of unknown names, bad fields, a long prompt, a full queue."""
+        generation = _generation(service, body)
+        return cls(service, body, generation, Generations(service.engine, [generation]))
+
+    async def whole(self) -> ModelChatCompletion:
+        """All answers, when the last one has ended."""
+        (samples,) = await collect(aiter(self.running), 1, self.body.n)
+        choices = [
+            ModelChoice(
+                index=index,
+                message=AssistantMessage(content=sample.text),
+                finish_reason=sample.end().reason,
+                logprobs=logprobs.for_chat(self.service.tokenizer, sample.tokens) if self.body.logprobs else None,
+                candor=self._detail(sample.end()),
+            )
+            for index, sample in enumerate(samples)
+        ]
+        return ModelChatCompletion(
+            id=self.id,
+            created=self.created,
+            model=self.body.model,
+            choices=choices,
+            usage=self._usage([choice.candor for choice in choices]),
+            warnings=requests.warnings(self.body),
+            candor=self.service.applied(self.generation.allowed),
+        )
+
+    async def chunks(self) -> AsyncIterator[ModelChatChunk]:
+        """The answers as they come; the last chunk has the mask and the detail of each."""
+        details: dict[int, SampleDetail] = {}
+        with_usage = self.body.stream_options is not None and self.body.stream_options.include_usage
+        for index in range(self.body.n):
+            yield self._chunk(index, WireDelta(role="assistant", content=""))
+        async for _, deltas in self.running:
+            for delta in deltas:
+                if delta.text:
+                    yield self._text(delta)
+                if delta.finish is not None:
+                    details[delta.choice] = self._detail(delta.finish)
+                    chunk = self._chunk(delta.choice, WireDelta(), delta.finish.reason)
+                    if len(details) == self.body.n and not with_usage:
+                        chunk.candor = self._final(details)
+                    yield chunk
+        if with_usage:
+            chunk = self._chunk()
+            chunk.candor, chunk.usage = self._final(details), self._usage(list(details.values()))
+            yield chunk
+
+    def _text(self, delta: Delta) -> ModelChatChunk:
+        chunk = self._chunk(delta.choice, WireDelta(content=delta.text))
+        if self.body.logprobs:
+            chunk.choices[0].logprobs = logprobs.for_chat(self.service.tokenizer, delta.tokens)
+        return chunk
+
+    def _chunk(
+        self, index: int | None = None, delta: WireDelta | None = None, reason: FinishReason | None = None
+    ) -> ModelChatChunk:
+        chunk = ModelChatChunk(id=self.id, created=self.created, model=self.body.model, choices=[])
+        if index is not None and delta is not None:
+            chunk.choices.append(ChunkChoice(index=index, delta=delta, finish_reason=reason))
+        return chunk
+
+    def _final(self, details: dict[int, SampleDetail]) -> FinalDetail:
+        applied = self.service.applied(self.generation.allowed)
+        return FinalDetail(**applied.model_dump(), samples=[details[index] for index in sorted(details)])
+
+    def _detail(self, finish: Finish) -> SampleDetail:
+        return detail(self.service, finish, tokens=self.body.candor.tokens)
+
+    def _usage(self, details: list[SampleDetail]) -> Usage:
+        prompt, new = len(self.generation.prompt), sum(sample.tokens for sample in details)
+        return Usage(prompt_tokens=prompt, completion_tokens=new, total_tokens=prompt + new)
+
+
+def _generation(service: ModelService, body: ModelChatRequest) -> Generation:
+    service.check_model(body.model)
+    allowed = service.experts.mask(body.candor.experts, "candor.experts")
+    if body.top_logprobs is not None and not body.logprobs:
+        raise InvalidRequest("top_logprobs needs logprobs to be true.", field="top_logprobs")
+    prompt = _prompt(service, body)
+    max_tokens = service.new_tokens(len(prompt), body.token_limit(), "messages")
+    sampling = requests.sampling(service, body, max_tokens, body.top_logprobs or 0)
+    return Generation(tuple(prompt), allowed, sampling, body.n)
+
+
+def _prompt(service: ModelService, body: ModelChatRequest) -> list[int]:
+    continued = body.candor.continue_final_message
+    if continued and body.messages[-1].role != "assistant":
+        detail = "continue_final_message continues an assistant's message, but the last one is not."
+        raise InvalidRequest(detail, field="candor.continue_final_message")
+    # templates know only the older name of the developer's role
+    turns = [("system" if m.role == "developer" else m.role, m.text()) for m in body.messages]
+    try:
+        return service.tokenizer.conversation(turns, continue_last=continued)
+    except ValueError as error:
+        raise InvalidRequest(f"The messages cannot be put to the model: {error}.", field="messages") from error

@@ -1,0 +1,36 @@
+"""From the wire's sampling parameters to the engine's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.model.engines.base import Sampling
+from services.model.service import ModelService
+from shared.contracts.openai import SamplingFields
+from shared.http.errors import InvalidRequest
+
+
+def sampling(service: ModelService, body: SamplingFields, max_tokens: int, top_logprobs: int) -> Sampling:
+    """How a request's tokens are to be chosen. Raises InvalidRequest for a bias on what is no token."""
+    return Sampling(
+        max_tokens=max_tokens,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        seed=body.seed,
+        stops=tuple(body.stops()),
+        top_logprobs=top_logprobs,
+        logit_bias=_bias(body.logit_bias or {}, service.engine.info.vocabulary),
+    )
+
+
+def warnings(body: SamplingFields) -> list[str]:
+    """What of a request was accepted without effect."""
+    return [f"The field {name!r} is not known here and was ignored." for name in body.unknown()]
+
+
+def _bias(bias: Mapping[str, float], vocabulary: int) -> dict[int, float]:
+    for token in bias:
+        if not token.isdecimal() or int(token) >= vocabulary:
+            detail = f"logit_bias names token {token!r}; tokens are numbers below {vocabulary}."
+            raise InvalidRequest(detail, field="logit_bias")
+    return {int(token): value for token, value in bias.items()}

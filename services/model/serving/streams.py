@@ -1,0 +1,58 @@
+"""From the engine's thread to the event loop: generations as asynchronous streams that cancel what nobody reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from services.model.engines.base import Delta, Engine, EngineBusy, EngineFailed, Generation
+from shared.http.errors import CandorError, Overloaded
+
+RETRY_SECONDS = 2
+
+
+class GenerationFailed(CandorError):
+    """The engine could not finish a request."""
+
+    status, code = 500, "generation_failed"
+
+
+class Generations:
+    """Some prompts being generated. Iterate once; leaving the iteration, or `cancel`, ends all of their samples."""
+
+    def __init__(self, engine: Engine, requests: Sequence[Generation]) -> None:
+        """Queue all of them at once, or none. Raises Overloaded when the queue is full."""
+        self._outcomes: asyncio.Queue[tuple[int, list[Delta] | EngineFailed]] = asyncio.Queue()
+        self._left = sum(request.n for request in requests)
+        self._cancels: list[Callable[[], None]] = []
+        try:
+            for place, request in enumerate(requests):
+                self._cancels.append(engine.submit(request, self._receiver(place)))
+        except EngineBusy as error:
+            self.cancel()
+            raise Overloaded(f"The model is busy: {error}.", retry_after=RETRY_SECONDS) from error
+
+    async def __aiter__(self) -> AsyncIterator[tuple[int, list[Delta]]]:
+        """(the place of the prompt, what a step adds to its samples). Raises GenerationFailed."""
+        try:
+            while self._left:
+                place, outcome = await self._outcomes.get()
+                if isinstance(outcome, EngineFailed):
+                    raise GenerationFailed(f"The model failed: {outcome}.")
+                self._left -= sum(delta.finish is not None for delta in outcome)
+                yield place, outcome
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Let the engine drop what is left."""
+        for cancel in self._cancels:
+            cancel()
+
+    def _receiver(self, place: int) -> Callable[[list[Delta] | EngineFailed], None]:
+        loop = asyncio.get_running_loop()
+
+        def receive(outcome: list[Delta] | EngineFailed) -> None:
+            loop.call_soon_threadsafe(self._outcomes.put_nowait, (place, outcome))
+
+        return receive

@@ -1,0 +1,37 @@
+"""Settings of the model service: `CANDOR_MODEL_*`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class ModelSettings(BaseSettings):
+    """Which model is served, and how much at once."""
+
+    model_config = SettingsConfigDict(env_prefix="CANDOR_MODEL_")
+
+    directory: Path | None = None
+    """A checkpoint in transformers' format; default the embedded model, built in the data folder if need be."""
+    name: str = "candor"
+    """What clients call the model."""
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    threads: Positive | None = None
+    """Torch's threads; default torch's own, which heeds OMP_NUM_THREADS. On a busy machine fewer are faster."""
+    max_length: Positive | None = None
+    """Tokens of prompt and answer; default what the model was made for."""
+    default_max_tokens: Positive = 512
+    """New tokens of a chat answer when the request does not say."""
+    max_batch: Positive = 64
+    """Samples computed at once."""
+    max_queue: Positive = 64
+    """Requests that wait; the next one is refused with 429."""
+    cache_slots: Positive = 65_536
+    """Samples times the tokens of the longest: bounds the memory of keys and values (23 KB each, embedded)."""
+    prefix_megabytes: Annotated[int, Field(ge=0)] = 256
+    """Memory for the keys and values of recent prompts."""
