@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
@@ -39,7 +39,7 @@ class EntryRow(Base):
     owner: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
     position: Mapped[int]
     experts: Mapped[list[str]] = mapped_column(JSON)
-    routing_share: Mapped[float]
+    routing_share: Mapped[float] = mapped_column(Double)
     passages: Mapped[int]
     traced_characters: Mapped[int]
 

@@ -116,18 +116,23 @@ def _sentences(text: str) -> list[tuple[str, int]]:
 
 
 def _support(sentence: str, question: str, asked: set[str], read: list[tuple[int, tuple[str, ...]]]) -> int | None:
-    answer = ShortAnswer.of(sentence, question)
-    telling = set(answer.words) - _EMPTY
-    content = set(normalise(sentence)) - _EMPTY
-    if not telling:
+    core = _trimmed(ShortAnswer.of(sentence, question).words)
+    if not core:
         return None
+    telling, content = set(core) - _EMPTY, set(normalise(sentence)) - _EMPTY
     best: tuple[float, int] | None = None
     for n, words in read:
         held = set(words)
-        verbatim = contains(words, answer.words)
+        verbatim = contains(words, core)
         overlap = len(content & held) / len(content)
         if verbatim or (len(content) >= LEAST_WORDS and telling & held and overlap >= OVERLAP):
             score = 2.0 * verbatim + overlap + len(asked & held) / (len(asked) or 1)
             if best is None or score > best[0]:
                 best = score, n
     return best[1] if best else None
+
+
+def _trimmed(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Without the empty words at either end."""
+    telling = [at for at, word in enumerate(words) if word not in _EMPTY]
+    return words[telling[0] : telling[-1] + 1] if telling else ()

@@ -57,7 +57,7 @@ def is_final(text: str) -> bool:
 
 def normalise(text: str) -> list[str]:
     """Words in SQuAD's sense: lower case, no punctuation, no articles; numbers by their value."""
-    text = _NUMBER.sub(lambda number: _plain(Decimal(number.group().replace(",", ""))), text.lower())
+    text = _NUMBER.sub(lambda number: _plain(Decimal(number.group().replace(",", ""))), text.lower().replace("\0", " "))
     # a full stop between digits is a decimal point and stays
     text = re.sub(r"(?<=\d)\.(?=\d)", "\0", text).replace("n't", " not")
     words = _PUNCTUATION.sub(" ", text).replace("\0", ".").split()

@@ -11,11 +11,15 @@ branch_labels = None
 depends_on = None
 
 
+# SQLite counts up only in a column that is called INTEGER
+NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
 def upgrade() -> None:
     """To the newer schema."""
     op.create_table(
         "answers",
-        sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+        sa.Column("number", NUMBER, primary_key=True, autoincrement=True),
         sa.Column("id", sa.String(64), nullable=False, unique=True),
         sa.Column("request_id", sa.String(128), nullable=False, index=True),
         sa.Column("created", sa.BigInteger, nullable=False, index=True),
@@ -24,11 +28,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "entries",
-        sa.Column("answer", sa.BigInteger, sa.ForeignKey("answers.number", ondelete="CASCADE"), primary_key=True),
+        sa.Column("answer", NUMBER, sa.ForeignKey("answers.number", ondelete="CASCADE"), primary_key=True),
         sa.Column("owner", sa.String(64), primary_key=True, index=True),
         sa.Column("position", sa.Integer, nullable=False),
         sa.Column("experts", sa.JSON, nullable=False),
-        sa.Column("routing_share", sa.Float, nullable=False),
+        sa.Column("routing_share", sa.Double, nullable=False),
         sa.Column("passages", sa.Integer, nullable=False),
         sa.Column("traced_characters", sa.Integer, nullable=False),
     )

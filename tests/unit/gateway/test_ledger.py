@@ -1,0 +1,154 @@
+"""The ledger in SQL: SQLite always, PostgreSQL where its binaries are."""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from gateway.ledger.database import connect, migrate
+from gateway.ledger.store import Ledger, Unwritable
+from gateway.ledger.tables import Base
+from shared.contracts.candor import AnswerTrace, AppliedOwners, LedgerEntry, OwnerChoice
+from shared.contracts.gateway import LedgerRecord, StoredTrace
+from shared.http.errors import NotFound
+
+
+def record(identity: str) -> LedgerRecord:
+    entries = [
+        LedgerEntry(owner=owner, experts=[owner], routing_share=share, passages=1, traced_characters=3)
+        for owner, share in (("papers", 0.25), ("clinic", 0.5))
+    ]
+    owners = AppliedOwners(
+        permitted=["papers", "clinic", "news"], requested=OwnerChoice(exclude=["news"]), effective=["papers", "clinic"]
+    )
+    return LedgerRecord(id=identity, request_id="r-1", created=7, model="candor", owners=owners, entries=entries)
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'new folder' / 'gateway.db'}"
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    found = shutil.which("initdb")
+    if found is None:
+        pytest.skip("no PostgreSQL here")
+    # not below pytest's folder: PostgreSQL refuses to run as root, and no one else may look into that
+    binaries, data = Path(found).resolve().parent, Path(tempfile.mkdtemp(prefix="candor-pg-"))
+    user: list[str | Path] = ["setpriv", "--reuid=nobody", "--clear-groups"] if os.getuid() == 0 else []
+    if user:
+        shutil.chown(data, "nobody")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    try:
+        subprocess.run(
+            [*user, binaries / "initdb", "-D", data / "db", "-A", "trust", "-U", "candor"],
+            check=True,
+            capture_output=True,
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"PostgreSQL cannot start here: {error}")
+    control = [*user, binaries / "pg_ctl", "-D", data / "db", "-w"]
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+    subprocess.run([*control, "-o", options, "-l", data / "log", "start"], check=True, capture_output=True)
+    try:
+        yield f"postgresql://candor@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+        shutil.rmtree(data)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    address: str = request.getfixturevalue(request.param)
+    migrate(address)
+    return address
+
+
+def test_records_come_back_as_they_were_newest_first_and_page_by_page(database: str) -> None:
+    async def use() -> None:
+        ledger = Ledger(connect(database))
+        try:
+            for number in range(3):
+                await ledger.record(record(f"a{number}"))
+            first = await ledger.page(limit=2)
+            assert [found.id for found in first.data] == ["a2", "a1"]
+            assert first.data[0] == record("a2")
+            assert (first.first_id, first.last_id, first.has_more) == ("a2", "a1", True)
+            rest = await ledger.page(after=first.last_id, limit=2)
+            assert ([found.id for found in rest.data], rest.has_more) == (["a0"], False)
+        finally:
+            await ledger.close()
+
+    asyncio.run(use())
+
+
+def test_a_trace_is_kept_with_its_answer_and_found_by_its_id(database: str) -> None:
+    async def use() -> None:
+        ledger = Ledger(connect(database))
+        trace = StoredTrace(id="t1", text="Ahoy [1]", trace=AnswerTrace(id="t1", corpora=["papers"], spans=[]))
+        try:
+            await ledger.record(record("b1"), trace)
+            assert await ledger.trace("t1") == trace
+            with pytest.raises(NotFound):
+                await ledger.trace("t2")
+        finally:
+            await ledger.close()
+
+    asyncio.run(use())
+
+
+def test_a_record_or_a_trace_that_cannot_be_written_leaves_neither(database: str) -> None:
+    async def use() -> None:
+        ledger = Ledger(connect(database))
+        trace = StoredTrace(id="t9", text="", trace=AnswerTrace(id="t9", corpora=[], spans=[]))
+        try:
+            await ledger.record(record("c1"))
+            with pytest.raises(Unwritable):
+                await ledger.record(record("c1"), trace)
+            with pytest.raises(NotFound):
+                await ledger.trace("t9")
+        finally:
+            await ledger.close()
+
+    asyncio.run(use())
+
+
+def test_a_page_after_an_unknown_record_is_not_found(sqlite: str) -> None:
+    migrate(sqlite)
+
+    async def use() -> None:
+        ledger = Ledger(connect(sqlite))
+        try:
+            with pytest.raises(NotFound) as error:
+                await ledger.page(after="nothing")
+            assert error.value.field == "after"
+        finally:
+            await ledger.close()
+
+    asyncio.run(use())
+
+
+def test_the_migrations_lead_to_the_tables_of_the_code_and_run_again_without_harm(database: str) -> None:
+    migrate(database)
+    engine = create_engine(database.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": "gateway_schema"})
+        assert compare_metadata(context, Base.metadata) == []
+    engine.dispose()
+
+
+def test_another_kind_of_database_is_refused_by_the_name_of_its_setting() -> None:
+    with pytest.raises(ValueError, match="CANDOR_GATEWAY_DATABASE_URL"):
+        migrate("mysql://somewhere/ledger")
