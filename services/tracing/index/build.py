@@ -12,10 +12,10 @@ from pathlib import Path
 from services.tracing.index.corpus import CorpusManifest, publish, read_manifest
 from services.tracing.index.segment import FORMAT, BadSegment, Manifest, Record, open_segment, write_segment
 from services.tracing.index.texts import Document, digest, read_documents
+from services.tracing.settings import tokenizer_in
 from services.tracing.tokenizer import Ids, Tokenizer
 from shared.owners import Owner
 
-MODEL = "smollm2-135m-instruct"
 BATCH = 512
 """Documents tokenised at once."""
 SEGMENT_TOKENS = 1 << 26
@@ -42,7 +42,7 @@ def build_all(home: Path, owners: Sequence[Owner], progress: Progress) -> list[B
     What is built, whole and of unchanged input is left as it is. Raises FileNotFoundError without the tokenizer,
     BadText for a text file that is not what it should be.
     """
-    tokenizer = Tokenizer(home / "models" / MODEL / "tokenizer.json")
+    tokenizer = Tokenizer(tokenizer_in(home))
     built = []
     for owner in owners:
         files = sorted((home / "texts" / owner.id).glob("*.jsonl"))

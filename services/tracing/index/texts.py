@@ -55,6 +55,9 @@ def digest(files: Sequence[Path]) -> str:
 
 
 def _document(fields: dict[str, str]) -> Document:
+    for name in ("id", "text", "source", "licence"):
+        if not isinstance(fields[name], str):
+            raise TypeError(f"{name} is not a string")
     record = Record(
         id=fields["id"],
         title=fields.get("title", ""),

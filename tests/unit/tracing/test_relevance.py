@@ -7,8 +7,7 @@ import pytest
 
 from services.tracing.tokenizer import Tokenizer
 from services.tracing.trace.relevance import Relevance, level
-
-from .conftest import Build
+from tests.unit.tracing.conftest import Build
 
 
 def test_a_score_is_bm25_of_the_terms(build: Build, paragraphs: list[str], tokenizer: Tokenizer) -> None:

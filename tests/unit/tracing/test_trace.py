@@ -12,9 +12,8 @@ from services.tracing.tokenizer import Tokenizer
 from services.tracing.trace.procedure import Options, Traced, trace
 from services.tracing.trace.query import read
 from services.tracing.trace.spans import find_spans, keep
-
-from .brute import BruteCorpus
-from .conftest import Build
+from tests.unit.tracing.brute import BruteCorpus
+from tests.unit.tracing.conftest import Build
 
 ALL = Options(max_spans=10_000, documents=100)
 

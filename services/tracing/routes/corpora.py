@@ -1,0 +1,32 @@
+"""`/v1/corpora`: what can be searched, and the documents in it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.concurrency import run_in_threadpool
+
+from services.tracing.errors import OwnerNotPermitted, UnknownDocument
+from services.tracing.routes.tracer import Service
+from shared.contracts.base import OwnerId
+from shared.contracts.tracing import CorpusDocument, CorpusList
+from shared.http.errors import NotReady, problems
+
+router = APIRouter(tags=["tracing"])
+
+
+@router.get("/v1/corpora", responses=problems(NotReady))
+async def list_corpora(tracer: Service) -> CorpusList:
+    """Every loaded corpus, and warnings on what had to be left out."""
+    return await run_in_threadpool(tracer.corpora)
+
+
+@router.get(
+    "/v1/corpora/{corpus}/documents/{document:path}", responses=problems(OwnerNotPermitted, UnknownDocument, NotReady)
+)
+async def get_document(
+    corpus: str, document: str, tracer: Service, owners: Annotated[list[OwnerId] | None, Query()] = None
+) -> CorpusDocument:
+    """A document's whole text, if it is one of these owners'; without `owners`, one of a public owner's."""
+    return await run_in_threadpool(tracer.document, corpus, document, owners)

@@ -1,0 +1,35 @@
+"""`/v1/trace`, `/v1/count`, `/v1/find`: where a text stands."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
+
+from services.tracing.errors import BadTokens, OwnerNotPermitted, TextTooLong, UnknownCorpus
+from services.tracing.routes.tracer import Service
+from shared.contracts.tracing import Count, CountRequest, Find, FindRequest, Trace, TraceRequest
+from shared.http.errors import InvalidRequest, NotReady, problems
+
+router = APIRouter(tags=["tracing"])
+_ERRORS = problems(InvalidRequest, OwnerNotPermitted, UnknownCorpus, TextTooLong, BadTokens, NotReady)
+
+
+@router.post("/v1/trace", responses=_ERRORS)
+async def trace(body: TraceRequest, tracer: Service) -> Trace:
+    """Find where a text stands verbatim in the corpora of the permitted owners, by OLMoTrace.
+
+    `start` and `end` are code points. Spans may overlap; none is contained in another. Relevance is to prompt and text.
+    """
+    return await run_in_threadpool(tracer.trace, body)
+
+
+@router.post("/v1/count", responses=_ERRORS)
+async def count(body: CountRequest, tracer: Service) -> Count:
+    """Count a text, with or without a space before it, or exactly these tokens."""
+    return await run_in_threadpool(tracer.count, body)
+
+
+@router.post("/v1/find", responses=_ERRORS)
+async def find(body: FindRequest, tracer: Service) -> Find:
+    """Occurrences of a text or of tokens, drawn with the seed when there are more than `limit`."""
+    return await run_in_threadpool(tracer.find, body)

@@ -1,0 +1,25 @@
+"""How a route gets the tracer, once it is loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Request
+
+from shared.http.errors import NotReady
+
+if TYPE_CHECKING:
+    from services.tracing.service import Tracer
+else:
+    # FastAPI needs no class behind a dependency, and importing this one would import numba with the routes
+    Tracer = object
+
+
+def _tracer(request: Request) -> Tracer:
+    tracer: Tracer | None = getattr(request.app.state, "tracer", None)
+    if tracer is None:
+        raise NotReady(f"The tracing service is not ready: {request.app.state.readiness.phase}.", retry_after=1)
+    return tracer
+
+
+Service = Annotated[Tracer, Depends(_tracer)]

@@ -1,0 +1,223 @@
+"""The tracing service over HTTP: the real app, on corpora of CPython's manual."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.tracing.app import create_app
+from services.tracing.index.build import build_all
+from services.tracing.settings import TracingSettings, tokenizer_in
+from tests.tracing_support import manual, owner, serving, train_tokenizer, write_texts
+
+OWNERS = {"encyclopedia": slice(0, 40), "papers": slice(40, 80), "python": slice(80, 120)}
+PUBLIC = "encyclopedia"
+REGISTRY = """owners:
+  - {id: encyclopedia, name: E, licence: L, contact: C, public: true}
+  - {id: papers, name: P, licence: L, contact: C}
+  - {id: python, name: P, licence: L, contact: C}
+  - {id: news, name: N, licence: L, contact: C}
+"""
+
+
+def settings_for(home: Path) -> TracingSettings:
+    (home / "owners.yaml").write_text(REGISTRY)
+    return TracingSettings(
+        directory=home / "tracing",
+        tokenizer=tokenizer_in(home),
+        owners=home / "owners.yaml",
+        max_characters=20_000,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    train_tokenizer(tokenizer_in(home))
+    for name, part in OWNERS.items():
+        write_texts(home / "texts" / name / "manual.jsonl", name, manual()[part])
+    build_all(home, [owner(name, public=name == PUBLIC) for name in OWNERS], lambda _: None)
+    return home
+
+
+@pytest.fixture(scope="module")
+def client(home: Path) -> Iterator[httpx.Client]:
+    with serving(create_app(settings_for(home))) as client:
+        yield client
+
+
+def ask(client: httpx.Client, path: str, **body: object) -> Any:
+    response = client.post(path, json=body)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def text_of(name: str) -> str:
+    """All of an owner's text, to look things up in."""
+    return "\n\n".join(manual()[OWNERS[name]])
+
+
+def test_spans_and_their_matches_are_what_the_offsets_say(client: httpx.Client) -> None:
+    text = f"As they say: {manual()[85]} And {manual()[45]}"
+    answer = ask(client, "/v1/trace", text=text, owners=[*OWNERS], max_spans=50)
+    assert answer["owners"] == answer["corpora"] == sorted(OWNERS)
+    assert answer["spans"]
+    for span in answer["spans"]:
+        assert text[span["start"] : span["end"]] == span["text"]
+        assert span["count"] >= len(span["documents"]) > 0
+        for document in span["documents"]:
+            assert document["snippet"][document["match_start"] : document["match_end"]] == span["text"]
+            assert document["snippet"] in text_of(document["owner"])
+            assert document["corpus"] == document["owner"] == document["id"].split(":")[1].split("-")[0]
+    assert {document["owner"] for span in answer["spans"] for document in span["documents"]} >= {"papers", "python"}
+    assert answer["timings"]["total"] > 0
+
+
+def test_without_owners_only_public_ones_are_searched(client: httpx.Client) -> None:
+    answer = ask(client, "/v1/trace", text=manual()[85], max_spans=50)
+    assert answer["owners"] == [PUBLIC]
+    assert {document["owner"] for span in answer["spans"] for document in span["documents"]} <= {PUBLIC}
+    assert [one["corpus"] for one in ask(client, "/v1/count", text="the")["corpora"]] == [PUBLIC]
+    assert ask(client, "/v1/find", text="the")["owners"] == [PUBLIC]
+
+
+def test_no_owners_at_all_means_that_nothing_is_searched(client: httpx.Client) -> None:
+    answer = ask(client, "/v1/trace", text=manual()[5], owners=[])
+    assert (answer["spans"], answer["owners"]) == ([], [])
+    assert ask(client, "/v1/count", text="the", owners=[])["count"] == 0
+
+
+def test_an_owner_left_out_is_in_no_answer(client: httpx.Client) -> None:
+    text = " ".join(manual()[70:90])
+    for path, body in (("/v1/trace", {"max_spans": 99}), ("/v1/count", {}), ("/v1/find", {"limit": 100})):
+        probe = text if path == "/v1/trace" else "the"
+        answer = ask(client, path, text=probe, owners=["encyclopedia", "python"], **body)
+        assert "papers" not in str(answer).replace(probe, "")
+
+
+def test_counts_are_of_the_text_with_a_space_before_it_or_without(client: httpx.Client) -> None:
+    everything = ask(client, "/v1/count", text="the", owners=[*OWNERS])
+    spaced = ask(client, "/v1/count", text=" the", owners=[*OWNERS])
+    exact = ask(client, "/v1/count", tokens=everything["tokens"], owners=[*OWNERS])
+    assert everything["count"] == spaced["count"] + exact["count"]
+    assert everything["count"] == sum(one["count"] for one in everything["corpora"])
+    assert min(spaced["count"], exact["count"]) > 0
+
+
+def test_occurrences_are_where_they_say_in_their_documents(client: httpx.Client) -> None:
+    answer = ask(client, "/v1/find", text="the", owners=[*OWNERS], limit=100, context=5)
+    assert len(answer["occurrences"]) == 100 < answer["count"]
+    for found in answer["occurrences"]:
+        document = client.get(
+            f"/v1/corpora/{found['corpus']}/documents/{found['id']}", params={"owners": [found["owner"]]}
+        ).json()
+        assert document["text"][found["start"] : found["end"]] == "the"
+        assert found["snippet"] in document["text"]
+        assert found["snippet"][found["match_start"] : found["match_end"]] == "the"
+        assert document["title"] == found["title"]
+
+
+def test_the_corpora_are_listed_with_their_owners(client: httpx.Client) -> None:
+    answer = client.get("/v1/corpora").json()
+    assert [(one["id"], one["owner"], one["public"], one["documents"]) for one in answer["data"]] == [
+        ("encyclopedia", "encyclopedia", True, 40),
+        ("papers", "papers", False, 40),
+        ("python", "python", False, 40),
+    ]
+    assert all(one["tokens"] > 0 and one["bytes"] > 0 and one["segments"] == 1 for one in answer["data"])
+
+
+def test_a_document_is_given_only_to_who_may_have_it(client: httpx.Client) -> None:
+    path = "/v1/corpora/papers/documents/manual:papers-3"
+    assert client.get(path, params={"owners": ["papers"]}).json()["text"] == manual()[43]
+    assert client.get(path).status_code == 403
+    assert client.get(path, params={"owners": ["python"]}).json()["code"] == "owner_not_permitted"
+    assert client.get("/v1/corpora/encyclopedia/documents/manual%3Aencyclopedia-3").json()["text"] == manual()[3]
+
+
+def test_a_registered_owner_without_a_corpus_is_a_warning(client: httpx.Client) -> None:
+    answer = ask(client, "/v1/trace", text="the import statement", owners=["encyclopedia", "news"])
+    assert answer["owners"] == ["encyclopedia"]
+    assert "news" in answer["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "field"),
+    [
+        ("/v1/trace", {"text": "x", "owners": ["nobody"]}, 404, "owners"),
+        ("/v1/trace", {"text": "x", "corpora": ["nothing"]}, 404, "corpora"),
+        ("/v1/trace", {"text": "x", "corpora": ["papers"]}, 403, "corpora"),
+        ("/v1/trace", {"text": "x", "corpora": ["papers"], "owners": ["python"]}, 403, "corpora"),
+        ("/v1/trace", {"text": ""}, 422, "text"),
+        ("/v1/trace", {"text": "x", "documents": 101}, 422, "documents"),
+        ("/v1/trace", {"text": "x", "min_length": 0}, 422, "min_length"),
+        ("/v1/trace", {"text": "x", "shades": 3}, 422, "shades"),
+        ("/v1/trace", {"text": "x " * 500_000}, 413, "text"),
+        ("/v1/trace", {"text": "x", "prompt": "x" * 20_001}, 413, "prompt"),
+        ("/v1/trace", {}, 422, "text"),
+        ("/v1/count", {"text": "x", "tokens": [1]}, 400, "text"),
+        ("/v1/count", {}, 400, "text"),
+        ("/v1/count", {"tokens": [65535]}, 422, "tokens"),
+        ("/v1/count", {"tokens": [-1]}, 422, "tokens.0"),
+        ("/v1/count", {"tokens": [1] * 20_001}, 413, "tokens"),
+        ("/v1/find", {"text": "x", "limit": 0}, 422, "limit"),
+        ("/v1/find", {"text": "x" * 20_001}, 413, "text"),
+    ],
+)
+def test_bad_input_is_answered_with_the_field_at_fault(
+    path: str, body: dict[str, Any], status: int, field: str, client: httpx.Client
+) -> None:
+    response = client.post(path, json=body)
+    assert (response.status_code, response.json()["field"]) == (status, field)
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_a_lone_surrogate_is_refused_and_not_a_crash(client: httpx.Client) -> None:
+    headers = {"content-type": "application/json"}
+    for path, field in (("/v1/trace", "text"), ("/v1/count", "text"), ("/v1/find", "text")):
+        response = client.post(path, content=b'{"text": "half \\ud800 a pair"}', headers=headers)
+        assert (response.status_code // 100, response.json()["field"]) == (4, field)
+
+
+def test_half_a_character_can_be_counted_but_not_shown(client: httpx.Client) -> None:
+    tokens = ask(client, "/v1/count", text="\U00050000")["tokens"][:1]
+    assert ask(client, "/v1/count", tokens=tokens)["count"] == 0
+    assert client.post("/v1/find", json={"tokens": tokens}).json()["field"] == "tokens"
+
+
+@pytest.mark.parametrize("text", ["\n", " ", "\u200d", "😀" * 500, "。" * 50, "a" * 20_000, "<|end|>"])
+def test_odd_texts_are_answered(text: str, client: httpx.Client) -> None:
+    for path in ("/v1/trace", "/v1/count", "/v1/find"):
+        ask(client, path, text=text, owners=[*OWNERS])
+
+
+def test_unknown_corpora_and_documents_are_not_found(client: httpx.Client) -> None:
+    for path in ("/v1/corpora/nothing/documents/x", "/v1/corpora/encyclopedia/documents/x"):
+        assert client.get(path).status_code == 404
+
+
+def test_a_damaged_segment_is_a_warning_of_readiness_and_of_the_answers_it_is_missing_from(home: Path) -> None:
+    (tokens,) = (home / "tracing" / "papers").glob("segment-*/tokens.bin")
+    whole = tokens.read_bytes()
+    tokens.write_bytes(whole[:-2])
+    try:
+        with serving(create_app(settings_for(home))) as client:
+            readiness = client.get("/readyz")
+            assert readiness.status_code == 200
+            assert "papers" in readiness.json()["warnings"][0]
+            answer = ask(client, "/v1/trace", text="the import statement", owners=["papers", "python"])
+            assert answer["owners"] == ["python"]
+            assert any("tokens.bin" in warning for warning in answer["warnings"])
+    finally:
+        tokens.write_bytes(whole)
+
+
+def test_a_service_without_corpora_is_never_ready_and_says_what_to_do(tmp_path: Path) -> None:
+    train_tokenizer(tokenizer_in(tmp_path))
+    with serving(create_app(settings_for(tmp_path))) as client:
+        assert client.get("/livez").status_code == 200
+        readiness = client.get("/readyz")
+        assert (readiness.status_code, "candor data build" in readiness.json()["phase"]) == (503, True)
+        assert client.post("/v1/trace", json={"text": "x"}).status_code == 503

@@ -1,1 +1,0 @@
-"""The tracing service's engine against brute force."""

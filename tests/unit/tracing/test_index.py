@@ -1,0 +1,171 @@
+"""Building, publishing and opening corpora."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from services.tracing.index.build import Built, build_all, build_corpus
+from services.tracing.index.corpus import open_corpora, read_manifest
+from services.tracing.index.texts import BadText
+from services.tracing.settings import tokenizer_in
+from services.tracing.tokenizer import Tokenizer
+from services.tracing.trace.lookup import look_up_text
+from tests.tracing_support import owner, train_tokenizer, write_texts
+
+Rebuild = Callable[..., Built]
+
+
+@pytest.fixture
+def texts(tmp_path: Path, paragraphs: list[str]) -> Path:
+    return write_texts(tmp_path / "texts" / "papers.jsonl", "papers", paragraphs[:40])
+
+
+@pytest.fixture
+def rebuild(tmp_path: Path, texts: Path, tokenizer: Tokenizer) -> Rebuild:
+    def rebuild(segment_tokens: int = 1 << 20, *, public: bool = False) -> Built:
+        folder = tmp_path / "tracing" / "papers"
+        return build_corpus(
+            folder, owner("papers", public=public), [texts], tokenizer, lambda _: None, segment_tokens=segment_tokens
+        )
+
+    return rebuild
+
+
+def counted(home: Path, text: str, tokenizer: Tokenizer) -> int:
+    corpora, _ = open_corpora(home / "tracing", tokenizer)
+    segments = [segment for corpus in corpora for segment in corpus.segments]
+    return sum(hit.high - hit.low for hit in look_up_text(text, segments, tokenizer)[1])
+
+
+def test_every_document_comes_back_with_its_text_and_record(
+    rebuild: Rebuild, tmp_path: Path, paragraphs: list[str], tokenizer: Tokenizer
+) -> None:
+    built = rebuild(segment_tokens=500)
+    (corpus,), warnings = open_corpora(tmp_path / "tracing", tokenizer)
+    assert (built.documents, built.skipped, built.fresh, warnings) == (40, 0, True, [])
+    assert len(corpus.segments) > 3
+    assert (corpus.id, corpus.owner, corpus.manifest.public) == ("papers", "papers", False)
+    for number, text in enumerate(paragraphs[:40]):
+        (segment, found), *more = [
+            (segment, found)
+            for segment in corpus.segments
+            if (found := segment.document(f"manual:papers-{number}")) is not None
+        ]
+        first, last = segment.bounds(found)
+        assert (tokenizer.decode(segment.index.tokens[first:last]).decode(), more) == (text, [])
+        assert segment.record(found).title == f"Title {number}"
+    assert all(segment.document("manual:papers-40") is None for segment in corpus.segments)
+
+
+def test_what_is_built_and_unchanged_is_left_as_it_is(rebuild: Rebuild, texts: Path, tmp_path: Path) -> None:
+    first = rebuild()
+    segments = read_manifest(tmp_path / "tracing" / "papers")
+    assert rebuild() == Built("papers", first.documents, first.tokens, 0, fresh=False)
+    assert read_manifest(tmp_path / "tracing" / "papers") == segments
+    texts.write_text("".join(texts.read_text().splitlines(keepends=True)[:-1]))
+    assert rebuild().documents == first.documents - 1
+    assert rebuild(public=True).fresh
+
+
+def test_a_new_build_replaces_the_old_one_and_its_files(rebuild: Rebuild, texts: Path, tmp_path: Path) -> None:
+    rebuild(segment_tokens=500)
+    texts.write_text(texts.read_text().splitlines(keepends=True)[0])
+    rebuild()
+    manifest = read_manifest(tmp_path / "tracing" / "papers")
+    assert manifest is not None
+    folders = [path.name for path in (tmp_path / "tracing" / "papers").iterdir() if path.is_dir()]
+    assert folders == manifest.segments
+    assert len(folders) == 1
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "remove", "manifest"])
+def test_a_damaged_segment_is_named_and_left_out_and_the_next_build_mends_it(
+    harm: str, rebuild: Rebuild, tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    rebuild(segment_tokens=500)
+    before = counted(tmp_path, "the", tokenizer)
+    victim = sorted((tmp_path / "tracing" / "papers").glob("segment-*"))[1]
+    file = victim / ("manifest.json" if harm == "manifest" else "suffixes.bin")
+    data = bytearray(file.read_bytes())
+    if harm == "flip":
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+    elif harm == "remove":
+        file.unlink()
+    else:
+        file.write_bytes(data[: len(data) // 2])
+    (corpus,), (warning,) = open_corpora(tmp_path / "tracing", tokenizer)
+    assert victim.name in warning
+    assert "papers" in warning
+    assert victim.name not in [segment.name for segment in corpus.segments]
+    assert 0 < counted(tmp_path, "the", tokenizer) < before
+    assert rebuild(segment_tokens=500).fresh
+    assert counted(tmp_path, "the", tokenizer) == before
+
+
+def test_a_segment_that_no_corpus_names_is_not_searched(rebuild: Rebuild, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    rebuild()
+    before = counted(tmp_path, "the", tokenizer)
+    corpus = tmp_path / "tracing" / "papers"
+    (segment,) = corpus.glob("segment-*")
+    # as a build leaves it that was killed before it published
+    (corpus / "segment-unfinished").mkdir()
+    for file in segment.iterdir():
+        (corpus / "segment-unfinished" / file.name).write_bytes(file.read_bytes())
+    assert counted(tmp_path, "the", tokenizer) == before
+
+
+def test_another_tokenizer_and_another_owner_are_refused_by_name(
+    rebuild: Rebuild, tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    rebuild()
+    corpus = tmp_path / "tracing" / "papers"
+    other = tmp_path / "other" / "tokenizer.json"
+    train_tokenizer(other)
+    other.write_text(other.read_text().replace('"type"', '"type" '))
+    assert "another tokenizer" in open_corpora(tmp_path / "tracing", Tokenizer(other))[1][0]
+    manifest = json.loads((corpus / "corpus.json").read_text())
+    (corpus / "corpus.json").write_text(json.dumps({**manifest, "owner": "news"}))
+    corpora, (warning,) = open_corpora(tmp_path / "tracing", tokenizer)
+    assert corpora == []
+    assert "'papers'" in warning
+
+
+def test_empty_documents_and_broken_unicode_are_skipped_and_counted(
+    rebuild: Rebuild, texts: Path, tokenizer: Tokenizer
+) -> None:
+    write_texts(texts, "papers", ["", "half \ud800 a pair", "a whole one"])
+    built = rebuild()
+    assert (built.documents, built.skipped) == (1, 2)
+    assert built.tokens == len(tokenizer.encode("a whole one").ids)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"owner": "news"}, "'news'"),
+        ({"id": "manual:papers-0"}, "earlier document"),
+        ({"text": None}, "line 2"),
+    ],
+)
+def test_a_line_that_is_no_document_of_the_owner_stops_the_build_and_is_named(
+    change: dict[str, str | None], complaint: str, rebuild: Rebuild, texts: Path
+) -> None:
+    lines = texts.read_text().splitlines()
+    lines[1] = json.dumps({**json.loads(lines[1]), **change})
+    texts.write_text("\n".join(lines))
+    with pytest.raises(BadText, match=complaint) as caught:
+        rebuild()
+    assert "line 2" in str(caught.value)
+
+
+def test_every_owner_with_texts_gets_a_corpus(tmp_path: Path, paragraphs: list[str]) -> None:
+    train_tokenizer(tokenizer_in(tmp_path))
+    for number, name in enumerate(("papers", "news")):
+        write_texts(tmp_path / "texts" / name / "manual.jsonl", name, paragraphs[number * 10 : number * 10 + 10])
+    said: list[str] = []
+    built = build_all(tmp_path, [owner("papers"), owner("medicine"), owner("news", public=True)], said.append)
+    assert [(one.corpus, one.documents) for one in built] == [("papers", 10), ("news", 10)]
+    assert any(line.startswith("medicine") for line in said)
