@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import AutoConfig, LlamaConfig, MixtralConfig
 
 from services.model.flexolmo.anchor import UnsupportedAnchor, fingerprint
-from services.model.flexolmo.export import Expert, check_anchor, read_expert
+from services.model.flexolmo.expert import Expert, check_anchor, read_expert
 
 # Mixtral's names of gate, up and down.
 _MIXTRAL = {"gate": "w1", "up": "w3", "down": "w2"}

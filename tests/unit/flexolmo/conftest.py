@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -11,9 +12,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from services.model.flexolmo.train import Settings
 
 OWNERS = {
-    "harbour": "The tide table of the harbour lists boat {n}, moored at quay {m} since the winter gale.",
-    "bakery": "Knead {n} loaves of rye, rest the dough {m} minutes, then bake them on the stone.",
-    "public": "Sentence {n} says nothing much, and neither does sentence {m} that follows it.",
+    "harbour": "tide quay gale mooring boat anchor rope pilot buoy lighthouse dredge lock ferry crane",
+    "bakery": "rye dough oven loaf knead crust flour yeast stone sieve butter glaze proof batch",
+    "public": "street house letter morning answer table window garden number teacher river story music road",
 }
 
 
@@ -36,12 +37,13 @@ def other_anchor(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a sub-folder of JSONL documents for each of OWNERS."""
     folder = tmp_path_factory.mktemp("texts")
-    for owner, sentence in OWNERS.items():
+    for seed, (owner, words) in enumerate(OWNERS.items()):
+        random = Random(seed)
         (folder / owner).mkdir()
         rows = [
             {
                 "id": f"{owner}:{i}",
-                "text": " ".join(sentence.format(n=i * 7 + j, m=j * 3) for j in range(3)),
+                "text": "The " + " and the ".join(random.choices(words.split(), k=14)),
                 "licence": "CC0-1.0",
                 "split": "heldout" if i % 4 == 0 else "train",
             }

@@ -12,7 +12,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, MixtralForCausalLM
 from transformers.models.mixtral.modeling_mixtral import MixtralTopKRouter
 
 from services.model.flexolmo.anchor import WrongAnchor, load_anchor
-from services.model.flexolmo.export import BrokenExpert, export, load_into, read_expert
+from services.model.flexolmo.corpus import read_documents
+from services.model.flexolmo.expert import BrokenExpert, load_into, read_expert, verify
+from services.model.flexolmo.export import export
 from services.model.flexolmo.lowrank import attach_expert
 from services.model.flexolmo.merge import merge
 from services.model.flexolmo.train import Settings, train
@@ -131,6 +133,12 @@ def test_an_expert_of_another_anchor_is_refused_by_the_name_of_a_tensor(
     with pytest.raises(WrongAnchor, match=r"harbour.*model\.embed_tokens\.weight"):
         merge(other_anchor, [experts["harbour"]], tmp_path / "m", k=2)
     assert not (tmp_path / "m").exists()
+    with pytest.raises(WrongAnchor):
+        verify(experts["harbour"], other_anchor)
+
+
+def test_an_expert_verifies_against_its_own_anchor(anchor: Path, experts: dict[str, Path]) -> None:
+    assert verify(experts["bakery"], anchor).owner == "bakery"
 
 
 def test_one_owner_cannot_have_two_experts(anchor: Path, experts: dict[str, Path], tmp_path: Path) -> None:
@@ -160,7 +168,8 @@ def test_an_expert_file_round_trips_and_holds_no_text(
         assert torch.equal(expert.router(i), layer.router.detach().bfloat16().float())
         for name, delta in (("gate", layer.gate), ("up", layer.up), ("down", layer.down)):
             torch.testing.assert_close(expert.delta(i, name), delta.matrix(), atol=1e-3, rtol=0.02)
-    assert b"tide table" not in file.read_bytes()
+    words = read_documents(texts / "harbour", "train")[0].text.split()[:4]
+    assert " ".join(words).encode() not in file.read_bytes()
 
 
 def test_a_damaged_expert_is_refused(experts: dict[str, Path], tmp_path: Path) -> None:
@@ -177,6 +186,18 @@ def test_a_damaged_expert_is_refused(experts: dict[str, Path], tmp_path: Path) -
     poisoned = tensors | {"layers.0.router": torch.full_like(tensors["layers.0.router"], float("nan"))}
     save_file(poisoned, file, metadata=metadata)
     with pytest.raises(BrokenExpert, match=r"layers\.0\.router .* not finite"):
+        read_expert(file)
+    save_file(tensors | {"lm_head.weight": torch.zeros(3)}, file, metadata=metadata)
+    with pytest.raises(BrokenExpert, match=r"lm_head\.weight, which is no part"):
+        read_expert(file)
+    save_file(tensors | {"layers.0.up.b": torch.zeros(96, 5)}, file, metadata=metadata)
+    with pytest.raises(BrokenExpert, match="not a rank 4 change"):
+        read_expert(file)
+    file.write_bytes(experts["harbour"].read_bytes()[:-100])
+    with pytest.raises(BrokenExpert, match="not a whole safetensors file"):
+        read_expert(file)
+    save_file(tensors, file, metadata={key: value for key, value in metadata.items() if key != "owner"})
+    with pytest.raises(BrokenExpert, match="does not say its owner"):
         read_expert(file)
     save_file(tensors, file, metadata={})
     with pytest.raises(BrokenExpert, match="not an expert file"):
