@@ -41,10 +41,14 @@ def pull_into(home: Path) -> Table:
 
     with explained(PullError), bars(errors) as progress:
         manifest = pull_sources(home, progress)
-    table = Table("source", "owner", "licence", "holds", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table("owner", "source", "licence", "documents", "MB", "questions", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns[3:]:
+        column.justify = "right"
     for source in manifest.sources:
-        holds = ", ".join(f"{count:,} {what}" for what, count in source.counts.items())
-        table.add_row(source.name, source.owner or "(model)", source.licence, holds)
+        count = source.counts.get
+        size = f"{count('characters', 0) / 1e6:.1f}" if count("characters") else ""
+        documents, questions = (f"{count(what):,}" if count(what) else "" for what in ("documents", "questions"))
+        table.add_row(source.owner or "(model)", source.name, source.licence, documents, size, questions)
     return table
 
 

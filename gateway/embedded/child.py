@@ -24,7 +24,9 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # the bare descriptor: a thread inside `sys.stdin` would abort the interpreter's shutdown
+    while os.read(0, 1):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
     # a load in native code may hold the interpreter's signal handling up for longer than anyone waits
     time.sleep(2 * GRACE_SECONDS)

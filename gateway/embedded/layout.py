@@ -49,7 +49,12 @@ def _defaults(service: str) -> dict[str, str]:
     """
     threads = str(_cores() if SERVICES[service].computes else 1)
     pools = ("OMP", "MKL", "OPENBLAS", "NUMBA", "NUMEXPR")
-    return {**{f"{pool}_NUM_THREADS": threads for pool in pools}, "TOKENIZERS_PARALLELISM": "false"}
+    return {
+        **{f"{pool}_NUM_THREADS": threads for pool in pools},
+        # threads that spin while they wait take the core from those that work, on a busy machine
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
 
 
 def _cores() -> int:

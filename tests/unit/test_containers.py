@@ -27,7 +27,7 @@ def tool(name: str) -> str:
     return found
 
 
-def test_every_service_has_a_build_target_that_serves_it():
+def test_every_service_has_a_build_target_that_serves_it() -> None:
     for service in SERVICES:
         stage = re.search(rf"FROM base AS {service}\n(.*?)(?=\nFROM|\Z)", DOCKERFILE, re.S)
         assert stage, service
@@ -36,16 +36,16 @@ def test_every_service_has_a_build_target_that_serves_it():
         assert CONTAINERS[service]["build"]["target"] == service
 
 
-def test_the_image_runs_as_an_ordinary_user():
+def test_the_image_runs_as_an_ordinary_user() -> None:
     users = re.findall(r"^USER (\S+)", DOCKERFILE, re.M)
     assert users == ["10001:10001"]
 
 
-def test_the_build_needs_no_frontend_from_a_registry():
+def test_the_build_needs_no_frontend_from_a_registry() -> None:
     assert "syntax=" not in DOCKERFILE
 
 
-def test_the_build_context_lets_through_what_the_dockerfile_copies():
+def test_the_build_context_lets_through_what_the_dockerfile_copies() -> None:
     admitted = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     copied = re.findall(r"^COPY (\S+) ", DOCKERFILE, re.M) + re.findall(r"/source/([\w.]+\.\w+)", DOCKERFILE)
     assert copied
@@ -54,20 +54,20 @@ def test_the_build_context_lets_through_what_the_dockerfile_copies():
         assert any(fnmatch.fnmatch(path, pattern) for pattern in admitted), path
 
 
-def test_only_the_gateway_is_published_and_on_loopback():
+def test_only_the_gateway_is_published_and_on_loopback() -> None:
     published = {name: container["ports"] for name, container in CONTAINERS.items() if "ports" in container}
     assert list(published) == ["gateway"]
     assert published["gateway"] == ["${CANDOR_BIND:-127.0.0.1}:${CANDOR_PORT:-8080}:8080"]
 
 
-def test_services_and_databases_are_on_a_network_without_a_way_out():
+def test_services_and_databases_are_on_a_network_without_a_way_out() -> None:
     assert COMPOSE["networks"]["inside"] == {"internal": True}
     outside = {name for name, container in CONTAINERS.items() if container["networks"] != ["inside"]}
     assert outside == {"gateway", "data"}
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_every_container_is_confined(name: str):
+def test_every_container_is_confined(name: str) -> None:
     container = CONTAINERS[name]
     assert container["read_only"] is True
     assert container["cap_drop"] == ["ALL"]
@@ -76,11 +76,11 @@ def test_every_container_is_confined(name: str):
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_service_is_healthy_only_when_it_is_ready(service: str):
+def test_every_service_is_healthy_only_when_it_is_ready(service: str) -> None:
     assert f":{SERVICES[service].port}/readyz" in CONTAINERS[service]["healthcheck"]["test"][-1]
 
 
-def test_the_gateway_and_evaluation_find_each_other_and_the_services():
+def test_the_gateway_and_evaluation_find_each_other_and_the_services() -> None:
     environment = {**CONTAINERS["gateway"]["environment"], **CONTAINERS["evaluation"]["environment"]}
     urls = {name: url for name, url in environment.items() if name.endswith("_URL") and "DATABASE" not in name}
     assert urls == {
@@ -93,19 +93,19 @@ def test_the_gateway_and_evaluation_find_each_other_and_the_services():
     }
 
 
-def test_data_are_written_by_the_data_job_alone():
+def test_data_are_written_by_the_data_job_alone() -> None:
     for name, container in CONTAINERS.items():
         mounts = [mount for mount in container.get("volumes", []) if mount.startswith("data:")]
         assert mounts in ([], ["data:/data"] if name == "data" else ["data:/data:ro"]), name
 
 
 @pytest.mark.parametrize("service", ["model", "retrieval", "tracing", "evaluation"])
-def test_services_start_when_the_data_are_built(service: str):
+def test_services_start_when_the_data_are_built(service: str) -> None:
     assert CONTAINERS[service]["depends_on"]["data"] == {"condition": "service_completed_successfully"}
 
 
 @pytest.mark.parametrize("service", ["gateway", "evaluation"])
-def test_gateway_and_evaluation_each_keep_their_state_in_a_postgresql_of_their_own(service: str):
+def test_gateway_and_evaluation_each_keep_their_state_in_a_postgresql_of_their_own(service: str) -> None:
     environment = CONTAINERS[service]["environment"]
     url = environment[f"CANDOR_{service.upper()}_DATABASE_URL"]
     assert url.startswith("postgresql://")
@@ -113,13 +113,13 @@ def test_gateway_and_evaluation_each_keep_their_state_in_a_postgresql_of_their_o
     assert CONTAINERS[f"{service}-database"]["volumes"] == [f"{service}-database:/var/lib/postgresql/data"]
 
 
-def test_docker_compose_accepts_the_file():
+def test_docker_compose_accepts_the_file() -> None:
     command = [tool("docker-compose"), "--file", str(ROOT / "docker-compose.yml"), "config", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_hadolint_finds_nothing_to_warn_of():
+def test_hadolint_finds_nothing_to_warn_of() -> None:
     command = [tool("hadolint"), "--failure-threshold", "warning", str(ROOT / "Dockerfile")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
