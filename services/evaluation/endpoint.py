@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -29,12 +30,18 @@ class Reply:
 
 
 class Endpoint:
-    """Calls one base URL. Use it in `async with`, in one event loop."""
+    """Calls one base URL for one run. Use it in `async with`, in one event loop."""
 
-    def __init__(self, url: str, *, api_key: str | None, timeout: float, patience: float) -> None:
+    def __init__(self, url: str, *, run: str, api_key: str | None, timeout: float, patience: float) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.AsyncClient(base_url=url, headers=headers, timeout=httpx.Timeout(timeout, connect=5.0))
-        self._patience = patience
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            headers=headers,
+            timeout=httpx.Timeout(timeout, connect=5.0),
+            # as in shared.clients: a proxy named in the environment is not for calls inside a stack
+            trust_env=False,
+        )
+        self._run, self._patience = run, patience
         self.url = url
 
     async def __aenter__(self) -> Endpoint:
@@ -49,8 +56,9 @@ class Endpoint:
         """GET a JSON object."""
         return await self._ask("GET", path)
 
-    async def post(self, path: str, body: dict[str, Any], *, request_id: str) -> Reply:
-        """POST a JSON object; `request_id` goes with it, so that the endpoint's logs can be joined to the item."""
+    async def post(self, path: str, body: dict[str, Any], *, item: str) -> Reply:
+        """POST a JSON object. The request id names run and item, so that the endpoint's logs can be joined to them."""
+        request_id = re.sub(r"[^A-Za-z0-9._-]", "-", f"{self._run}.{item}")[:128]
         return await self._ask("POST", path, json=body, headers={"X-Request-Id": request_id})
 
     async def _ask(self, method: str, path: str, **request: Any) -> Reply:

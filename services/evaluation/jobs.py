@@ -105,6 +105,7 @@ class _Work:
         suite, settings = SUITES[about.suite], self.settings
         async with Endpoint(
             settings.gateway_url,
+            run=run,
             api_key=settings.api_key,
             timeout=settings.request_timeout,
             patience=settings.patience,

@@ -14,8 +14,11 @@ def mcnemar(only_first: int, only_second: int) -> float:
     `only_first` counts the pairs in which only the first succeeded. In integers of any size, so that thousands of
     pairs neither overflow nor lose digits.
     """
-    discordant, fewer = only_first + only_second, min(only_first, only_second)
-    tail: int = sum(math.comb(discordant, count) for count in range(fewer + 1))
+    discordant, term, tail = only_first + only_second, 1, 0
+    for count in range(min(only_first, only_second) + 1):
+        # term is the binomial coefficient of count: one from the other is far cheaper than each from scratch
+        tail += term
+        term = term * (discordant - count) // (count + 1)
     probability: float = 2 * tail / 2**discordant
     return min(1.0, probability)
 

@@ -93,9 +93,7 @@ class RagQa:
 
     async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:
         """One chat completion; the reply is refused if it was made under another setting than the one asked for."""
-        body = planned.ask["body"]
-        reply = await endpoint.post("/v1/chat/completions", body, request_id=_request_id(planned))
-        return read_answer(reply, planned)
+        return read_answer(await endpoint.post("/v1/chat/completions", planned.ask["body"], item=planned.id), planned)
 
     def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
         """Scores of the text without its citation marks."""
@@ -169,8 +167,3 @@ def _short_of(chosen: Sequence[GoldQuestion], name: str, limit: int, options: Ra
 
 def _always_on(name: str, owners: set[str]) -> str:
     return f"{name}: not asked under rag_without_owner, since {', '.join(sorted(owners))} is public and always on."
-
-
-def _request_id(planned: Planned) -> str:
-    """The item's id in the alphabet of request ids."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", planned.id)[:128]
