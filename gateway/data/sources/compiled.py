@@ -8,6 +8,7 @@ import inspect
 import sys
 import sysconfig
 import types
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +22,9 @@ def pages() -> Iterator[Page]:
     """The pages of every compiled module that this interpreter has, public names first."""
     for name in sorted(_names(), key=lambda name: (name.startswith("_"), name)):
         try:
-            module = importlib.import_module(name)
-        except ImportError:  # built without the library that it wraps
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+                module = importlib.import_module(name)
+        except ImportError:  # the library that it wraps is not on this machine
             continue
         yield from pages_of(_module(module))
 

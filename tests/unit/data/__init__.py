@@ -1,0 +1,1 @@
+"""What `candor data pull` promises."""
