@@ -49,7 +49,7 @@ def upgrade() -> None:
         sa.Column("output", sa.Text),
         sa.Column("scores", sa.JSON, nullable=False),
         sa.Column("tokens", sa.Integer),
-        sa.Column("latency_ms", sa.Float),
+        sa.Column("latency_ms", sa.Double),
         sa.Column("details", sa.JSON, nullable=False),
         sa.Column("error", sa.Text),
         sa.UniqueConstraint("run", "id", name="evaluation_items_run_id"),
