@@ -20,7 +20,7 @@ from shared.contracts.candor import CompletionAnswer, CompletionRequest
 from shared.contracts.openai import Model, ModelList
 from shared.http.errors import InvalidRequest, Overloaded, openai_errors
 
-router = APIRouter(tags=["models"])
+router = APIRouter()
 
 _STARTED = int(time.time())
 _ERRORS = openai_errors(InvalidRequest, AlwaysOn, UnknownOwner, UnknownModel, Overloaded, ServiceUnavailable)
@@ -37,14 +37,14 @@ async def create_completion(
     return await until_gone(request, complete(asked, services))
 
 
-@router.get("/v1/models", response_model=ModelList)
+@router.get("/v1/models", tags=["models"], response_model=ModelList)
 async def list_models(services: Connected) -> ModelList:
     """The names that `model` may have: what each turns on."""
     length = (await services.served.now()).context
     return ModelList(data=[_model(name, length) for name in MODELS])
 
 
-@router.get("/v1/models/{model}", response_model=Model, responses=openai_errors(UnknownModel))
+@router.get("/v1/models/{model}", tags=["models"], response_model=Model, responses=openai_errors(UnknownModel))
 async def get_model(model: str, services: Connected) -> Model:
     """One of them."""
     require_model(model)
