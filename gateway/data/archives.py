@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from pathlib import Path
 from gateway.data.progress import Progress
 
 _POLL_SECONDS = 0.3
+# In pip's words: "Retrying ... after connection broken by 'NewConnectionError('<object at 0x..>: Failed to ...".
+_NO_NETWORK = "connection broken by "
+_OBJECT = re.compile(r"<[^>]*>: ")
 
 
 class PullError(Exception):
@@ -120,8 +124,11 @@ def _size(folder: Path) -> int:
 
 def _what_pip_said(archive: Archive, log: str, downloads: Path) -> str:
     """pip's own reason in one line, and the remedy that fits it."""
-    reasons = [line.strip() for line in log.splitlines() if line.lstrip().startswith("ERROR")] or log.splitlines()[-1:]
-    reason = reasons[-1] if reasons else "it said nothing"
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    # pip warns of a network that it cannot reach, and then only says that it found nothing.
+    telling = [line for line in lines if line.startswith("ERROR")] or lines or ["it said nothing"]
+    broken = [_OBJECT.sub("", line.rpartition(_NO_NETWORK)[2]) for line in lines if _NO_NETWORK in line]
+    reason = broken[0] if broken else telling[-1]
     if "No module named pip" in log:
         return f"{sys.executable} has no pip. Install it with `{sys.executable} -m ensurepip` and pull again."
     if "No space left on device" in log:

