@@ -41,7 +41,6 @@ class Tokenizer:
     def __init__(self, path: Path) -> None:
         content = path.read_bytes()
         self.name = path.parent.name
-        self.fingerprint = hashlib.sha256(content).hexdigest()
         self._encoder = Encoder.from_str(content.decode("utf-8"))
         self._encoder.encode_special_tokens = True
         self._bytes = _vocabulary_bytes(self._encoder)
@@ -51,6 +50,8 @@ class Tokenizer:
         self.dtype: np.dtype[np.unsignedinteger[Any]] = np.dtype(np.uint16 if self.size < 0xFFFF else np.uint32)
         self.lengths = np.array([len(piece) for piece in self._bytes], dtype=np.int64)
         self.terms, self.term_count = _terms(self._bytes)
+        # an index counts terms, so it depends on how tokens are folded to them as much as on the tokens
+        self.fingerprint = hashlib.sha256(content + self.terms.tobytes()).hexdigest()
         self.word = lru_cache(maxsize=1 << 16)(self._word)
 
     @property
@@ -151,12 +152,13 @@ def _led_by(byte: int) -> tuple[int, int]:
 
 
 def _terms(pieces: list[bytes]) -> tuple[NDArray[np.uint32], int]:
-    """Tokens folded for relevance: "Paris", " Paris" and " paris" are one term; term 0 is white space."""
+    """Tokens folded for relevance: "Paris", " Paris" and " paris" are one term; term 0 is all that is no word."""
     numbers: dict[str | bytes, int] = {"": 0}
     table = np.zeros(len(pieces), dtype=np.uint32)
     for identity, piece in enumerate(pieces):
         try:
-            folded: str | bytes = piece.decode("utf-8").strip().casefold()
+            text = piece.decode("utf-8").strip().casefold()
+            folded: str | bytes = text if any(character.isalnum() for character in text) else ""
         except UnicodeDecodeError:
             folded = piece
         table[identity] = numbers.setdefault(folded, len(numbers))

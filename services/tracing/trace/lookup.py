@@ -20,10 +20,10 @@ def look_up_text(text: str, segments: Sequence[Segment], tokenizer: Tokenizer) -
     Raises UnicodeEncodeError for a lone surrogate.
     """
     query = read(text, tokenizer)
-    both = phrases(query, np.zeros(1, dtype=np.int64), tokenizer)
     if text[0] == " ":
         return query.ids, look_up_tokens(query.ids, segments)
-    return query.ids, locate(both, segments)[0].hits
+    whole_text = phrases(query, np.zeros(1, dtype=np.int64), np.array([query.tokens]), tokenizer)
+    return query.ids, locate(whole_text, segments)[0].hits
 
 
 def look_up_tokens(ids: Ids, segments: Sequence[Segment]) -> Sequence[Hits]:

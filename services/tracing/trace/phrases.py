@@ -26,7 +26,6 @@ class Phrases:
     """Patterns for stretches of a text that begin at some of its tokens.
 
     `start` (patterns,) int64: the token of the text at which a pattern begins, each token once or twice.
-    `patterns` reach to the end of the text.
     """
 
     start: Numbers
@@ -49,35 +48,39 @@ class Phrases:
         return Phrases(self.start[chosen], Patterns(text, heads, head, split, tail, split + ends[chosen] - tail))
 
 
-def phrases(query: Query, starts: Numbers, tokenizer: Tokenizer) -> Phrases:
-    """The patterns of the stretches that begin at the given tokens, ordered by start."""
-    rows: list[tuple[int, int, int, int]] = []
+def phrases(query: Query, starts: Numbers, ends: Numbers, tokenizer: Tokenizer) -> Phrases:
+    """The patterns of stretches from some tokens of a text to an edge after each, ordered by start."""
+    rows: list[tuple[int, int, int, int, int]] = []
     heads: list[int] = []
-    for start in starts.tolist():
-        rows.append((start, 0, 0, start))
-        other = _other(query, start, tokenizer)
-        if other is not None:
-            word, following = other
-            rows.append((start, len(heads), len(word), following))
-            heads += word
-    first, head, split, tail = np.array(rows, dtype=np.int64).reshape(-1, 4).T.copy()
-    length = split + query.tokens - tail
-    return Phrases(first, Patterns(query.ids, np.array(heads, dtype=query.ids.dtype), head, split, tail, length))
+    begins, tails = _words(query, starts)
+    for start, end, tail, begun in zip(starts.tolist(), ends.tolist(), tails, begins, strict=True):
+        rows.append((start, 0, 0, start, end - start))
+        other = _other(query, start, tail, tokenizer) if begun and tail <= end else ()
+        if other:
+            rows.append((start, len(heads), len(other), tail, len(other) + end - tail))
+            heads += other
+    first, *columns = np.array(rows, dtype=np.int64).reshape(-1, 5).T.copy()
+    return Phrases(first, Patterns(query.ids, np.array(heads, dtype=query.ids.dtype), *columns))
 
 
-def _other(query: Query, start: int, tokenizer: Tokenizer) -> tuple[tuple[int, ...], int] | None:
-    """The word at a token spelt the other way, and the token after it; None when that finds nothing more.
+def _words(query: Query, starts: Numbers) -> tuple[list[bool], list[int]]:
+    """Of some tokens, which begin a pre-token, and the token after it.
 
-    Only for a token that begins a pre-token: no merge crosses its edges, so that its tokens are the same wherever
-    it stands. Where the space is a token of its own, what is found with it is also found without.
+    No merge crosses the edges of a pre-token, so that its tokens are the same wherever it stands; those of a part of
+    it are not.
     """
-    if start > 0 and query.words[start] == query.words[start - 1]:
-        return None
-    tail = int(np.searchsorted(query.words, query.words[start], side="right"))
+    before = np.concatenate(([-1], query.words))[starts]
+    begins = before != query.words[starts]
+    return begins.tolist(), np.searchsorted(query.words, query.words[starts], side="right").tolist()
+
+
+def _other(query: Query, start: int, tail: int, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The word of the tokens [start, tail) spelt the other way; empty when that finds nothing more.
+
+    Where the space is a token of its own, what is found with it is also found without.
+    """
     word = query.text[int(query.offsets[start]) : int(query.offsets[tail])]
     if len(word) > LONGEST_WORD or word.isspace():
-        return None
+        return ()
     spelt = tokenizer.word(word[1:] if word[0] == " " else " " + word)
-    if spelt[1:] == tuple(query.ids[start:tail].tolist()):
-        return None
-    return spelt, tail
+    return () if spelt[1:] == tuple(query.ids[start:tail].tolist()) else spelt

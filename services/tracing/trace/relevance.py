@@ -36,7 +36,7 @@ class Relevance:
     def __init__(self, prompt: Ids, text: Ids, segments: Sequence[Segment], tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         terms, repeats = np.unique(tokenizer.terms[np.concatenate((prompt, text))], return_counts=True)
-        said = terms != 0  # term 0 is white space
+        said = terms != 0  # term 0 is white space and punctuation
         terms, repeats = terms[said], repeats[said]
         self._slots = np.full(tokenizer.term_count, terms.size, dtype=np.int64)
         self._slots[terms] = np.arange(terms.size)

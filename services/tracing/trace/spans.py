@@ -59,7 +59,8 @@ def find_spans(
     """
     if not segments:
         return []
-    candidates = phrases(query, query.starts, tokenizer)
+    # what follows the first delimiter need not be compared: a span ends there at the latest
+    candidates = phrases(query, query.starts, query.stops[query.starts], tokenizer)
     ends = _trimmed(query, candidates, _reached(candidates, segments))
     at = np.zeros(query.tokens, dtype=np.int64)
     np.maximum.at(at, candidates.start, ends)
@@ -107,8 +108,8 @@ def _reached(candidates: Phrases, segments: Sequence[Segment]) -> Numbers:
 
 
 def _trimmed(query: Query, candidates: Phrases, reached: Numbers) -> Numbers:
-    """The edge where each pattern's match ends once cut at its first delimiter and at a word's end; 0 for no match."""
-    ends = query.ends[np.minimum(reached, query.stops[candidates.start])]
+    """The edge where each pattern's match ends once it is cut back to the end of a word; 0 for no match."""
+    ends = query.ends[reached]
     return np.where((ends > candidates.start) & (ends >= candidates.patterns.tail), ends, 0)
 
 
