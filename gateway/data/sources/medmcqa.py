@@ -14,7 +14,7 @@ SOURCE = TextSource(
     licence="Apache-2.0",
     origin="MedMCQA (Pal et al. 2022), validation set",
     url="https://medmcqa.github.io",
-    note="The wheel states no licence for this set. Apache-2.0 is what its data card states; MIT is named for it too:"
+    note="The wheel states no licence for this set. Apache-2.0 is what copies of it state; MIT is named for it too:"
     " see https://medmcqa.github.io. The set lost the letters 'rt' in many words"
     " ('hea' for 'heart'); the text is kept as published.",
 )
