@@ -11,16 +11,16 @@ from shared.contracts.tracing import Span
 
 
 def account(
-    consent: Consent, passages: Sequence[ReadPassage], samples: Samples, spans: Sequence[Span]
+    consent: Consent, experts: Sequence[str], passages: Sequence[ReadPassage], samples: Samples, spans: Sequence[Span]
 ) -> list[LedgerEntry]:
-    """An entry for every effective owner, in the registry's order.
+    """An entry for every effective owner, in the registry's order. `experts` are those that were asked to compute.
 
     The shares do not add up to 1: the rest is the public expert's, which is no one's data in the registry.
     """
     return [
         LedgerEntry(
             owner=owner.id,
-            experts=owner.experts,
+            experts=[expert for expert in owner.experts if expert in experts],
             routing_share=round(sum(routing_share(samples, expert) for expert in owner.experts), 6),
             passages=sum(passage.owner == owner.id for passage in passages),
             traced_characters=_covered(

@@ -111,7 +111,8 @@ def choose(prepared: Prepared, samples: Samples, *, streamed: bool = False) -> C
 async def report(prepared: Prepared, samples: Samples, chosen: Chosen, services: Services, run: Run) -> CandorReport:
     """Trace the answer, sum up who took part, and keep both. Raises StageFailed, ConsentNotApplied."""
     traced = await _traced(prepared, chosen.choices[0], services, run)
-    entries = account(prepared.consent, prepared.ask.passages, samples, traced.spans if traced else [])
+    asked, spans = prepared.ask, traced.spans if traced else []
+    entries = account(prepared.consent, asked.request.candor.experts, asked.passages, samples, spans)
     owners = prepared.consent.applied()
     record = LedgerRecord(
         id=prepared.id,

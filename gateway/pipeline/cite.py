@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.pipeline.short_answer import ShortAnswer, contains, normalise
+from gateway.pipeline.short_answer import contains, normalise, own_words
 from shared.contracts.candor import ReadPassage
 from shared.contracts.tracing import Span
 
@@ -116,7 +116,7 @@ def _sentences(text: str) -> list[tuple[str, int]]:
 
 
 def _support(sentence: str, question: str, asked: set[str], read: list[tuple[int, tuple[str, ...]]]) -> int | None:
-    core = _trimmed(ShortAnswer.of(sentence, question).words)
+    core = _trimmed(own_words(sentence, question) or normalise(sentence))
     if not core:
         return None
     telling, content = set(core) - _EMPTY, set(normalise(sentence)) - _EMPTY
@@ -132,7 +132,7 @@ def _support(sentence: str, question: str, asked: set[str], read: list[tuple[int
     return best[1] if best else None
 
 
-def _trimmed(words: tuple[str, ...]) -> tuple[str, ...]:
+def _trimmed(words: list[str]) -> tuple[str, ...]:
     """Without the empty words at either end."""
     telling = [at for at, word in enumerate(words) if word not in _EMPTY]
-    return words[telling[0] : telling[-1] + 1] if telling else ()
+    return tuple(words[telling[0] : telling[-1] + 1]) if telling else ()

@@ -96,7 +96,8 @@ async def _report(
     details = [choice.candor for choice in choices if choice.candor is not None]
     check_mask(asked.consent, asked.request.candor.experts, applied, details)
     samples = Samples(tuple(_draft(detail) for detail in details), 0)
-    entries, owners = account(asked.consent, [], samples, []), asked.consent.applied()
+    owners = asked.consent.applied()
+    entries = account(asked.consent, asked.request.candor.experts, [], samples, [])
     record = LedgerRecord(
         id=asked.id,
         request_id=request_id(),

@@ -15,11 +15,14 @@ _ABBREVIATION = re.compile(r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|No|Mt|Prof|G
 _ARTICLES = frozenset({"a", "an", "the"})
 _NEGATIONS = frozenset({"no", "not", "never", "none", "nor", "neither", "cannot", "false"})
 _PUNCTUATION = re.compile(r"[^\w\s\0]|_")
+_CLAUSE = re.compile(r"[,;:]\s|\s(?:which|who|because|as|since|while|known|located)\s")
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 _UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _WORDS = {word: Decimal(value) for value, word in enumerate(_UNITS)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
+LONG = 6
+"""Words of its own from which an answer is more than a short one."""
 SAME_F1 = 0.6
 """Token F1 from which two answers that do not contain each other count as one."""
 
@@ -74,10 +77,13 @@ class ShortAnswer:
 
     @classmethod
     def of(cls, text: str, question: str) -> ShortAnswer:
-        """The words of the answer; those that repeat the question count only if there are no others."""
-        words = normalise(text)
-        asked = set(normalise(question)) | {"is", "was", "are", "were"}
-        own = [word for word in words if word not in asked or word in _NEGATIONS] or words
+        """The words of the answer; those that repeat the question count only if there are no others.
+
+        Of a long answer its first clause that says anything: `Paris, known for its cathedral` answers `Paris`.
+        """
+        own = own_words(text, question) or normalise(text)
+        if len(own) > LONG:
+            own = next((clause for part in _CLAUSE.split(text) if (clause := own_words(part, question))), own)
         numbers = frozenset(word for word in own if _NUMBER.fullmatch(word))
         return cls(tuple(own), numbers, frozenset(own) & _NEGATIONS)
 
@@ -92,6 +98,12 @@ class ShortAnswer:
     def _f1(self, other: ShortAnswer) -> float:
         shared = sum((Counter(self.words) & Counter(other.words)).values())
         return 2 * shared / (len(self.words) + len(other.words))
+
+
+def own_words(text: str, question: str) -> list[str]:
+    """The words of a text that the question does not have."""
+    asked = {*normalise(question), "is", "was", "are", "were"} - _NEGATIONS
+    return [word for word in normalise(text) if word not in asked]
 
 
 def contains(words: tuple[str, ...], part: tuple[str, ...]) -> bool:

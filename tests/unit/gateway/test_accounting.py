@@ -23,6 +23,8 @@ OWNERS = tuple(
 )
 CONSENT = Consent(OWNERS, ("commons", "papers", "clinic"), OwnerChoice(exclude=["papers"]), ("commons", "clinic"))
 
+EXPERTS = ["public", "clinic-1", "clinic-2"]
+
 
 def draft(tokens: int, **routing: float) -> Draft:
     return Draft("x", tokens, "stop", None, {name.replace("_", "-"): share for name, share in routing.items()})
@@ -49,17 +51,21 @@ def span(start: int, end: int, *owners: str) -> Span:
 
 
 def test_the_ledger_has_every_effective_owner_and_no_other() -> None:
-    assert [entry.owner for entry in account(CONSENT, [], Samples((), 0), [])] == ["commons", "clinic"]
+    assert [entry.owner for entry in account(CONSENT, EXPERTS, [], Samples((), 0), [])] == ["commons", "clinic"]
+
+
+def test_an_expert_that_the_served_model_does_not_have_is_not_in_the_ledger() -> None:
+    assert account(CONSENT, ["public", "clinic-2"], [], Samples((), 0), [])[1].experts == ["clinic-2"]
 
 
 def test_a_routing_share_is_the_mean_over_tokens_of_all_samples_and_all_experts_of_the_owner() -> None:
     samples = Samples((draft(10, public=0.5, clinic_1=0.3, clinic_2=0.2), draft(30, public=0.9, clinic_1=0.1)), 0)
-    assert account(CONSENT, [], samples, [])[1].routing_share == pytest.approx((10 * 0.5 + 30 * 0.1) / 40)
+    assert account(CONSENT, EXPERTS, [], samples, [])[1].routing_share == pytest.approx((10 * 0.5 + 30 * 0.1) / 40)
 
 
 def test_overlapping_spans_of_an_owner_count_each_character_once() -> None:
     spans = [span(0, 10, "clinic", "commons"), span(5, 12, "clinic"), span(20, 22, "clinic")]
-    entries = account(CONSENT, [], Samples((), 0), spans)
+    entries = account(CONSENT, EXPERTS, [], Samples((), 0), spans)
     assert [entry.traced_characters for entry in entries] == [10, 14]
 
 
@@ -70,7 +76,7 @@ def test_passages_are_counted_by_owner() -> None:
         )
         for n, owner in enumerate(["clinic", "clinic", "commons"], 1)
     ]
-    assert [entry.passages for entry in account(CONSENT, passages, Samples((), 0), [])] == [1, 2]
+    assert [entry.passages for entry in account(CONSENT, EXPERTS, passages, Samples((), 0), [])] == [1, 2]
 
 
 def test_a_forced_answer_is_joined_with_means_over_the_tokens_of_both() -> None:

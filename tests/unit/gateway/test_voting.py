@@ -53,6 +53,7 @@ def test_answers_are_normalised_as_squad_does_and_numbers_by_value(text: str, wo
         ("Lyon", "The capital of France is Paris.", False),
         ("France", "The capital of France is Paris.", False),
         ("the river Seine bank", "bank of the Seine", True),
+        ("Paris is the capital, known for its bridges and its long cold winters", "Paris, a city on the Seine", True),
         ("", "Paris", False),
     ],
 )
