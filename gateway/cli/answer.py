@@ -12,11 +12,13 @@ from rich.text import Text
 
 from gateway.cli.marks import marked
 from shared.contracts.candor import CandorReport, ChatAnswer, LedgerEntry, ReadPassage, Sample
+from shared.contracts.model import PUBLIC
 from shared.contracts.retrieval import PassageScores
 from shared.contracts.tracing import Span
 
 BAR_CELLS = 10
 SNIPPET_CHARACTERS = 160
+TITLE_CHARACTERS = 50
 
 
 def show_answer(answer: ChatAnswer, console: Console) -> None:
@@ -45,11 +47,11 @@ def span_table(spans: Sequence[Span]) -> RenderableType | None:
     table.columns[1].justify = "right"
     for span in spans:
         owners = list(dict.fromkeys(document.owner for document in span.documents))
-        titles = list(dict.fromkeys(document.title or document.id for document in span.documents))
-        more = f" and {len(titles) - 2} more" if len(titles) > 2 else ""
-        table.add_row(
-            _one_line(span.text), f"{span.count:,}", ", ".join(owners), _one_line(", ".join(titles[:2]) + more)
+        titles = list(
+            dict.fromkeys(_cut(document.title or document.id, TITLE_CHARACTERS) for document in span.documents)
         )
+        more = f" and {len(titles) - 2} more" if len(titles) > 2 else ""
+        table.add_row(_one_line(span.text), f"{span.count:,}", ", ".join(owners), Text("; ".join(titles[:2]) + more))
     return table
 
 
@@ -58,7 +60,8 @@ def _passages(passages: Sequence[ReadPassage]) -> RenderableType | None:
         return None
     table = _table("n", "owner", "source", "score", "text")
     for passage in passages:
-        where = f"{passage.source}: {passage.title}" if passage.title else passage.source
+        title = _cut(passage.title, TITLE_CHARACTERS)
+        where = f"{passage.source}: {title}" if title else passage.source
         table.add_row(
             Text(f"[{passage.n}]"), passage.owner, Text(where), _score(passage.scores), _one_line(passage.text)
         )
@@ -98,6 +101,8 @@ def _ledger(ledger: Sequence[LedgerEntry]) -> RenderableType | None:
             str(entry.passages),
             str(entry.traced_characters),
         )
+    # shares are of the router's probability mass, which is 1: what is no owner's is the public expert's
+    table.add_row("(no owner)", PUBLIC, bar(max(0.0, 1 - sum(entry.routing_share for entry in ledger))), style="dim")
     return table
 
 
@@ -137,5 +142,9 @@ def _score(scores: PassageScores) -> str:
 
 
 def _one_line(text: str) -> Text:
+    return Text(_cut(text, SNIPPET_CHARACTERS))
+
+
+def _cut(text: str, characters: int) -> str:
     flat = " ".join(text.split())
-    return Text(flat if len(flat) <= SNIPPET_CHARACTERS else flat[:SNIPPET_CHARACTERS] + "…")
+    return flat if len(flat) <= characters else flat[: characters - 1] + "…"

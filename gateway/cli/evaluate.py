@@ -84,7 +84,9 @@ async def _run(request: RunRequest, url: str) -> Report:
         created = await client.create(request)
     finally:
         await client.close()
-    errors.print(f"Run {created.id} of {created.suite}. To come back to it: candor eval show {created.id}")
+    errors.print(
+        f"Run {created.id} of {created.suite}. To come back to it: candor eval show {created.id}", soft_wrap=True
+    )
     return await _watch(created.id, url)
 
 

@@ -54,15 +54,15 @@ def export(
 def verify(file: Annotated[Path, typer.Argument(help="An expert's file.")]) -> None:
     """Check that a file is a whole expert, trained on this installation's model, and say how it was trained."""
     require_pulled(candor_home())
-    from services.model.flexolmo.anchor import WrongAnchor, fingerprint
-    from services.model.flexolmo.export import BrokenExpert, check_anchor, read_expert
+    from services.model.flexolmo.anchor import WrongAnchor
+    from services.model.flexolmo.expert import BrokenExpert
+    from services.model.flexolmo.expert import verify as verify_file
     from services.model.flexolmo.recipe import anchor_folder
 
     if not file.is_file():
         raise Failure(f"There is no file {file}.")
     with explained(BrokenExpert, WrongAnchor):
-        expert = read_expert(file)
-        check_anchor(expert, fingerprint(anchor_folder(candor_home())))
+        expert = verify_file(file, anchor_folder(candor_home()))
     out.print(f"{file}: whole, and trained on this model.")
     out.print(f"  owner {expert.owner}, licence {expert.licence}, rank {expert.rank}, {expert.layers} layers")
     for name, value in expert.card.items():

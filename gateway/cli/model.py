@@ -31,7 +31,7 @@ def merge(
     require_pulled(home)
     from services.model.flexolmo.anchor import UnsupportedAnchor, WrongAnchor
     from services.model.flexolmo.build import ensure_merged
-    from services.model.flexolmo.export import BrokenExpert
+    from services.model.flexolmo.expert import BrokenExpert
     from services.model.flexolmo.merge import merge as merge_files
 
     if not experts:

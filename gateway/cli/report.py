@@ -31,7 +31,7 @@ def _cells(cells: list[Cell], names: list[str]) -> Table:
     metrics = [name for name in names if any(name in cell.scores for cell in cells)]
     table = Table("set", "setting", "n", *metrics, box=box.SIMPLE_HEAD, pad_edge=False)
     for cell in cells:
-        scores = [_interval(cell.scores[name]) if name in cell.scores else "" for name in metrics]
+        scores = [_interval(cell.scores[name], gap="\n") if name in cell.scores else "" for name in metrics]
         table.add_row(cell.set, cell.setting, str(cell.items), *scores)
     return table
 
@@ -46,6 +46,6 @@ def _comparisons(comparisons: list[Comparison]) -> Table:
     return table
 
 
-def _interval(estimate: Estimate, *, signed: bool = False) -> Text:
+def _interval(estimate: Estimate, *, signed: bool = False, gap: str = " ") -> Text:
     sign = "+" if signed else ""
-    return Text(f"{estimate.mean:{sign}.2f} [{estimate.low:{sign}.2f}, {estimate.high:{sign}.2f}]")
+    return Text(f"{estimate.mean:{sign}.2f}{gap}[{estimate.low:{sign}.2f}, {estimate.high:{sign}.2f}]")

@@ -21,7 +21,8 @@ def trace(
     file: Annotated[Path, typer.Argument(help="A UTF-8 text; - reads standard input.", allow_dash=True)],
     *,
     owner: Annotated[
-        list[str] | None, typer.Option(metavar="OWNER", help="Search this owner's corpora only; may be given again.")
+        list[str] | None,
+        typer.Option(metavar="OWNER", help="Search this owner's corpora and the public ones only; may be given again."),
     ] = None,
     min_length: Annotated[int | None, typer.Option(min=1, help="Tokens a span has at least.")] = None,
     max_spans: Annotated[int | None, typer.Option(min=1, help="Spans kept at most.")] = None,

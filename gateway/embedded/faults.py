@@ -13,7 +13,7 @@ class PortTaken(StackError):
     def __init__(self, host: str, port: int) -> None:
         super().__init__(
             f"Port {port} on {host} is in use. Stop what listens there, or choose another port: "
-            f"candor up --port {port + 1} (0 takes any free one)."
+            f"--port {port + 1 if port < 65535 else port - 1} (0 takes any free one)."
         )
 
 

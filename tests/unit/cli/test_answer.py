@@ -28,12 +28,22 @@ def test_spans_that_touch_keep_their_marks_apart() -> None:
     assert marked(TEXT, spans, colour=False).plain.endswith("«dives »«for mussels».")
 
 
+def test_spans_that_overlap_are_quoted_together() -> None:
+    spans = [span("seal [1] dives"), span("harbour seal"), span("seal")]
+    assert marked(TEXT, spans, colour=False).plain == "🦭 The «harbour seal [1] dives» for mussels."
+
+
+def test_the_more_relevant_of_two_overlapping_spans_is_seen() -> None:
+    text = marked(TEXT, [span("harbour seal", "high"), span("The harbour", "low")], colour=True)
+    assert [style.style for style in text.spans] == [STYLES["low"], STYLES["high"]]
+
+
 def test_spans_are_coloured_by_relevance_and_the_text_stays_as_it_is() -> None:
     text = marked(TEXT, [span("harbour seal", "high"), span("dives", "low")], colour=True)
     assert text.plain == TEXT
     assert [(TEXT[s.start : s.end], s.style) for s in text.spans] == [
-        ("harbour seal", STYLES["high"]),
         ("dives", STYLES["low"]),
+        ("harbour seal", STYLES["high"]),
     ]
 
 
@@ -65,6 +75,12 @@ def test_an_answer_without_colour_says(answer: ChatAnswer, said: str) -> None:
 def test_the_winner_is_marked(answer: ChatAnswer) -> None:
     rows = [line.split() for line in shown(answer).splitlines() if "17.250" in line or "kelp" in line]
     assert [row[0] == "*" for row in rows] == [True, False]
+
+
+def test_the_shares_of_the_ledger_and_of_the_public_expert_make_a_whole(answer: ChatAnswer) -> None:
+    rest = next(line for line in shown(answer).splitlines() if "(no owner)" in line)
+    assert "public" in rest
+    assert "62.5%" in rest
 
 
 def test_square_brackets_of_an_answer_are_text_and_not_markup(answer: ChatAnswer) -> None:
