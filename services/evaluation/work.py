@@ -1,0 +1,160 @@
+"""What the workflow of a run does: each item is a durable step.
+
+DBOS keeps which steps are done; the store keeps what they gave, and refuses to ask an item again that it has, for
+the moment between the two. So a killed process asks again only the items that were under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+import structlog
+from dbos import DBOS
+
+from services.evaluation.endpoint import Endpoint, EndpointError
+from services.evaluation.report import build_report
+from services.evaluation.settings import EvaluationSettings
+from services.evaluation.store.patience import patiently
+from services.evaluation.store.runs import Store
+from services.evaluation.suites.base import BadAnswer, Suite
+from services.evaluation.suites.registry import SUITES
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = structlog.get_logger()
+
+
+class Stopped(Exception):
+    """The run cannot go on; the message is its error."""
+
+
+@dataclass
+class Tally:
+    """How many items this life of the workflow has seen done, those of earlier lives included, and when to stop."""
+
+    rate: float
+    after: int
+    done: int = 0
+    failed: int = 0
+    broken: bool = False
+    """A worker has ended with an exception: the others take no further item."""
+
+    def count(self, scored: bool) -> None:
+        """One item more."""
+        self.done, self.failed = self.done + 1, self.failed + (not scored)
+
+    def too_many_failed(self) -> bool:
+        """Whether the share of failed items is above the rate."""
+        return self.done >= self.after and self.failed > self.rate * self.done
+
+
+@dataclass(frozen=True)
+class Work:
+    """Carries out runs, in the event loop of DBOS; whatever blocks goes to threads."""
+
+    settings: EvaluationSettings
+    store: Store
+
+    async def carry_out(self, run: str) -> None:
+        """From queued to a final status. Whatever goes wrong but a kill or a cancel becomes the run's error."""
+        try:
+            await self._items(run)
+        except (Stopped, EndpointError) as error:
+            await self._kept(self._end, run, str(error))
+        except Exception as error:
+            _log.exception("an evaluation failed unexpectedly", run=run)
+            await self._kept(self._end, run, f"{type(error).__name__}: {error}")
+        else:
+            await self._kept(self._end, run, None)
+
+    async def _items(self, run: str) -> None:
+        about = await self._kept(self.store.run, run)
+        suite, settings = SUITES[about.suite], self.settings
+        async with Endpoint(
+            settings.gateway_url,
+            run=run,
+            api_key=settings.api_key,
+            timeout=settings.request_timeout,
+            patience=settings.patience,
+        ) as endpoint:
+            versions = await DBOS.run_step_async({"name": "begin"}, _describe, endpoint, about.versions.get("model"))
+            if not await self._kept(self.store.begin, run, versions):
+                return
+            tally = Tally(settings.failure_rate, settings.failures_after)
+            positions = iter(range(about.progress.total))
+            workers = [self._worker(run, positions, suite, endpoint, tally) for _ in range(settings.concurrency)]
+            # not a TaskGroup: it would wrap the exception with which DBOS cancels, and DBOS would not know it again
+            ended = await asyncio.gather(*workers, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, BaseException):
+                raise error
+        if tally.too_many_failed():
+            last = await self._kept(self.store.last_error, run)
+            raise Stopped(
+                f"Stopped: {tally.failed} of {tally.done} items failed, more than {settings.failure_rate:.0%}. "
+                f"The last error: {last}"
+            )
+
+    async def _worker(self, run: str, positions: Iterator[int], suite: Suite, endpoint: Endpoint, tally: Tally) -> None:
+        """Take the next item until there is none.
+
+        All workers share one iterator and one event loop, and `run_step_async` draws its step's number before it
+        first waits: item n has the same number in every life of the workflow, whichever worker takes it.
+        """
+        try:
+            for position in positions:
+                if tally.too_many_failed() or tally.broken:
+                    return
+                scored = await DBOS.run_step_async(
+                    {"name": "item", "preemptible": True}, self._item, run, position, suite, endpoint
+                )
+                tally.count(scored)
+        except BaseException:
+            tally.broken = True
+            raise
+
+    async def _item(self, run: str, position: int, suite: Suite, endpoint: Endpoint) -> bool:
+        """Ask, score and keep one item; whether it could be scored."""
+        planned = await self._kept(self.store.planned, run, position)
+        if planned is None:
+            # kept, and killed before DBOS noted the step: the outcome is in the store
+            return await self._kept(self.store.was_scored, run, position)
+        answer, scores, error = None, {}, None
+        try:
+            answer = await suite.answer(planned, endpoint)
+            scores = suite.score(planned, answer)
+        except (EndpointError, BadAnswer) as refused:
+            error = str(refused)
+        except Exception as fault:
+            _log.exception("a suite failed on an item", run=run, item=planned.id)
+            error = f"{type(fault).__name__}: {fault}"
+        await self._kept(self.store.record, run, position, answer, scores, error)
+        return error is None
+
+    def _end(self, run: str, error: str | None) -> None:
+        about = self.store.run(run)
+        report = build_report(about, self.store.items(run), SUITES[about.suite])
+        self.store.end(run, "failed" if error else "succeeded", error=error, report=report)
+
+    async def _kept(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A call of the store, patient with its database as with the endpoint."""
+        return await patiently(self.settings.patience, call, *args, **kwargs)
+
+
+async def _describe(endpoint: Endpoint, model: str | None) -> dict[str, str]:
+    """Versions of what answers. Raises EndpointError if nothing does, Stopped if it does not serve the model."""
+    served = (await endpoint.get("/v1/models")).body.get("data") or []
+    names = [str(one.get("id")) for one in served if isinstance(one, dict)]
+    if model is not None and names and model not in names:
+        raise Stopped(f"{endpoint.url} does not serve {model!r}. Served: {', '.join(names)}.")
+    versions = {"endpoint": endpoint.url}
+    try:
+        experts = (await endpoint.get("/v1/experts")).body
+    except EndpointError:
+        # not a Candor stack: it has no experts
+        return versions
+    return {**versions, "weights": f"{experts.get('model')}/{experts.get('architecture')}"}
