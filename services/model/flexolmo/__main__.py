@@ -33,7 +33,7 @@ def main() -> None:
     matrix = commands.add_parser("matrix", help="score every expert on every owner's held-out text")
     matrix.add_argument("--control", type=Path, required=True, help="the expert trained on public text")
     matrix.add_argument("--work", type=Path, required=True, help="a folder for what was scored already")
-    matrix.add_argument("--windows", type=int, default=96, help="of 256 tokens, for each owner")
+    matrix.add_argument("--windows", type=int, default=64, help="of 256 tokens, for each owner")
     matrix.set_defaults(run=_matrix)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -11,24 +11,19 @@ K = 2
 """Experts a token; measured in docs/experts.md."""
 
 
-def ensure_merged(home: Path) -> Path:
-    """Build ``home/models/candor-135m`` unless it is there and made of the present experts; returns it.
+def ensure_merged(home: Path, experts: Path = EXPERTS) -> Path:
+    """Build ``home/models/candor-135m`` unless it is there and made of the files in ``experts``; returns it.
 
     Takes some ten seconds and 700 MB. Raises FileNotFoundError when the dense model was not pulled.
     """
     out = home / "models" / "candor-135m"
-    files = committed_experts()
+    files = [file for owner in OWNERS if (file := experts / f"{owner}.safetensors").exists()]
     recipe = {"experts": {file.stem: _sha256(file) for file in files}, "k": K}
     stamp = out / "built-from.json"
     if not stamp.exists() or json.loads(stamp.read_text(encoding="utf-8")) != recipe:
         merge(anchor_folder(home), files, out, K)
         stamp.write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
     return out
-
-
-def committed_experts() -> list[Path]:
-    """The files of the committed experts, in the order of their place in the model."""
-    return [file for owner in OWNERS if (file := EXPERTS / f"{owner}.safetensors").exists()]
 
 
 def _sha256(file: Path) -> str:

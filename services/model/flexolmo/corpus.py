@@ -63,7 +63,7 @@ class Blocks:
 
     def __init__(self, documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, length: int, seed: int):
         texts = [document.text for document in documents]
-        tokens = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        tokens = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
         first = separator(tokenizer)
         self.documents = [np.array([first, *ids], dtype=np.int64) for ids in tokens]
         self.length, self.seed = length, seed

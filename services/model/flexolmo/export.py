@@ -1,6 +1,7 @@
 """Write an owner's trained expert as one file: what leaves the owner's machine, and all that leaves it."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,7 +45,10 @@ def export(trained: Trained, file: Path, command: str = "") -> Path:
         "card": json.dumps(card, sort_keys=True),
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, file, metadata=metadata)
+    # A reader must never find half a file: the embedded model may be building at this moment.
+    part = file.with_suffix(".part")
+    save_file(tensors, part, metadata=metadata)
+    os.replace(part, file)
     return file
 
 

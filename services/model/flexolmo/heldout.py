@@ -48,7 +48,7 @@ def read_heldout(
     for number, place in enumerate(np.random.default_rng(0).permutation(len(fresh))):
         if len(cut) >= windows:
             break
-        ids = [first, *tokenizer(fresh[place].text, add_special_tokens=False)["input_ids"]]
+        ids = [first, *tokenizer(fresh[place].text, add_special_tokens=False, verbose=False)["input_ids"]]
         # Windows share one token: the last scored of one is the context of the next.
         starts = range(0, len(ids) - 1, length - 1)
         for start in starts[: min(per_document, windows - len(cut))]:

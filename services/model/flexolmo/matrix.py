@@ -46,8 +46,8 @@ def measure(
     texts: list[Path],
     work: Path,
     *,
-    windows: int = 96,
-    per_document: int = 4,
+    windows: int = 64,
+    per_document: int = 3,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, dict[str, Scores]]:
     """Score every one of ``models`` on every folder of ``texts``: scores[model][owner].
