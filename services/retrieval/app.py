@@ -1,0 +1,62 @@
+"""The retrieval service's app: `uvicorn --factory services.retrieval.app:create_app`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import structlog
+from fastapi import FastAPI
+
+from services.retrieval.routes import datastores, embeddings, search
+from services.retrieval.settings import RetrievalSettings
+from services.retrieval.workers import Workers
+from shared.http import app as http
+from shared.http.health import Readiness
+
+if TYPE_CHECKING:
+    from services.retrieval.service import Retrieval
+
+_log = structlog.get_logger()
+
+
+def create_app(settings: RetrievalSettings | None = None) -> FastAPI:
+    """The app. It binds its port first; /readyz is 200 once the datastores are open and the encoder is loaded."""
+    chosen = settings or RetrievalSettings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI, readiness: Readiness) -> AsyncIterator[None]:
+        app.state.workers = Workers(chosen.threads, chosen.queue)
+        loading = asyncio.create_task(_load(app, readiness, chosen))
+        yield
+        await loading
+        await asyncio.to_thread(app.state.workers.close)
+
+    return http.create_app(
+        "Candor retrieval",
+        [search.router, datastores.router, embeddings.router],
+        lifespan,
+        description="Passages of the owners a request permits. All offsets are code points.",
+    )
+
+
+async def _load(app: FastAPI, readiness: Readiness, settings: RetrievalSettings) -> None:
+    try:
+        service, warnings = await asyncio.to_thread(_start, settings, readiness.enter)
+    except Exception as error:
+        _log.exception("the retrieval service could not start")
+        readiness.failed(str(error))
+        return
+    app.state.service = service
+    readiness.warnings.extend(warnings)
+    readiness.done()
+
+
+def _start(settings: RetrievalSettings, enter: Callable[[str], None]) -> tuple[Retrieval, list[str]]:
+    # by name and in a thread, since importing torch and faiss takes longer than the rest of the app
+    enter("importing torch and faiss")
+    started: tuple[Retrieval, list[str]] = import_module("services.retrieval.start").start(settings, enter)
+    return started

@@ -1,0 +1,105 @@
+"""What a segment says of itself, and the check that its files are what it says."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from services.retrieval.encoders.base import Card
+
+FORMAT = 1
+NAME = "manifest.json"
+
+
+class BadSegment(Exception):
+    """A segment's folder cannot be used; the message says which and why."""
+
+    def __init__(self, folder: Path, fault: str) -> None:
+        super().__init__(f"segment {folder.parent.name}/{folder.name}: {fault}")
+
+
+class EncoderStamp(BaseModel):
+    """Which encoder made the vectors. Vectors of different stamps must never be compared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    revision: str
+    dimension: int
+
+    @classmethod
+    def of(cls, card: Card) -> EncoderStamp:
+        """The stamp of an encoder."""
+        return cls(name=card.name, revision=card.revision, dimension=card.dimension)
+
+
+class FileStamp(BaseModel):
+    """One file's size and SHA-256."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """manifest.json. `inputs` is a hash of all that decides the other files, so that unchanged input is not redone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int
+    id: str
+    owner: str
+    public: bool
+    licence: str
+    documents: int
+    passages: int
+    encoder: EncoderStamp
+    inputs: str
+    files: dict[str, FileStamp]
+
+    def write(self, folder: Path) -> None:
+        """Write it so that a reader sees the old one or the new one, whole."""
+        temporary = folder / f".{NAME}"
+        temporary.write_text(self.model_dump_json(indent=2), encoding="utf-8")
+        temporary.replace(folder / NAME)
+
+
+def stamp(folder: Path) -> dict[str, FileStamp]:
+    """The stamps of all files of a folder but the manifest."""
+    return {path.name: _stamp(path) for path in sorted(folder.iterdir()) if path.name != NAME}
+
+
+def load(folder: Path) -> Manifest:
+    """The manifest of a segment whose files are all there and unchanged. Raises BadSegment."""
+    manifest = _parse(folder)
+    if (manifest.owner, manifest.id) != (folder.parent.name, folder.name):
+        raise BadSegment(folder, f"its manifest is of {manifest.owner}/{manifest.id}")
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise BadSegment(folder, f"{name} is missing")
+        # the size first: it finds a file cut short without reading it
+        if path.stat().st_size != expected.bytes or _stamp(path) != expected:
+            raise BadSegment(folder, f"{name} is damaged")
+    return manifest
+
+
+def _parse(folder: Path) -> Manifest:
+    try:
+        manifest = Manifest.model_validate_json((folder / NAME).read_bytes())
+    except FileNotFoundError as error:
+        raise BadSegment(folder, "it has no manifest, so it was not finished") from error
+    except ValidationError as error:
+        raise BadSegment(folder, "its manifest is damaged") from error
+    if manifest.format != FORMAT:
+        raise BadSegment(folder, f"it is in format {manifest.format}, and this is for format {FORMAT}")
+    return manifest
+
+
+def _stamp(path: Path) -> FileStamp:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileStamp(bytes=path.stat().st_size, sha256=digest)

@@ -1,0 +1,51 @@
+"""One segment: an owner's source, immutable, in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.retrieval.bm25.postings import Postings
+from services.retrieval.bm25.words import words
+from services.retrieval.compactds import ann
+from services.retrieval.compactds.search import Vectors
+from services.retrieval.datastore import manifest
+from services.retrieval.datastore.documents import Document
+from services.retrieval.datastore.passages import Passages
+
+_VECTORS = "vectors.npy"
+
+
+class Segment:
+    """An open segment. Files are mapped into memory; only the codes of the vectors are read whole."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises BadSegment for a folder that is not whole."""
+        self.manifest = manifest.load(folder)
+        self.passages = Passages(folder)
+        self.postings = Postings(folder)
+        exact: NDArray[np.float16] = np.load(folder / _VECTORS, mmap_mode="r")
+        self.vectors = Vectors(ann.load(exact, folder), exact)
+        self.bytes = sum(file.bytes for file in self.manifest.files.values())
+        """Size on disk without the manifest."""
+
+
+def write_texts(folder: Path, documents: Sequence[Document]) -> list[str]:
+    """Write the documents (in ascending order of id), their passages and postings; the passages' texts, in order."""
+    Passages.write(folder, documents)
+    passages = Passages(folder)
+    texts = [passages.text(row) for row in range(len(passages))]
+    Postings.write(folder, words(texts))
+    return texts
+
+
+def write_vectors(folder: Path, vectors: NDArray[np.float32], flat_below: int) -> None:
+    """Write (n, d) vectors as float16, and their index. Raises ValueError if one is not finite."""
+    if not np.isfinite(vectors).all():
+        raise ValueError("the encoder gave a vector that is not finite")
+    halves = vectors.astype(np.float16)
+    np.save(folder / _VECTORS, halves)
+    ann.build(halves, folder, flat_below)

@@ -1,0 +1,83 @@
+"""What a client of the retrieval service can do wrong, each with the field and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shared.http.errors import InvalidRequest, NotFound
+
+
+class UnknownDatastore(NotFound):
+    """The request names a datastore that is not loaded."""
+
+    code = "unknown_datastore"
+
+    def __init__(self, datastore: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no datastore {datastore!r}. Known: {', '.join(known)}.", field="datastore")
+
+
+class UnknownOwner(NotFound):
+    """The request names an owner that neither the registry nor the datastore has."""
+
+    code = "unknown_owner"
+
+    def __init__(self, owner: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no owner {owner!r}. Known: {', '.join(sorted(known))}.", field="owners")
+
+
+class UnknownDocument(NotFound):
+    """None of the request's owners has a document of this id."""
+
+    code = "unknown_document"
+
+    def __init__(self, document: str, datastore: str, owners: Iterable[str]) -> None:
+        among = ", ".join(owners) or "no owner"
+        super().__init__(f"Datastore {datastore!r} has no document {document!r} of {among}.", field="document")
+
+
+class EmptyQuery(InvalidRequest):
+    """A query is nothing but white space."""
+
+    status, code = 422, "empty_query"
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field} has no words.", field=field)
+
+
+class TooManyPassages(InvalidRequest):
+    """k times the number of queries is more than one answer holds."""
+
+    status, code = 422, "too_many_passages"
+
+    def __init__(self, k: int, queries: int, limit: int) -> None:
+        detail = (
+            f"{queries} queries with k = {k} ask for {k * queries:,} passages; at most {limit:,} are given at once."
+        )
+        super().__init__(detail, field="k")
+
+
+class UnknownEncoder(NotFound):
+    """The request names an embedding model that is not loaded."""
+
+    code = "model_not_found"
+
+    def __init__(self, model: str, known: str) -> None:
+        super().__init__(f"There is no embedding model {model!r}. Known: {known}.", field="model")
+
+
+class WrongDimensions(InvalidRequest):
+    """The embedding model has another number of dimensions, and cannot shorten its vectors."""
+
+    code = "wrong_dimensions"
+
+    def __init__(self, asked: int, has: int) -> None:
+        super().__init__(f"The vectors have {has} dimensions, not {asked}.", field="dimensions")
+
+
+class InputTooLong(InvalidRequest):
+    """A text has more tokens than the embedding model reads."""
+
+    code = "input_too_long"
+
+    def __init__(self, field: str, tokens: int, limit: int) -> None:
+        super().__init__(f"{field} has {tokens:,} tokens; the model reads {limit}. Send it in parts.", field=field)

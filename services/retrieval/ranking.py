@@ -1,0 +1,51 @@
+"""An ordered list of passages of several segments, as every index returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The i-th best passage is row `rows[i]` of segment `segments[i]` (a position in the list searched), with
+    `scores[i]`. Arrays of one length: int64, int64, float64, the scores descending.
+    """
+
+    segments: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    @classmethod
+    def merge(
+        cls, parts: Sequence[tuple[NDArray[np.int64], NDArray[np.float32] | NDArray[np.float64]]], count: int
+    ) -> Self:
+        """The best `count` of (rows, scores) of each segment.
+
+        Equal scores stand in the order of the segments, then of the rows: segments left out change no order.
+        """
+        if not parts:
+            return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        segments = np.concatenate([np.full(len(rows), number) for number, (rows, _) in enumerate(parts)])
+        rows = np.concatenate([rows for rows, _ in parts])
+        scores = np.concatenate([scores for _, scores in parts]).astype(np.float64)
+        if len(scores) > count:
+            kept = scores >= np.partition(scores, -count)[-count]  # sorting all takes far longer than this
+            segments, rows, scores = segments[kept], rows[kept], scores[kept]
+        best = np.lexsort((rows, segments, -scores))[:count]
+        return cls(segments[best], rows[best], scores[best])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def top(self, count: int) -> Self:
+        """The first `count`."""
+        return type(self)(self.segments[:count], self.rows[:count], self.scores[:count])
+
+    def places(self) -> list[tuple[int, int]]:
+        """(segment, row) of each, best first."""
+        return list(zip(self.segments.tolist(), self.rows.tolist(), strict=True))

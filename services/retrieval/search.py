@@ -1,0 +1,104 @@
+"""From queries to passages: the indexes over a set of segments, and the scores of every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Literal
+
+from services.retrieval.bm25 import search as bm25
+from services.retrieval.compactds import search as compactds
+from services.retrieval.datastore.passages import Passage
+from services.retrieval.datastore.segment import Segment
+from services.retrieval.encoders.base import Encoder
+from services.retrieval.fusion import reciprocal_ranks
+from services.retrieval.ranking import Ranking
+
+Stage = Literal["ann", "exact", "bm25", "fused"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """`k` passages a query; `candidates`, at least k, from each index before its last stage; `nprobe` lists read of
+    an inverted file (None: the index's own default)."""
+
+    index: Literal["compactds", "bm25", "hybrid"]
+    k: int
+    candidates: int
+    nprobe: int | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A passage with the score of each stage that saw it."""
+
+    owner: str
+    passage: Passage
+    scores: dict[Stage, float]
+
+
+@dataclass
+class Timings:
+    """Milliseconds spent by stage."""
+
+    spent: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, stage: str) -> Iterator[None]:
+        """Count the time of the block to a stage."""
+        started = perf_counter()
+        yield
+        self.spent[stage] = self.spent.get(stage, 0.0) + (perf_counter() - started) * 1000
+
+
+def search(
+    segments: Sequence[Segment], encoder: Encoder, queries: Sequence[str], options: Options, timings: Timings
+) -> list[list[Found]]:
+    """At most k passages of the segments for each query, best first: what the segments alone would give."""
+    rankings: dict[Stage, list[Ranking]] = {}
+    if options.index != "bm25":
+        rankings |= _dense(segments, encoder, queries, options, timings)
+    if options.index != "compactds":
+        with timings.of("bm25"):
+            rankings["bm25"] = bm25.search([segment.postings for segment in segments], queries, options.candidates)
+    if options.index == "hybrid":
+        pairs = zip(rankings["exact"], rankings["bm25"], strict=True)
+        rankings["fused"] = [reciprocal_ranks(pair, options.k) for pair in pairs]
+    last: dict[str, Stage] = {"compactds": "exact", "bm25": "bm25", "hybrid": "fused"}
+    with timings.of("fetch"):
+        return [
+            _fetch(
+                segments, {stage: ranking[query] for stage, ranking in rankings.items()}, last[options.index], options.k
+            )
+            for query in range(len(queries))
+        ]
+
+
+def _dense(
+    segments: Sequence[Segment], encoder: Encoder, queries: Sequence[str], options: Options, timings: Timings
+) -> dict[Stage, list[Ranking]]:
+    vectors = [segment.vectors for segment in segments]
+    with timings.of("encode"):
+        encoded = encoder.encode(queries)
+    with timings.of("ann"):
+        found = compactds.candidates(vectors, encoded, options.candidates, options.nprobe)
+    with timings.of("exact"):
+        exact = [compactds.exact(vectors, query, ranking) for query, ranking in zip(encoded, found, strict=True)]
+    return {"ann": found, "exact": exact}
+
+
+def _fetch(segments: Sequence[Segment], rankings: dict[Stage, Ranking], last: Stage, k: int) -> list[Found]:
+    """Read the best of the last stage, and look up what the other stages gave them."""
+    scores = {
+        stage: dict(zip(ranking.places(), ranking.scores.tolist(), strict=True)) for stage, ranking in rankings.items()
+    }
+    return [
+        Found(
+            segments[number].manifest.owner,
+            segments[number].passages.passage(row),
+            {stage: known[number, row] for stage, known in scores.items() if (number, row) in known},
+        )
+        for number, row in rankings[last].places()[:k]
+    ]

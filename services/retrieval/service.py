@@ -1,0 +1,168 @@
+"""What the retrieval service does, between its routes and its engines."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection, Sequence
+
+from services.retrieval.datastore.catalogue import Datastore
+from services.retrieval.encoders.base import Encoder
+from services.retrieval.errors import (
+    EmptyQuery,
+    InputTooLong,
+    TooManyPassages,
+    UnknownDatastore,
+    UnknownDocument,
+    UnknownEncoder,
+    UnknownOwner,
+    WrongDimensions,
+)
+from services.retrieval.search import Found, Options, Timings, search
+from shared.contracts import retrieval as wire
+
+PASSAGES_AT_ONCE = 5000
+"""An answer of so many passages is some megabytes of JSON, which the event loop has to send."""
+
+
+class Retrieval:
+    """Searches the datastores for the owners of each request. Every method blocks: call it in a thread."""
+
+    def __init__(self, encoder: Encoder, datastores: Sequence[Datastore], registered: Collection[str]) -> None:
+        """`registered` are the owners there are, whether or not they have any data here."""
+        self._encoder = encoder
+        self._datastores = {datastore.id: datastore for datastore in datastores}
+        self._registered = set(registered).union(*(datastore.owners for datastore in datastores))
+
+    def search(self, request: wire.SearchRequest) -> wire.SearchResponse:
+        """The best passages of the request's owners."""
+        queries = request.texts()
+        self._check(request, queries)
+        datastore = self._datastore(request.datastore)
+        owners = self._permitted(datastore, request.owners)
+        options = Options(request.index, request.k, max(request.candidates, request.k), request.nprobe)
+        timings = Timings()
+        with timings.of("total"):
+            found = search(datastore.of(owners), self._encoder, queries, options, timings)
+        return wire.SearchResponse(
+            datastore=datastore.id,
+            index=request.index,
+            owners=[owner for owner in datastore.owners if owner in owners],
+            results=[[_passage(passage) for passage in passages] for passages in found],
+            timings=wire.SearchTimings(**timings.spent),
+            warnings=[*self._cut(request, queries), *_absent(datastore, owners)],
+        )
+
+    def datastores(self) -> wire.DatastoreList:
+        """What can be searched."""
+        return wire.DatastoreList(data=[self._describe(datastore) for datastore in self._datastores.values()])
+
+    def document(self, datastore: str, identity: str, owners: Sequence[str] | None) -> wire.Document:
+        """A whole document, if it is of one of these owners."""
+        holder = self._datastore(datastore)
+        permitted = self._permitted(holder, owners)
+        found = holder.document(identity, permitted)
+        if found is None:
+            raise UnknownDocument(identity, datastore, permitted)
+        segment, document = found
+        return wire.Document(
+            id=document.id,
+            owner=segment.manifest.owner,
+            source=document.source,
+            title=document.title,
+            licence=document.licence,
+            url=document.url,
+            text=document.text,
+        )
+
+    def embed(self, request: wire.EmbeddingRequest) -> wire.EmbeddingList:
+        """Vectors of texts."""
+        card = self._encoder.card
+        if request.model != card.name:
+            raise UnknownEncoder(request.model, card.name)
+        if request.dimensions not in (None, card.dimension):
+            raise WrongDimensions(request.dimensions or 0, card.dimension)
+        texts = [request.input] if isinstance(request.input, str) else request.input
+        counts = self._encoder.count(texts)
+        for number, count in enumerate(counts):
+            if count > card.max_tokens:
+                field = "input" if isinstance(request.input, str) else f"input.{number}"
+                raise InputTooLong(field, count, card.max_tokens)
+        vectors = self._encoder.encode(texts).astype("<f4")
+        as_text = request.encoding_format == "base64"
+        return wire.EmbeddingList(
+            model=card.name,
+            data=[
+                wire.Embedding(
+                    index=number, embedding=base64.b64encode(vector.tobytes()).decode() if as_text else vector.tolist()
+                )
+                for number, vector in enumerate(vectors)
+            ],
+            usage=wire.EmbeddingUsage(prompt_tokens=sum(counts), total_tokens=sum(counts)),
+        )
+
+    def _check(self, request: wire.SearchRequest, queries: Sequence[str]) -> None:
+        for number, query in enumerate(queries):
+            if not query.strip():
+                raise EmptyQuery("query" if request.query is not None else f"queries.{number}")
+        if request.k * len(queries) > PASSAGES_AT_ONCE:
+            raise TooManyPassages(request.k, len(queries), PASSAGES_AT_ONCE)
+
+    def _datastore(self, name: str) -> Datastore:
+        if name not in self._datastores:
+            raise UnknownDatastore(name, self._datastores)
+        return self._datastores[name]
+
+    def _permitted(self, datastore: Datastore, owners: Sequence[str] | None) -> list[str]:
+        """The effective owners, which the gateway sends with every call; without any, the public ones alone."""
+        if owners is None:
+            return datastore.public
+        for owner in owners:
+            if owner not in self._registered:
+                raise UnknownOwner(owner, self._registered)
+        return list(dict.fromkeys(owners))
+
+    def _cut(self, request: wire.SearchRequest, queries: Sequence[str]) -> list[str]:
+        """Warnings on queries that the encoder did not read to the end."""
+        if request.index == "bm25":
+            return []
+        limit = self._encoder.card.max_tokens
+        return [
+            f"query {number} has {count} tokens; the encoder read the first {limit}"
+            for number, count in enumerate(self._encoder.count(queries))
+            if count > limit
+        ]
+
+    def _describe(self, datastore: Datastore) -> wire.Datastore:
+        manifests = [segment.manifest for segment in datastore.segments]
+        return wire.Datastore(
+            id=datastore.id,
+            owners=datastore.owners,
+            documents=sum(manifest.documents for manifest in manifests),
+            passages=sum(manifest.passages for manifest in manifests),
+            encoder=self._encoder.card.name,
+            indexes=["compactds", "bm25", "hybrid"],
+            segments=[
+                wire.SegmentInfo(
+                    id=segment.manifest.id,
+                    owner=segment.manifest.owner,
+                    public=segment.manifest.public,
+                    licence=segment.manifest.licence,
+                    documents=segment.manifest.documents,
+                    passages=segment.manifest.passages,
+                    encoder=segment.manifest.encoder.name,
+                    dimension=segment.manifest.encoder.dimension,
+                    bytes=segment.bytes,
+                )
+                for segment in datastore.segments
+            ],
+            warnings=datastore.warnings,
+        )
+
+
+def _passage(found: Found) -> wire.Passage:
+    return wire.Passage(owner=found.owner, scores=wire.PassageScores(**found.scores), **vars(found.passage))
+
+
+def _absent(datastore: Datastore, owners: Sequence[str]) -> list[str]:
+    missing = [owner for owner in owners if owner not in datastore.owners]
+    return [f"datastore {datastore.id!r} has nothing of owner {owner!r}" for owner in missing]

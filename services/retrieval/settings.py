@@ -1,0 +1,29 @@
+"""What can be set from outside: environment variables with the prefix CANDOR_RETRIEVAL_."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.retrieval.encoders.base import DEFAULT
+from shared.owners import REGISTRY
+
+
+class RetrievalSettings(BaseSettings):
+    """Settings of the retrieval service."""
+
+    model_config = SettingsConfigDict(env_prefix="CANDOR_RETRIEVAL_")
+
+    encoder: str = DEFAULT
+    """The encoder of queries, and of what is built: a folder of CANDOR_HOME/models."""
+    owners: Path = REGISTRY
+    """The registry: an owner that neither it nor a datastore has is refused as unknown."""
+    threads: Annotated[int, Field(ge=1)] = 4
+    """Searches at the same time; further ones wait."""
+    queue: Annotated[int, Field(ge=1)] = 256
+    """Searches that may wait; further ones are refused with 429."""
+    build_threads: Annotated[int, Field(ge=1)] | None = None
+    """Threads that embed while building; as many as there are processors if not set."""
