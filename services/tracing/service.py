@@ -71,7 +71,7 @@ class Tracer:
         ids, hits = self._look_up(request, selection)
         matched = self._tokenizer.decode(ids)
         _check_characters(matched)
-        drawn = sample(hits, selection.segments, request.limit, seed=f"{request.seed}", distinct=False)
+        drawn = sample(hits, selection.segments, request.limit, f"{request.seed}")
         drawn.sort(key=lambda occurrence: (occurrence.segment, occurrence.position))
         return wire.Find(
             count=sum(hit.high - hit.low for hit in hits),

@@ -37,25 +37,31 @@ class Snippet:
     end: int
 
 
-def sample(
-    hits: Sequence[Hits], segments: Sequence[Segment], most: int, *, seed: str, distinct: bool
-) -> list[Occurrence]:
-    """At most `most` occurrences drawn without replacement, the same for the same seed; `distinct`: one a document.
+def sample_documents(hits: Sequence[Hits], segments: Sequence[Segment], most: int, seed: str) -> list[Occurrence]:
+    """An occurrence in each of at most `most` documents, the same for the same seed.
 
-    When there are no more occurrences than would be drawn, all of them are considered.
+    One document of every owner comes first, so that no owner is hidden by another with more text; the rest are
+    drawn from all occurrences alike.
     """
+    by_owner: dict[str, list[Hits]] = {}
+    for hit in hits:
+        by_owner.setdefault(segments[hit.segment].manifest.owner, []).append(hit)
+    firsts = [sample(theirs, segments, 1, f"{seed}:{owner}")[0] for owner, theirs in sorted(by_owner.items())]
+    random.Random(seed).shuffle(firsts)
+    chosen: dict[tuple[int, int], Occurrence] = {}
+    for occurrence in [*firsts, *sample(hits, segments, most * OVERSAMPLED, seed)]:
+        chosen.setdefault((occurrence.segment, occurrence.document), occurrence)
+    return list(chosen.values())[:most]
+
+
+def sample(hits: Sequence[Hits], segments: Sequence[Segment], most: int, seed: str) -> list[Occurrence]:
+    """At most `most` occurrences, drawn without replacement, the same for the same seed."""
     bounds = list(accumulate((hit.high - hit.low for hit in hits), initial=0))
-    wanted = min(bounds[-1], most * OVERSAMPLED if distinct else most)
-    drawn: list[Occurrence] = []
-    seen: set[tuple[int, int]] = set()
-    for number in random.Random(seed).sample(range(bounds[-1]), wanted):
+    drawn = []
+    for number in random.Random(seed).sample(range(bounds[-1]), min(most, bounds[-1])):
         which = bisect_right(bounds, number) - 1
-        occurrence = _occurrence(hits[which], hits[which].low + number - bounds[which], segments)
-        place = (occurrence.segment, occurrence.document)
-        if not (distinct and place in seen):
-            seen.add(place)
-            drawn.append(occurrence)
-    return drawn[:most]
+        drawn.append(_occurrence(hits[which], hits[which].low + number - bounds[which], segments))
+    return drawn
 
 
 def snippet(segment: Segment, occurrence: Occurrence, matched: bytes, context: int, tokenizer: Tokenizer) -> Snippet:

@@ -2,7 +2,8 @@
 
 Source: OLMoTrace, "Tracing Language Model Outputs Back to Trillions of Training Tokens" (Liu et al. 2025). What differs
 here: words are looked for with and without a space before them; delimiters are tested on text; overlapping spans
-stay apart, each verbatim, and are merged where they are drawn; BM25 takes its document frequencies from the index.
+stay apart, each verbatim, and are merged where they are drawn; every owner of a span is among its documents; BM25
+takes its document frequencies from the index.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 
 from services.tracing.index.segment import Segment
 from services.tracing.tokenizer import Tokenizer
-from services.tracing.trace.documents import Occurrence, Snippet, sample, snippet, surroundings
+from services.tracing.trace.documents import Occurrence, Snippet, sample_documents, snippet, surroundings
 from services.tracing.trace.query import Query, read
 from services.tracing.trace.relevance import VIEW, Level, Relevance, level
 from services.tracing.trace.spans import Span, find_spans, keep
@@ -109,7 +110,7 @@ def _sampled(query: Query, span: Span, segments: Sequence[Segment], options: Opt
     # seeded by the span's own text: what is drawn for it does not depend on what else was found
     start, end = bounds(query, span)
     seed = f"{options.seed}:{query.text[start:end]}"
-    return sample(span.hits, segments, options.documents, seed=seed, distinct=True)
+    return sample_documents(span.hits, segments, options.documents, seed)
 
 
 def _scores(relevance: Relevance, segments: Sequence[Segment], places: Sequence[Sequence[Occurrence]]) -> Scores:

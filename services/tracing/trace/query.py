@@ -12,6 +12,7 @@ from services.tracing.tokenizer import Ids, Tokenizer
 
 Flags = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
+APOSTROPHES = "'\u2019"
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,16 @@ def _starts(text: str, offsets: Numbers, cuts: Flags) -> Numbers:
     for token in np.flatnonzero(cuts[:-1]):
         start, end = int(offsets[token]), int(offsets[token + 1])
         first = start + 1 if text[start] == " " else start
-        if first < end and not text[first].isspace():
+        if first < end and not text[first].isspace() and not _contracted(text, first):
             found.append(int(token))
     return np.array(found, dtype=np.int64)
+
+
+def _contracted(text: str, at: int) -> bool:
+    """Whether the word at code point `at` is the rest of one such as "don't", to which no one would cut it."""
+    if text[at] in APOSTROPHES:
+        return 0 < at < len(text) - 1 and _joined(text[at - 1], text[at + 1])
+    return at > 1 and text[at - 1] in APOSTROPHES and _joined(text[at - 2], text[at])
 
 
 def _joined(before: str, after: str) -> bool:

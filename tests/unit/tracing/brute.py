@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ class BruteCorpus:
         found: list[BruteSpan] = []
         for first, piece in enumerate(pieces):
             shown = piece.removeprefix(" ")
-            if not shown or shown[0].isspace() or not word_edge(text, edges[first]):
+            if not shown or shown[0].isspace() or not begins_word(text, edges[first] + (piece[0] == " ")):
                 continue
             spellings = [(whole[first:], 0)]
             if first == 0 or words[first] != words[first - 1]:
@@ -68,7 +69,7 @@ class BruteCorpus:
                 last = first + self.reach(spelling) - longer
                 stops = [n + 1 for n in range(first, last) if "." in pieces[n] or "\n" in pieces[n]]
                 last = min([last, *stops])
-                while last > first and not (word_edge(text, edges[last]) and not text[edges[last] - 1].isspace()):
+                while last > first and not (ends_word(text, edges[last]) and not text[edges[last] - 1].isspace()):
                     last -= 1
                 least = first + 1 if spelling is spellings[0][0] else tail
                 ends.append(last if last >= least else 0)
@@ -92,15 +93,14 @@ def spell(ids: Sequence[int]) -> str:
     return "".join(chr(identity + 0x100) for identity in ids)
 
 
-def word_edge(text: str, at: int) -> bool:
-    """Whether no word of letters, digits and underscores goes on across this place."""
-    if at in (0, len(text)):
-        return True
-    return not (in_word(text[at - 1]) and in_word(text[at]))
+def begins_word(text: str, at: int) -> bool:
+    """Whether no word goes on across this place: letters, digits, underscores, and an apostrophe between such."""
+    return not any(match.start() < at < match.end() for match in re.finditer(r"\w+(?:'\w+)*", text))
 
 
-def in_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
+def ends_word(text: str, at: int) -> bool:
+    """The same, but a word may end before or after its apostrophe."""
+    return not any(match.start() < at < match.end() for match in re.finditer(r"\w+", text))
 
 
 def contains(outer: BruteSpan, inner: BruteSpan) -> bool:

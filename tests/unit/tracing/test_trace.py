@@ -203,5 +203,25 @@ def test_the_same_seed_draws_the_same_documents_each_once(segments: list[Segment
     assert len({document.occurrence.document for document in once}) == len(once) == 5
 
 
+def test_every_owner_of_a_span_is_among_its_documents(
+    build: Build, paragraphs: list[str], tokenizer: Tokenizer
+) -> None:
+    rare = "an owner of few words, one of the two"
+    segments = build({"large": paragraphs[:100], "small": [rare], "none": ["nothing of it"]})
+    for seed in range(20):
+        (span,) = trace("of the", "", segments, tokenizer, Options(documents=2, seed=seed)).spans
+        owners = {segments[document.occurrence.segment].manifest.owner for document in span.documents}
+        assert owners == {"large", "small"}
+
+
+def test_no_span_begins_inside_a_contraction_but_one_may_end_before_a_possessive(
+    build: Build, tokenizer: Tokenizer
+) -> None:
+    segments = build({"one": ["they can't know what the module is worth"]})
+    text = "we don't know what the module's worth"
+    spans = trace(text, "", segments, tokenizer, ALL).spans
+    assert [text[span.start : span.end] for span in spans] == ["know what the module", "worth"]
+
+
 def test_nothing_is_found_where_nothing_is_searched(tokenizer: Tokenizer) -> None:
     assert trace("of the", "", [], tokenizer, ALL).spans == []
