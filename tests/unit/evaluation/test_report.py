@@ -1,0 +1,95 @@
+"""From items to figures."""
+
+from typing import Any
+
+import pytest
+
+from services.evaluation.report import build_report
+from services.evaluation.statistics.intervals import wilson
+from services.evaluation.suites.rag_qa import RagQa
+from services.evaluation.table import markdown
+from shared.contracts.evaluation import Comparison, Item, Report, Run, RunProgress
+
+RUN = Run(
+    id="eval-1",
+    suite="rag-qa",
+    status="succeeded",
+    created=0,
+    finished=9,
+    limit=10,
+    seed=0,
+    options={},
+    versions={"suite": "rag-qa/1"},
+    progress=RunProgress(done=20, total=20, failed=1),
+    warnings=["squad: not asked under rag_without_owner."],
+)
+
+
+def item(question: int, setting: str, **scores: float) -> Item:
+    values: dict[str, Any] = {"prompt": None, "output": None, "tokens": None, "latency_ms": None, "seed": 0}
+    return Item(
+        id=f"q{question}@{setting}",
+        question_id=f"q{question}",
+        status="scored" if scores else "failed",
+        setting=setting,
+        set="tales",
+        question="Who?",
+        gold=["Anna"],
+        scores=scores,
+        error=None if scores else "HTTP 500",
+        **values,
+    )
+
+
+@pytest.fixture
+def report() -> Report:
+    """Ten questions. Right with retrieval: 0 to 7; closed book: 0 and 9; question 8 failed with retrieval."""
+    closed = [item(n, "closed_book", contains_gold=float(n in (0, 9)), f1=n / 10) for n in range(10)]
+    rag = [item(n, "rag", contains_gold=float(n < 8), f1=1.0) for n in range(10) if n != 8]
+    return build_report(RUN, [*closed, *rag, item(8, "rag")], RagQa())
+
+
+def _compared(report: Report, metric: str) -> Comparison:
+    [found] = [one for one in report.comparisons if one.metric == metric]
+    return found
+
+
+def test_a_failed_item_is_counted_beside_and_has_no_score(report: Report) -> None:
+    [rag] = [cell for cell in report.cells if cell.setting == "rag"]
+    assert (rag.items, rag.failed) == (9, 1)
+    assert rag.scores["contains_gold"] == wilson(8, 9)
+    assert "exact_match" not in rag.scores
+
+
+def test_only_questions_scored_under_both_settings_are_compared(report: Report) -> None:
+    comparison = _compared(report, "contains_gold")
+    assert (comparison.setting, comparison.against, comparison.items) == ("rag", "closed_book", 9)
+    # 1 to 7 are right only with retrieval, 9 only without: 2 * (C(8,0) + C(8,1)) / 2^8
+    assert comparison.difference.mean == pytest.approx(6 / 9)
+    assert comparison.p == pytest.approx(2 * 9 / 256)
+    assert comparison.test == "mcnemar"
+
+
+def test_a_score_that_is_no_proportion_is_tested_by_flipping_signs(report: Report) -> None:
+    comparison = _compared(report, "f1")
+    assert comparison.test == "sign_flip"
+    assert comparison.difference.mean == pytest.approx(1 - (sum(range(10)) - 8) / 90)
+    assert comparison.difference.low < comparison.difference.mean < comparison.difference.high
+    # all nine differences have one sign: the smallest p there is for nine pairs
+    assert comparison.p == pytest.approx(2 / 2**9, abs=0.002)
+
+
+def test_a_run_without_a_finished_item_has_an_empty_report() -> None:
+    report = build_report(RUN, [], RagQa())
+    assert not report.cells
+    assert not report.comparisons
+    assert "rag-qa" in markdown(report)
+
+
+def test_markdown_holds_every_figure_and_every_warning(report: Report) -> None:
+    text = markdown(report)
+    assert "| set | setting | n | failed | contains_gold | f1 |" in text
+    assert "| tales | rag | 9 | 1 | 0.889 [0.565, 0.980] | 1.000 [1.000, 1.000] |" in text
+    assert "| tales | contains_gold | rag - closed_book | 9 | +0.667 [" in text
+    assert "- squad: not asked under rag_without_owner." in text
+    assert all(line.count("|") == 7 for line in text.splitlines() if line.startswith("| tales | rag |"))
