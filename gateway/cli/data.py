@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -11,7 +12,7 @@ from rich.table import Table
 from gateway.cli.failure import explained
 from gateway.cli.terminal import errors, out
 from gateway.cli.wanting import require_pulled
-from shared.owners import BadRegistry, load_owners
+from shared.owners import BadRegistry, Owner, load_owners
 from shared.settings import candor_home
 
 commands = typer.Typer(no_args_is_help=True, help="Fetch and build the data.")
@@ -61,15 +62,28 @@ def build_in(home: Path) -> None:
         from services.model.flexolmo.build import ensure_merged
 
         ensure_merged(home)
-        status.update("Indexing the texts for retrieval ...")
-        from services.retrieval.build import build_all as build_retrieval
-
-        build_retrieval(home, owners, _line)
         status.update("Indexing the texts for tracing ...")
-        from services.tracing.index.build import build_all as build_tracing
+        _build_tracing(home, owners)
+        status.update("Indexing the texts for retrieval, some minutes the first time ...")
+        _build_retrieval(home, owners)
 
-        build_tracing(home, owners, _line)
+
+def _build_tracing(home: Path, owners: list[Owner]) -> None:
+    from services.tracing.index.build import build_all
+    from services.tracing.index.texts import BadText
+
+    with explained(BadText):
+        build_all(home, owners, _line("tracing"))
 
 
-def _line(what: str) -> None:
-    errors.print(what, markup=False, soft_wrap=True)
+def _build_retrieval(home: Path, owners: list[Owner]) -> None:
+    from services.retrieval.build import build_all
+    from services.retrieval.datastore.build import NothingToBuild
+    from services.retrieval.datastore.lock import BuildRunning
+
+    with explained(NothingToBuild, BuildRunning):
+        build_all(home, owners, _line("retrieval"))
+
+
+def _line(service: str) -> Callable[[str], None]:
+    return lambda what: errors.print(f"{service}: {what}", markup=False, soft_wrap=True)

@@ -23,8 +23,8 @@ Phases = dict[str, str]
 
 READY = "ready"
 POLL_SECONDS = 0.2
-RESTARTS = 3
-"""How often a service that dies is started again before the stack gives up."""
+RESTARTS, RESTART_WINDOW_SECONDS = 3, 600
+"""How often, in which time, a service that dies is started again before the stack gives up."""
 
 
 class RunningStack:
@@ -47,7 +47,7 @@ class RunningStack:
         }
         self.urls = {service: process.url for service, process in self._processes.items()}
         self.address = self.urls["gateway"]
-        self._restarts = dict.fromkeys(SERVICES, RESTARTS)
+        self._restarts: dict[str, list[float]] = {service: [] for service in SERVICES}
 
     def __enter__(self) -> RunningStack:
         """Start every process; `wait` says when they are ready."""
@@ -92,9 +92,11 @@ class RunningStack:
         """Start again what has died since, and say what had. Raises ServiceDied when it died too often."""
         deaths = [process.death() for process in self._processes.values() if process.pid and not process.alive()]
         for death in deaths:
-            self._restarts[death.service] -= 1
-            if self._restarts[death.service] < 0:
+            now = time.monotonic()
+            recent = [then for then in self._restarts[death.service] if now - then < RESTART_WINDOW_SECONDS]
+            if len(recent) >= RESTARTS:
                 raise death
+            self._restarts[death.service] = [*recent, now]
             self._start(death.service)
         return deaths
 
