@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
 from gateway.pipeline.ask import FINAL_CUE, Ask
 from gateway.pipeline.sample import Draft, Samples, check_mask
 from gateway.pipeline.short_answer import is_final
@@ -75,10 +77,14 @@ async def _samples(request: ModelChatRequest, consent: Consent, client: ModelCli
 async def _stream(request: ModelChatRequest, consent: Consent, client: ModelClient) -> AsyncIterator[str | Samples]:
     streamed = request.model_copy(update={"stream": True, "stream_options": StreamOptions(include_usage=True)})
     heard = _Heard()
-    async with client.stream_chat(streamed) as chunks:
-        async for chunk in chunks:
-            if added := heard.take(chunk):
-                yield added
+    try:
+        async with client.stream_chat(streamed) as chunks:
+            async for chunk in chunks:
+                if added := heard.take(chunk):
+                    yield added
+    except ValidationError as error:
+        # in mid-stream the service can only send an error where a chunk was due
+        raise ServiceError("model", "the stream broke off with an error") from error
     if heard.detail is None or heard.reason is None or not heard.detail.samples:
         raise ServiceError("model", "the stream ended without its last chunk")
     check_mask(consent, request.candor.experts, heard.detail, heard.detail.samples)

@@ -1,7 +1,8 @@
 """A gateway with one real service missing: the answer without its part, or 503 when the request is strict."""
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,3 +72,34 @@ def test_a_strict_stream_that_fails_after_its_text_ends_with_an_error_and_done(
         assert '"error"' in events[-2]
         assert "'trace'" in events[-2]
         assert events[-1] == "data: [DONE]"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_goes_away_aborts_its_samples_upstream(running: "RunningStack", stream: bool) -> None:
+    body = {
+        "model": "candor-plain",
+        "messages": [{"role": "user", "content": "Count from one to a thousand, in words."}],
+        "stream": stream,
+        "temperature": 2,
+        "max_tokens": 2000,
+    }
+    before = chats_ended(running.urls["model"])
+    leave_early(f"{running.address}/v1/chat/completions", body)
+    until = time.monotonic() + 20
+    while chats_ended(running.urls["model"]) == before and time.monotonic() < until:
+        time.sleep(0.1)
+    # two thousand tokens take more than a minute
+    assert chats_ended(running.urls["model"]) > before
+
+
+def leave_early(url: str, body: dict[str, Any]) -> None:
+    """Close the connection at the first byte of the answer, or after three seconds without one."""
+    with suppress(httpx.ReadTimeout), httpx.stream("POST", url, json=body, timeout=3) as response:
+        next(response.iter_raw())
+
+
+def chats_ended(model: str) -> float:
+    """How many chat requests the model service has ended, one way or another."""
+    lines = httpx.get(f"{model}/metrics").text.splitlines()
+    ended = [line for line in lines if line.startswith("candor_requests_total") and '"/v1/chat/completions"' in line]
+    return sum(float(line.split()[-1]) for line in ended)
