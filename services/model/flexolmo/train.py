@@ -37,7 +37,7 @@ class Settings:
     learning_rate: float = 1e-3
     warmup: int = 20
     z_loss: float = 1e-3
-    domain_blocks: int = 64
+    domain_blocks: int = 32
     """Blocks of the owner's and of public text behind the router's first value."""
     seed: int = 0
 
