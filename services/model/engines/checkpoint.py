@@ -8,11 +8,16 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import AutoModelForCausalLM
+from transformers.utils import logging
 
 from services.model.engines.base import ModelInfo
 from services.model.engines.keyvalues import KeyValues, Shape
 from services.model.flexolmo.mask import MaskRows, install
+
+_HEAD_ROWS = 16_384
+"""Rows of the vocabulary that are widened to fp32 at a time."""
 
 
 class Checkpoint:
@@ -46,7 +51,8 @@ class Checkpoint:
     @classmethod
     def load(cls, directory: Path, dtype: str) -> Self:
         """Load from a directory in transformers' format; `dtype` as torch names it."""
-        model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype))
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype), local_files_only=True)
         return cls(model)
 
     def allowed(self, masks: Sequence[frozenset[int]]) -> Tensor:
@@ -95,9 +101,14 @@ class Checkpoint:
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
-        """(positions, vocabulary) fp32 from (positions, width)."""
-        scores: Tensor = self.model.lm_head(hidden)
-        return scores.float()
+        """(positions, vocabulary) fp32 from (positions, width), computed in fp32.
+
+        Rounded to bf16, logits are 1/8 apart where the most probable ones lie: good enough to choose a token by,
+        too coarse for scores that are compared with each other.
+        """
+        hidden = hidden.float()
+        parts = self.model.lm_head.weight.split(_HEAD_ROWS)
+        return torch.cat([functional.linear(hidden, part.float()) for part in parts], dim=-1)
 
 
 def _ends(model: Any) -> frozenset[int]:

@@ -18,6 +18,9 @@ def embedded_model(home: Path) -> Path:
 
 def load(directory: Path, settings: ModelSettings) -> tuple[TransformersEngine, Tokenizer]:
     """An engine that serves the checkpoint in a directory. Raises OSError or ValueError for one it cannot."""
+    if not (directory / "config.json").is_file():
+        # transformers would take the name for one of a model hub and go looking there
+        raise FileNotFoundError(f"there is no config.json in {directory}; set CANDOR_MODEL_DIRECTORY to a checkpoint")
     tokenizer = Tokenizer.load(directory)
     limits = Limits(
         batch=settings.max_batch,

@@ -24,7 +24,7 @@ class Tokenizer:
     @classmethod
     def load(cls, directory: Path) -> Tokenizer:
         """Load from a directory in transformers' format."""
-        return cls(AutoTokenizer.from_pretrained(directory))
+        return cls(AutoTokenizer.from_pretrained(directory, local_files_only=True))
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text, with those that the model wants at its beginning."""

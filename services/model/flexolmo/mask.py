@@ -44,12 +44,14 @@ class MaskRows:
 
     `off`: (rows, experts) bool, True where masked. `spare`: (rows, 1) int64, an allowed expert of each row.
     `slots`: how many experts the router picks. `uneven`: some row allows fewer experts than `slots`.
+    `common`: (kept,) int64, the experts that all rows allow, when all have one mask; None when masks differ.
     """
 
     off: Tensor
     spare: Tensor
     slots: int
     uneven: bool
+    common: Tensor | None
 
 
 class ExpertMask:
@@ -78,7 +80,8 @@ class ExpertMask:
         slots = min(self.top_k, most)
         by_row = allowed.repeat_interleave(tokens, dim=0)
         spare = by_row.to(torch.uint8).argmax(dim=1, keepdim=True)
-        return MaskRows(~by_row, spare, slots, uneven=fewest < slots)
+        common = allowed[0].nonzero().flatten() if bool((allowed == allowed[0]).all()) else None
+        return MaskRows(~by_row, spare, slots, uneven=fewest < slots, common=common)
 
     @contextmanager
     def over(self, rows: MaskRows) -> Iterator[None]:
@@ -98,9 +101,7 @@ class ExpertMask:
         rows = self._rows
         if rows is None:
             raise RuntimeError("a masked model computes only inside ExpertMask.over: no mask means no consent")
-        logits = functional.linear(hidden.reshape(-1, router.hidden_dim), router.weight)
-        # -inf before softmax: after it, the allowed experts' weights would no longer sum to one
-        logits = logits.masked_fill(rows.off, float("-inf"))
+        logits = _logits(hidden.reshape(-1, router.hidden_dim), router.weight, rows)
         probabilities = functional.softmax(logits, dim=-1, dtype=torch.float32)
         self._probabilities.append(probabilities)
         weights, chosen = probabilities.topk(rows.slots, dim=-1)
@@ -112,3 +113,13 @@ class ExpertMask:
         if router.norm_topk_prob:
             weights = weights / weights.sum(dim=-1, keepdim=True)
         return logits, weights.to(logits.dtype), chosen
+
+
+def _logits(hidden: Tensor, weight: Tensor, rows: MaskRows) -> Tensor:
+    """(rows, experts), -inf where masked: after softmax it would be too late, the rest would not sum to one."""
+    if rows.common is None:
+        return functional.linear(hidden, weight).masked_fill(rows.off, float("-inf"))
+    # under one mask only the allowed rows of the router are multiplied: bit for bit the product of a model
+    # without the others, while the product of all, cut to the allowed, is rounded otherwise
+    kept = functional.linear(hidden, weight[rows.common])
+    return kept.new_full(rows.off.shape, float("-inf")).index_copy(1, rows.common, kept)
