@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from gateway.cli.failure import explained
+from gateway.cli.stack_client import DEFAULT_URL
 from gateway.cli.terminal import errors, out
 from gateway.cli.wanting import require_built
 from gateway.embedded import RunningStack, StackError
@@ -37,7 +38,8 @@ def up(
         )
         out.print(f"  API documentation  {stack.address}/docs", soft_wrap=True)
         out.print(f"  logs               {stack.state / 'logs'}", soft_wrap=True)
-        out.print('  try                candor ask "What is the largest organ of the human body?"')
+        elsewhere = "" if stack.address == DEFAULT_URL else f" --url {stack.address}"
+        out.print(f'  try                candor ask "Who were the Normans?"{elsewhere}', soft_wrap=True)
         out.print("Ctrl-C stops it.")
         while not stop.wait(WATCH_SECONDS):
             for death in stack.revive():

@@ -18,10 +18,13 @@ def bind(host: str, port: int) -> socket.socket:
     except (socket.gaierror, OverflowError) as error:
         raise PortRefused(host, port, str(error)) from error
     bound = socket.socket(family, kind, protocol)
-    if port:  # or the port of a stack just stopped could not be had again for a minute
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        # with SO_REUSEADDR a port can be had again at once after its service ended; but set before a free port is
+        # chosen, it lets two sockets get the same one
+        if port:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     except (OSError, OverflowError) as error:
         bound.close()
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:

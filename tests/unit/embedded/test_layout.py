@@ -1,5 +1,6 @@
 """What each process of a stack is told by its environment."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,18 @@ def test_only_the_model_gets_more_than_one_thread_unless_the_user_says_so(monkey
 def test_an_address_that_listens_everywhere_is_reached_on_loopback() -> None:
     with bind("0.0.0.0", 0) as everywhere:
         assert url(everywhere) == f"http://127.0.0.1:{everywhere.getsockname()[1]}"
+
+
+def test_the_port_of_a_service_that_died_can_be_had_again_at_once() -> None:
+    with bind("127.0.0.1", 0) as first:
+        first.listen()
+        port: int = first.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            served, _ = first.accept()
+            first.close()
+            served.close()  # the server's side closes first: its half of the connection lingers on the port
+            client.recv(1)
+    bind("127.0.0.1", port).close()
 
 
 def test_a_port_chosen_freely_is_nobody_else_s() -> None:
