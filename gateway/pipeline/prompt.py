@@ -13,8 +13,18 @@ SHORT_TURN = 6
 LONGEST_QUERY = 300
 """Words of a query; encoders read no more, and the question is at the end."""
 
-ASK = "Use the text above to answer in a few words: {question}"
-DIRECT = "{question}\nAnswer in a few words."
+LONG_TURN = 100
+"""Words from which a turn is not said twice."""
+
+READ_TO_ANSWER = """{first}Context:
+{passages}
+
+Question: {question}
+Give a short answer, copied from the context."""
+"""Measured on SmolLM2-135M: with the question before the context too, a model that reads once, from left to right,
+knows what to look for (29 of 60 SQuAD questions against 24 without, one passage, greedy)."""
+
+ANSWER = "{question}\nGive a short answer."
 
 
 def question(messages: Sequence[Message]) -> str:
@@ -44,14 +54,18 @@ def compose(messages: Sequence[Message], passages: Sequence[ReadPassage], *, dir
     """
     told = [message.model_copy(update={"content": message.text(), "role": _role(message)}) for message in messages]
     last = max(index for index, message in enumerate(told) if message.role == "user")
-    asked = told[last].text().strip()
-    if passages:
-        read = "\n\n".join(f"[{passage.n}] {passage.text}" for passage in reversed(passages))
-        asked = f"{read}\n\n{ASK.format(question=asked) if direct else asked}"
-    elif direct:
-        asked = DIRECT.format(question=asked)
-    told[last] = told[last].model_copy(update={"content": asked})
+    told[last] = told[last].model_copy(update={"content": _last_turn(told[last].text().strip(), passages, direct)})
     return told
+
+
+def _last_turn(asked: str, passages: Sequence[ReadPassage], direct: bool) -> str:
+    read = "\n\n".join(f"[{passage.n}] {passage.text}" for passage in reversed(passages))
+    if not direct:
+        return f"{read}\n\n{asked}" if passages else asked
+    if not passages:
+        return ANSWER.format(question=asked)
+    first = f"{asked}\n\n" if len(asked.split()) <= LONG_TURN else ""
+    return READ_TO_ANSWER.format(first=first, passages=read, question=asked)
 
 
 def _user_turns(messages: Sequence[Message]) -> list[str]:

@@ -119,6 +119,16 @@ def test_passages_stand_in_reverse_order_each_under_its_rank_and_before_the_ques
     assert "[1] best" in text
 
 
+def test_a_short_question_stands_before_the_passages_too_when_asked_directly() -> None:
+    told = compose([Message(role="user", content="How tall?")], [passage(1, "text")], direct=True)
+    assert told[-1].text().count("How tall?") == 2
+    long = "word " * 200
+    assert (
+        compose([Message(role="user", content=long)], [passage(1, "text")], direct=True)[-1].text().count(long[:-1])
+        == 1
+    )
+
+
 def test_the_clients_system_message_and_earlier_turns_are_kept() -> None:
     turns = [
         Message(role="developer", content="Speak like a sailor."),
