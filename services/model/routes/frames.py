@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from pydantic import BaseModel
 
@@ -10,11 +11,12 @@ from shared.http.errors import CandorError, error_body
 from shared.http.sse import DONE, event
 
 
-async def frames(chunks: AsyncIterator[BaseModel]) -> AsyncIterator[str]:
+async def frames(chunks: AsyncGenerator[BaseModel]) -> AsyncIterator[str]:
     """Server-sent events of these chunks; an error in mid-stream becomes an event, since the 200 is long sent."""
     try:
-        async for chunk in chunks:
-            yield event(chunk.model_dump_json())
+        async with aclosing(chunks) as open_chunks:
+            async for chunk in open_chunks:
+                yield event(chunk.model_dump_json())
     except CandorError as error:
         yield event(error_body(error).model_dump_json())
     yield DONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from services.model.engines.base import Delta, Finish, Generation
@@ -44,14 +44,14 @@ class Chat:
 
     async def whole(self) -> ModelChatCompletion:
         """All answers, when the last one has ended."""
-        (samples,) = await collect(aiter(self.running), 1, self.body.n)
+        (samples,) = await collect(self.running, 1, self.body.n)
         choices = [
             ModelChoice(
                 index=index,
                 message=AssistantMessage(content=sample.text),
                 finish_reason=sample.end().reason,
                 logprobs=logprobs.for_chat(self.service.tokenizer, sample.tokens) if self.body.logprobs else None,
-                candor=self._detail(sample.end()),
+                candor=detail(self.service, sample.end(), tokens=self.body.candor.tokens),
             )
             for index, sample in enumerate(samples)
         ]
@@ -65,26 +65,34 @@ class Chat:
             candor=self.service.applied(self.generation.allowed),
         )
 
-    async def chunks(self) -> AsyncIterator[ModelChatChunk]:
+    async def chunks(self) -> AsyncGenerator[ModelChatChunk]:
         """The answers as they come; the last chunk has the mask and the detail of each."""
         details: dict[int, SampleDetail] = {}
-        with_usage = self.body.stream_options is not None and self.body.stream_options.include_usage
-        for index in range(self.body.n):
-            yield self._chunk(index, WireDelta(role="assistant", content=""))
-        async for _, deltas in self.running:
-            for delta in deltas:
-                if delta.text:
-                    yield self._text(delta)
-                if delta.finish is not None:
-                    details[delta.choice] = self._detail(delta.finish)
-                    chunk = self._chunk(delta.choice, WireDelta(), delta.finish.reason)
-                    if len(details) == self.body.n and not with_usage:
-                        chunk.candor = self._final(details)
-                    yield chunk
-        if with_usage:
+        with self.running:
+            for index in range(self.body.n):
+                yield self._chunk(index, WireDelta(role="assistant", content=""))
+            async for _, deltas in self.running:
+                for delta in deltas:
+                    if delta.text:
+                        yield self._text(delta)
+                    if delta.finish is not None:
+                        yield self._end(delta.choice, delta.finish, details)
+        if self._with_usage:
             chunk = self._chunk()
             chunk.candor, chunk.usage = self._final(details), self._usage(list(details.values()))
             yield chunk
+
+    def _end(self, index: int, finish: Finish, details: dict[int, SampleDetail]) -> ModelChatChunk:
+        """The end of an answer; the end of the last one carries all details, unless usage is still to come."""
+        details[index] = detail(self.service, finish, tokens=self.body.candor.tokens)
+        chunk = self._chunk(index, WireDelta(), finish.reason)
+        if len(details) == self.body.n and not self._with_usage:
+            chunk.candor = self._final(details)
+        return chunk
+
+    @property
+    def _with_usage(self) -> bool:
+        return self.body.stream_options is not None and self.body.stream_options.include_usage
 
     def _text(self, delta: Delta) -> ModelChatChunk:
         chunk = self._chunk(delta.choice, WireDelta(content=delta.text))
@@ -103,9 +111,6 @@ class Chat:
     def _final(self, details: dict[int, SampleDetail]) -> FinalDetail:
         applied = self.service.applied(self.generation.allowed)
         return FinalDetail(**applied.model_dump(), samples=[details[index] for index in sorted(details)])
-
-    def _detail(self, finish: Finish) -> SampleDetail:
-        return detail(self.service, finish, tokens=self.body.candor.tokens)
 
     def _usage(self, details: list[SampleDetail]) -> Usage:
         prompt, new = len(self.generation.prompt), sum(sample.tokens for sample in details)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from services.model.engines.base import Delta, Finish, Generation, Token
@@ -47,7 +47,7 @@ class Completion:
 
     async def whole(self) -> ModelTextCompletion:
         """All completions of all prompts, prompt by prompt, when the last one has ended."""
-        samples = await collect(aiter(self.running), len(self.prompts), self.body.n)
+        samples = await collect(self.running, len(self.prompts), self.body.n)
         choices = [
             self._choice(place, index, one) for place, own in enumerate(samples) for index, one in enumerate(own)
         ]
@@ -56,20 +56,21 @@ class Completion:
         answer.warnings = requests.warnings(self.body)
         return answer
 
-    async def chunks(self) -> AsyncIterator[ModelTextCompletion]:
+    async def chunks(self) -> AsyncGenerator[ModelTextCompletion]:
         """The completions as they come; the last of each has its detail."""
-        new = 0
-        for place, echo in enumerate(self.echoes):
-            for index in range(self.body.n if self.body.echo else 0):
-                yield self._answer([self._begun(place, index, echo)])
-        async for place, deltas in self.running:
-            for delta in deltas:
-                new += len(delta.finish.logprobs) if delta.finish else 0
-                yield self._answer([self._added(place, delta)])
-        if self.body.stream_options is not None and self.body.stream_options.include_usage:
-            last = self._answer([])
-            last.usage = self._usage(new)
-            yield last
+        with self.running:
+            new = 0
+            for place, echo in enumerate(self.echoes):
+                for index in range(self.body.n if self.body.echo else 0):
+                    yield self._answer([self._begun(place, index, echo)])
+            async for place, deltas in self.running:
+                for delta in deltas:
+                    new += len(delta.finish.logprobs) if delta.finish else 0
+                    yield self._answer([self._added(place, delta)])
+            if self.body.stream_options is not None and self.body.stream_options.include_usage:
+                last = self._answer([])
+                last.usage = self._usage(new)
+                yield last
 
     def _choice(self, place: int, index: int, sample: Sample) -> ModelCompletionChoice:
         echo = self.echoes[place]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from statistics import fmean
 
 from services.model.engines.base import Delta, Finish, Token
 from services.model.service import ModelService
+from services.model.serving.streams import Generations
 from shared.contracts.model import SampleDetail
 
 
@@ -33,12 +33,13 @@ class Sample:
         return self.finish
 
 
-async def collect(steps: AsyncIterator[tuple[int, list[Delta]]], prompts: int, n: int) -> list[list[Sample]]:
-    """All samples of all prompts, when the last has ended."""
+async def collect(running: Generations, prompts: int, n: int) -> list[list[Sample]]:
+    """All n samples of all prompts, when the last has ended."""
     samples = [[Sample() for _ in range(n)] for _ in range(prompts)]
-    async for place, deltas in steps:
-        for delta in deltas:
-            samples[place][delta.choice].add(delta)
+    with running:
+        async for place, deltas in running:
+            for delta in deltas:
+                samples[place][delta.choice].add(delta)
     return samples
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Self
 
 from services.model.engines.base import Delta, Engine, EngineBusy, EngineFailed, Generation
 from shared.http.errors import CandorError, Overloaded
@@ -18,7 +19,10 @@ class GenerationFailed(CandorError):
 
 
 class Generations:
-    """Some prompts being generated. Iterate once; leaving the iteration, or `cancel`, ends all of their samples."""
+    """Some prompts being generated; as a context, it ends all of their samples when it is left.
+
+    Iterate once. One that nobody ever enters (a client that left before its stream began) ends when collected.
+    """
 
     def __init__(self, engine: Engine, requests: Sequence[Generation]) -> None:
         """Queue all of them at once, or none. Raises Overloaded when the queue is full."""
@@ -32,17 +36,23 @@ class Generations:
             self.cancel()
             raise Overloaded(f"The model is busy: {error}.", retry_after=RETRY_SECONDS) from error
 
-    async def __aiter__(self) -> AsyncIterator[tuple[int, list[Delta]]]:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+    def __del__(self) -> None:
+        self.cancel()
+
+    async def __aiter__(self) -> AsyncGenerator[tuple[int, list[Delta]]]:
         """(the place of the prompt, what a step adds to its samples). Raises GenerationFailed."""
-        try:
-            while self._left:
-                place, outcome = await self._outcomes.get()
-                if isinstance(outcome, EngineFailed):
-                    raise GenerationFailed(f"The model failed: {outcome}.")
-                self._left -= sum(delta.finish is not None for delta in outcome)
-                yield place, outcome
-        finally:
-            self.cancel()
+        while self._left:
+            place, outcome = await self._outcomes.get()
+            if isinstance(outcome, EngineFailed):
+                raise GenerationFailed(f"The model failed: {outcome}.")
+            self._left -= sum(delta.finish is not None for delta in outcome)
+            yield place, outcome
 
     def cancel(self) -> None:
         """Let the engine drop what is left."""
@@ -50,9 +60,10 @@ class Generations:
             cancel()
 
     def _receiver(self, place: int) -> Callable[[list[Delta] | EngineFailed], None]:
-        loop = asyncio.get_running_loop()
+        # not `self`: the engine would keep alive what is to be cancelled when nobody else does
+        loop, outcomes = asyncio.get_running_loop(), self._outcomes
 
         def receive(outcome: list[Delta] | EngineFailed) -> None:
-            loop.call_soon_threadsafe(self._outcomes.put_nowait, (place, outcome))
+            loop.call_soon_threadsafe(outcomes.put_nowait, (place, outcome))
 
         return receive

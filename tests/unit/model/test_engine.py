@@ -182,9 +182,12 @@ def test_a_full_queue_refuses_at_once() -> None:
     engine = engine_of(build("mixtral"), Limits(batch=1, queue=2, threads=1))
     hold = threading.Event()
 
+    def block(_: object) -> None:
+        hold.wait(30)
+
     def fill() -> None:
         for _ in range(8):
-            engine.submit(greedy((5,), EVERY, 3), lambda _: None if hold.wait(30) else None)
+            engine.submit(greedy((5,), EVERY, 3), block)
 
     with pytest.raises(EngineBusy, match="waiting already"):
         fill()
