@@ -22,7 +22,7 @@ from shared.contracts.openai import (
 
 
 def completion(answer: Answer, base_url: str) -> ChatAnswer:
-    """The answer as one body. `base_url` is the gateway's, for links to documents that have no address of their own."""
+    """The answer as one body. `base_url` is the gateway's, for links to documents."""
     prepared, samples, chosen = answer.prepared, answer.samples, answer.chosen
     choices = []
     for position, (index, marked) in enumerate(zip(chosen.vote.order, chosen.choices, strict=False)):
@@ -53,16 +53,19 @@ def usage(samples: Samples) -> Usage:
 
 
 def links(marked: Marked, prepared: Prepared, base_url: str) -> list[Annotation]:
-    """A citation for each marker, with the passage's own address or the gateway's for its document."""
+    """A citation for each marker, with the gateway's address of the document that was read.
+
+    Not the address the document names itself: that is often only its collection's home page.
+    """
     reading = retrieval_of(prepared.options)
-    datastore = reading.datastore if reading else ""
+    documents = f"{base_url.rstrip('/')}/v1/datastores/{quote(reading.datastore if reading else '')}/documents"
     passages = {passage.n: passage for passage in prepared.ask.passages}
     found = []
     for citation, (start, end) in zip(marked.citations, marked.marks, strict=True):
         passage = passages[citation.n]
-        here = f"{base_url.rstrip('/')}/v1/datastores/{quote(datastore)}/documents/{quote(passage.document, safe='')}"
+        url = f"{documents}/{quote(passage.document, safe='')}"
         # the marker without the space before it
-        where = UrlCitation(start_index=start + 1, end_index=end, title=passage.title, url=passage.url or here)
+        where = UrlCitation(start_index=start + 1, end_index=end, title=passage.title, url=url)
         found.append(Annotation(url_citation=where))
     return found
 

@@ -66,7 +66,7 @@ def test_markers_and_annotations_agree_and_point_at_passages_that_were_read(clie
         marker = text[citation.start_index : citation.end_index]
         passage = answer.candor.passages[int(marker.strip("[]")) - 1]
         assert citation.title == passage.title
-        assert citation.url == passage.url or client.get(citation.url).json()["id"] == passage.document
+        assert client.get(citation.url).json()["id"] == passage.document
 
 
 def test_leaving_an_owner_out_changes_passages_spans_and_routing(client: httpx.Client, news_question: str) -> None:
