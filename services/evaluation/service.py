@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from services.evaluation.errors import BadOption, UnknownSuite
 from services.evaluation.report import build_report
-from services.evaluation.store.runs import UNFINISHED, Store
+from services.evaluation.store.reading import UNFINISHED
+from services.evaluation.store.runs import Store
 from services.evaluation.suites.base import Suite
 from services.evaluation.versions import code_version
 from shared.contracts.evaluation import ItemList, ItemPage, Report, Run, RunList, RunRequest

@@ -6,7 +6,8 @@ import pytest
 
 from services.evaluation.suites.base import Plan
 from services.evaluation.suites.questions import choose
-from services.evaluation.suites.rag_qa import DEFAULT_SETS, RagQa, RagQaOptions
+from services.evaluation.suites.rag_qa import RagQa
+from services.evaluation.suites.rag_request import DEFAULT_SETS, RagQaOptions
 from shared.owners import load_owners
 
 

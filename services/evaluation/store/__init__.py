@@ -1,4 +1,5 @@
-"""Runs, items and events in SQL: `tables` (SQLAlchemy), `migrations` (Alembic), `database`, `runs` (the store).
+"""Runs, items and events in SQL: `tables` (SQLAlchemy), `migrations` (Alembic), `database`, `reading`, `runs`.
 
-SQLite and PostgreSQL alike. Every call blocks: callers in an event loop use a thread. Imported by service and jobs.
+`runs.Store` is all of reading, and every change. SQLite and PostgreSQL alike. Every call blocks: callers in an event
+loop use a thread. Imported by the service, its jobs and their work.
 """

@@ -34,7 +34,7 @@ class RunRow(Base):
     failed: Mapped[int]
     events: Mapped[int]
     error: Mapped[str | None]
-    report: Mapped[dict[str, Any] | None]
+    report: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
     idempotency_key: Mapped[str | None] = mapped_column(unique=True)
     request: Mapped[str]
     """The request as JSON, to tell a repeated Idempotency-Key from a reused one."""

@@ -31,12 +31,16 @@ def read_answer(reply: Reply, planned: Planned) -> Answer:
 
 
 def _who_took_part(report: dict[str, Any], planned: Planned) -> dict[str, Any]:
-    """Passages and effective owners. An owner that was left out and took part all the same voids the item."""
+    """The short answer that the gateway found, the passages, and the effective owners.
+
+    An owner that was left out and took part all the same voids the item.
+    """
     try:
         passages = [{"document": one["document"], "owner": one["owner"]} for one in report.get("passages", [])]
         effective = list(report.get("owners", {}).get("effective", []))
+        short = report["samples"][report["winner"]]["answer"] if report.get("samples") else None
         failed = [f"{one['stage']}: {one['error']}" for one in report.get("failed", [])]
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise BadAnswer(f"the `candor` object breaks the contract: {str(report)[:200]}") from error
     if failed:
         raise BadAnswer(f"a stage failed: {'; '.join(failed)}")
@@ -47,4 +51,4 @@ def _who_took_part(report: dict[str, Any], planned: Planned) -> dict[str, Any]:
         owner in effective or any(passage["owner"] == owner for passage in passages)
     ):
         raise BadAnswer(f"the owner {owner} was left out and took part all the same")
-    return {"passages": passages, "owners": effective}
+    return {"answer": short, "passages": passages, "owners": effective}

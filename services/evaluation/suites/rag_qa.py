@@ -5,44 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from services.evaluation.endpoint import Endpoint
 from services.evaluation.errors import BadOption
 from services.evaluation.metrics.answers import contains_gold, exact_match, token_f1
 from services.evaluation.suites.base import Answer, Kind, Plan, Planned
-from services.evaluation.suites.questions import GoldQuestion, Selection, choose, digest, item_seed
+from services.evaluation.suites.questions import GoldQuestion, choose, digest
 from services.evaluation.suites.rag_answer import read_answer
-from shared.contracts.base import Strict
-from shared.contracts.candor import CandorOptions, OwnerChoice, RetrievalOptions, SamplingOptions
-from shared.contracts.retrieval import Index
+from services.evaluation.suites.rag_request import RagQaOptions, plan_item
 from shared.owners import load_owners
-
-Setting = Literal["closed_book", "rag", "rag_without_owner"]
-
-DEFAULT_SETS = ["squad", "coqa-cnn", "coqa-gutenberg", "medmcqa", "sciq"]
-"""A set of each owner that has extractive questions: encyclopedia, news, literature, medicine, textbooks."""
-
-
-class RagQaOptions(Strict):
-    """What is asked, under which settings, and how the endpoint is to answer."""
-
-    sets: Annotated[list[str], Field(min_length=1)] = DEFAULT_SETS
-    settings: Annotated[list[Setting], Field(min_length=1)] = ["closed_book", "rag", "rag_without_owner"]
-    questions: Selection = "extractive"
-    model: str = "candor"
-    datastore: str = "main"
-    index: Index = "hybrid"
-    k: Annotated[int, Field(ge=1, le=20)] = 3
-    samples: Annotated[int, Field(ge=1, le=64)] = 1
-    budget: Annotated[int, Field(ge=1, le=4096)] = 32
-    aggregate: Literal["confidence", "majority", "first"] = "confidence"
-    temperature: Annotated[
-        float | None, Field(ge=0, le=2, description="Default: 0 with one sample, else the endpoint's own.")
-    ] = None
-    trace: Annotated[bool, Field(description="Trace each answer too: slower, and no score needs it.")] = False
 
 
 class RagQa:
@@ -54,8 +27,9 @@ class RagQa:
     description = (
         "Gold questions of the pulled sets, asked closed book (no retrieval), with retrieval (rag), and with retrieval "
         "while the owner of the passage is left out (rag_without_owner; not for public owners, which are always on). "
-        "Exact match, token F1 and contains-gold after SQuAD's normalisation; gold_passage_read is the share of "
-        "answers for which the gold document was among the passages read; truncated is the share cut off by the budget."
+        "contains_gold looks at the whole answer, f1 and exact_match at the short answer that the gateway finds in it, "
+        "all after SQuAD's normalisation; gold_passage_read is the share of answers for which the gold document was "
+        "among the passages read; truncated is the share cut off by the budget."
     )
     options: type[BaseModel] = RagQaOptions
     metrics: Mapping[str, Kind] = {
@@ -82,7 +56,7 @@ class RagQa:
             if skipped and "rag_without_owner" in options.settings:
                 warnings.append(_always_on(name, skipped))
             items += [
-                _planned(question, setting, options, seed)
+                plan_item(question, setting, options, seed)
                 for question in chosen
                 for setting in dict.fromkeys(options.settings)
                 if setting != "rag_without_owner" or question.owner not in public
@@ -96,12 +70,13 @@ class RagQa:
         return read_answer(await endpoint.post("/v1/chat/completions", planned.ask["body"], item=planned.id), planned)
 
     def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
-        """Scores of the text without its citation marks."""
+        """Scores of the text without its citation marks; f1 and exact_match of the short answer in it, if known."""
         text = _CITATION.sub("", answer.output)
+        short = answer.details["answer"] or text
         scores = {
             "contains_gold": contains_gold(text, planned.gold),
-            "f1": token_f1(text, planned.gold),
-            "exact_match": exact_match(text, planned.gold),
+            "f1": token_f1(short, planned.gold),
+            "exact_match": exact_match(short, planned.gold),
             "truncated": float(answer.details["finish_reason"] == "length"),
         }
         if planned.setting != "closed_book" and planned.ask["document"]:
@@ -111,44 +86,6 @@ class RagQa:
 
 
 _CITATION = re.compile(r"\s*\[\d+\]")
-
-
-def _planned(question: GoldQuestion, setting: Setting, options: RagQaOptions, seed: int) -> Planned:
-    """The item with the whole request: what is asked is settled here, whatever becomes of the files afterwards."""
-    sampling_seed = item_seed(seed, question.id)
-    body: dict[str, Any] = {
-        "model": options.model,
-        "messages": [{"role": "user", "content": question.question}],
-        "seed": sampling_seed,
-        "candor": _extension(question, setting, options).model_dump(mode="json", exclude_unset=True),
-    }
-    temperature = 0.0 if options.temperature is None and options.samples == 1 else options.temperature
-    if temperature is not None:
-        body["temperature"] = temperature
-    return Planned(
-        id=f"{question.id}@{setting}",
-        question_id=question.id,
-        set=question.set,
-        setting=setting,
-        question=question.question,
-        gold=question.answers,
-        seed=sampling_seed,
-        ask={"body": body, "document": question.document, "owner": question.owner},
-    )
-
-
-def _extension(question: GoldQuestion, setting: Setting, options: RagQaOptions) -> CandorOptions:
-    """The `candor` object. Strict: an answer without its passages would be scored as if it had read them."""
-    retrieval = RetrievalOptions(datastore=options.datastore, index=options.index, k=options.k)
-    sampling = SamplingOptions(samples=options.samples, budget=options.budget, aggregate=options.aggregate)
-    extension = CandorOptions(retrieval=retrieval, sampling=sampling, strict=True)
-    if setting == "closed_book":
-        extension.retrieval = False
-    if setting == "rag_without_owner":
-        extension.owners = OwnerChoice(exclude=[question.owner])
-    if not options.trace:
-        extension.trace = False
-    return extension
 
 
 def _known(name: str, home: Path) -> str:

@@ -1,0 +1,115 @@
+"""What can be read of runs, items and events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from services.evaluation.errors import KeyReused, UnknownItem, UnknownRun
+from services.evaluation.store import wire
+from services.evaluation.store.tables import EventRow, ItemRow, RunRow
+from services.evaluation.suites.base import Planned
+from shared.contracts.evaluation import Item, Report, Run, RunRequest
+
+UNFINISHED = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of a run; `data` is JSON."""
+
+    number: int
+    name: str
+    data: str
+
+
+class Reader:
+    """Runs, their items and their events, as they are now."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def by_key(self, key: str | None, request: RunRequest) -> Run | None:
+        """The run that came with this Idempotency-Key before. Raises KeyReused if the request was another."""
+        if key is None:
+            return None
+        with Session(self._engine) as session:
+            row = session.scalar(select(RunRow).where(RunRow.idempotency_key == key))
+            if row is not None and row.request != request.model_dump_json():
+                raise KeyReused(key)
+            return wire.run(row) if row is not None else None
+
+    def run(self, run: str) -> Run:
+        """A run. Raises UnknownRun."""
+        with Session(self._engine) as session:
+            return wire.run(_get(session, run))
+
+    def runs(self, *, after: str | None, limit: int) -> list[Run]:
+        """Runs, newest first; ids grow with time."""
+        query = select(RunRow).order_by(RunRow.id.desc()).limit(limit)
+        with Session(self._engine) as session:
+            rows = session.scalars(query if after is None else query.where(RunRow.id < after))
+            return [wire.run(row) for row in rows]
+
+    def unfinished(self) -> list[str]:
+        """Runs that must be carried on, oldest first."""
+        with Session(self._engine) as session:
+            return list(session.scalars(select(RunRow.id).where(RunRow.status.in_(UNFINISHED)).order_by(RunRow.id)))
+
+    def planned(self, run: str, position: int) -> Planned | None:
+        """The item at a position; None if it is done already."""
+        with Session(self._engine) as session:
+            row = session.get_one(ItemRow, (run, position))
+            return wire.planned(row) if row.status == "planned" else None
+
+    def was_scored(self, run: str, position: int) -> bool:
+        """Whether the item at a position is done and has scores."""
+        with Session(self._engine) as session:
+            return session.get_one(ItemRow, (run, position)).status == "scored"
+
+    def items(self, run: str, *, after: str | None = None, limit: int | None = None, **equal: str | None) -> list[Item]:
+        """Items in order, those after `after` only, whose columns equal those given. Raises UnknownRun, UnknownItem."""
+        query = select(ItemRow).where(ItemRow.run == run).order_by(ItemRow.position)
+        for column, value in equal.items():
+            query = query if value is None else query.where(getattr(ItemRow, column) == value)
+        with Session(self._engine) as session:
+            _get(session, run)
+            if after is not None:
+                start = session.scalar(select(ItemRow.position).where(ItemRow.run == run, ItemRow.id == after))
+                if start is None:
+                    raise UnknownItem(after)
+                query = query.where(ItemRow.position > start)
+            return [wire.item(row) for row in session.scalars(query.limit(limit))]
+
+    def last_error(self, run: str) -> str | None:
+        """The error of the last item, in order, that failed."""
+        query = select(ItemRow.error).where(ItemRow.run == run, ItemRow.status == "failed")
+        with Session(self._engine) as session:
+            return session.scalar(query.order_by(ItemRow.position.desc()).limit(1))
+
+    def report(self, run: str) -> Report | None:
+        """The report of a run that has ended; None if there is none yet."""
+        with Session(self._engine) as session:
+            report = _get(session, run).report
+            return Report.model_validate(report) if report is not None else None
+
+    def events(self, run: str, *, after: int, limit: int = 500) -> Sequence[Event]:
+        """Events with a greater number, in order."""
+        query = select(EventRow).where(EventRow.run == run, EventRow.number > after)
+        with Session(self._engine) as session:
+            rows = session.scalars(query.order_by(EventRow.number).limit(limit))
+            return [Event(row.number, row.name, row.data) for row in rows]
+
+
+def _get(session: Session, run: str) -> RunRow:
+    row = session.get(RunRow, run)
+    if row is None:
+        raise UnknownRun(run)
+    return row
