@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from gateway.ledger.store import Unwritable
@@ -65,7 +65,7 @@ async def complete(asked: Asked, services: Services) -> CompletionAnswer:
     return CompletionAnswer(**body, choices=_plain(answer.choices), candor=report)
 
 
-async def stream(asked: Asked, services: Services) -> AsyncIterator[CompletionAnswer]:
+async def stream(asked: Asked, services: Services) -> AsyncGenerator[CompletionAnswer]:
     """The chunks as they come; the last one has the report."""
     ended: list[ModelCompletionChoice] = []
     held: CompletionAnswer | None = None

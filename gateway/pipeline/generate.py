@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -25,17 +26,18 @@ async def generate(ask: Ask, consent: Consent, client: ModelClient) -> Samples:
     return Samples(tuple(drafts), first.prompt_tokens, first.fingerprint)
 
 
-async def stream(ask: Ask, consent: Consent, client: ModelClient) -> AsyncIterator[str | Samples]:
+async def stream(ask: Ask, consent: Consent, client: ModelClient) -> AsyncGenerator[str | Samples]:
     """The text of one sample as it comes, and at the end the sample. Leaving the iterator aborts it upstream.
 
     Raises ServiceError, ConsentNotApplied.
     """
     first: Samples | None = None
-    async for part in _stream(ask.request, consent, client):
-        if isinstance(part, str):
-            yield part
-        else:
-            first = part
+    async with aclosing(_stream(ask.request, consent, client)) as parts:
+        async for part in parts:
+            if isinstance(part, str):
+                yield part
+            else:
+                first = part
     if first is None:
         raise ServiceError("model", "the stream ended early")
     draft = first.drafts[0]
@@ -43,11 +45,12 @@ async def stream(ask: Ask, consent: Consent, client: ModelClient) -> AsyncIterat
         yield first
         return
     yield FINAL_CUE
-    async for part in _stream(ask.final(draft.text), consent, client):
-        if isinstance(part, str):
-            yield part
-        else:
-            draft = draft.then(FINAL_CUE, part.drafts[0])
+    async with aclosing(_stream(ask.final(draft.text), consent, client)) as parts:
+        async for part in parts:
+            if isinstance(part, str):
+                yield part
+            else:
+                draft = draft.then(FINAL_CUE, part.drafts[0])
     yield Samples((draft,), first.prompt_tokens, first.fingerprint)
 
 
@@ -74,7 +77,7 @@ async def _samples(request: ModelChatRequest, consent: Consent, client: ModelCli
     return Samples(drafts, answer.usage.prompt_tokens, answer.system_fingerprint)
 
 
-async def _stream(request: ModelChatRequest, consent: Consent, client: ModelClient) -> AsyncIterator[str | Samples]:
+async def _stream(request: ModelChatRequest, consent: Consent, client: ModelClient) -> AsyncGenerator[str | Samples]:
     streamed = request.model_copy(update={"stream": True, "stream_options": StreamOptions(include_usage=True)})
     heard = _Heard()
     try:

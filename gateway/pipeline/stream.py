@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from gateway.pipeline.answer import Prepared, choose, report
 from gateway.pipeline.cite import without_markers
@@ -18,7 +19,7 @@ _WORDS = re.compile(r"\s*\S+\s*?")
 _UNCERTAIN = re.compile(r"(?:\s|\[\d{0,2}\]?)*$")
 
 
-async def chunks(prepared: Prepared, services: Services, run: Run, base_url: str) -> AsyncIterator[AnswerChunk]:
+async def chunks(prepared: Prepared, services: Services, run: Run, base_url: str) -> AsyncGenerator[AnswerChunk]:
     """Every chunk. Raises CandorError, before the first chunk if the model refuses the prompt."""
     if prepared.options.sampling.samples > 1:
         with run.needed("generate"):
@@ -32,14 +33,15 @@ async def chunks(prepared: Prepared, services: Services, run: Run, base_url: str
     else:
         clean, last = Cleaner(len(prepared.ask.passages)), None
         with run.needed("generate"):
-            async for part in stream(prepared.ask, prepared.consent, services.model):
-                if not isinstance(part, str):
-                    last = part
-                    continue
-                if not clean.raw:
-                    yield first_chunk(prepared, 0)
-                if text := clean.take(part):
-                    yield text_chunk(prepared, 0, text)
+            async with aclosing(stream(prepared.ask, prepared.consent, services.model)) as parts:
+                async for part in parts:
+                    if not isinstance(part, str):
+                        last = part
+                        continue
+                    if not clean.raw:
+                        yield first_chunk(prepared, 0)
+                    if text := clean.take(part):
+                        yield text_chunk(prepared, 0, text)
             if last is None:
                 raise ServiceError("model", "the stream ended without its sample")
         samples = last

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -51,8 +52,9 @@ def server_timing(timings: Timings) -> str:
     return ", ".join(f"{stage};dur={spent:g}" for stage, spent in timings.model_dump().items())
 
 
-async def _frames(prepared: Prepared, services: Services, run: Run, base_url: str) -> AsyncIterator[str]:
-    async for chunk in chunks(prepared, services, run, base_url):
-        yield frame(chunk)
-        if chunk.candor is not None:
-            log_answer(prepared.chat.model, chunk.candor)
+async def _frames(prepared: Prepared, services: Services, run: Run, base_url: str) -> AsyncGenerator[str]:
+    async with aclosing(chunks(prepared, services, run, base_url)) as answers:
+        async for chunk in answers:
+            yield frame(chunk)
+            if chunk.candor is not None:
+                log_answer(prepared.chat.model, chunk.candor)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
@@ -55,6 +56,7 @@ def _model(name: str, length: int) -> Model:
     return Model(id=name, created=_STARTED, owned_by="candor", max_model_len=length)
 
 
-async def _frames(asked: Asked, services: Services) -> AsyncIterator[str]:
-    async for chunk in stream(asked, services):
-        yield chunk.model_dump_json(exclude={"candor"} if chunk.candor is None else None)
+async def _frames(asked: Asked, services: Services) -> AsyncGenerator[str]:
+    async with aclosing(stream(asked, services)) as answers:
+        async for chunk in answers:
+            yield chunk.model_dump_json(exclude={"candor"} if chunk.candor is None else None)

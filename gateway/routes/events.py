@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 import structlog
@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 10.0
 _log = structlog.get_logger("candor.gateway")
 
 
-async def openai_events(request: Request, chunks: AsyncIterator[str]) -> StreamingResponse:
+async def openai_events(request: Request, chunks: AsyncGenerator[str]) -> StreamingResponse:
     """The response of a stream of JSON chunks. Raises whatever comes before the first of them."""
     first = asyncio.ensure_future(anext(chunks))
     try:
@@ -41,7 +41,7 @@ async def _wait(first: asyncio.Future[str]) -> None:
     await asyncio.wait({first}, timeout=PATIENCE_SECONDS)
 
 
-async def _frames(first: asyncio.Future[str], chunks: AsyncIterator[str]) -> AsyncIterator[str]:
+async def _frames(first: asyncio.Future[str], chunks: AsyncGenerator[str]) -> AsyncGenerator[str]:
     try:
         with suppress(StopAsyncIteration):
             yield event(await first)
@@ -58,7 +58,7 @@ async def _frames(first: asyncio.Future[str], chunks: AsyncIterator[str]) -> Asy
         yield event(error_body(fault).model_dump_json())
     finally:
         first.cancel()
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()
+        # a generator that is still running cannot be closed
+        await asyncio.gather(first, return_exceptions=True)
+        await chunks.aclose()
     yield DONE
