@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from gateway.cli.failure import explained
 from gateway.cli.stack_client import DEFAULT_URL
@@ -66,6 +67,9 @@ def wait_ready(stack: RunningStack, stop: threading.Event | None = None) -> bool
 
 def _table(phases: dict[str, str]) -> Table:
     table = Table.grid(padding=(0, 2))
+    waiting = any(phase != "ready" for service, phase in phases.items() if service != "gateway")
     for service, phase in phases.items():
-        table.add_row("[green]✓[/]" if phase == "ready" else "[yellow]…[/]", service, phase)
+        # the gateway's own phase repeats those of the services, which stand below it
+        what = "waiting for the services" if service == "gateway" and waiting else phase
+        table.add_row("[green]✓[/]" if phase == "ready" else "[yellow]…[/]", service, Text(what))
     return table

@@ -21,7 +21,7 @@ from shared.contracts.base import Readiness
 Phases = dict[str, str]
 """What each service says it is doing; `ready` when it can answer."""
 
-READY = "ready"
+STARTING, READY = "starting", "ready"
 POLL_SECONDS = 0.2
 RESTARTS, RESTART_WINDOW_SECONDS = 3, 600
 """How often, in which time, a service that dies is started again before the stack gives up."""
@@ -76,10 +76,11 @@ class RunningStack:
         Raises ServiceDied as soon as one ends or says that it failed, and NotInTime.
         """
         cancel, until = cancel or threading.Event(), time.monotonic() + seconds
+        phases = dict.fromkeys(SERVICES, STARTING)
         # no proxy of the environment has a part in calls to this machine
         with httpx.Client(timeout=1.0, trust_env=False) as http:
             while True:
-                phases = {service: _phase(process, http) for service, process in self._processes.items()}
+                phases = {name: _phase(process, http, phases[name]) for name, process in self._processes.items()}
                 show(phases)
                 if all(phase == READY for phase in phases.values()):
                     return True
@@ -124,13 +125,15 @@ def stack(home: Path, port: int = 0, *, state: Path | None = None, seconds: floa
         yield running
 
 
-def _phase(process: Process, http: httpx.Client) -> str:
+def _phase(process: Process, http: httpx.Client, last: str) -> str:
     if not process.alive():
         raise process.death()
     try:
         answer = Readiness.model_validate_json(http.get(process.url + "/readyz").content)
+    except httpx.TimeoutException:
+        return last  # busy with what it was busy with
     except (httpx.HTTPError, ValidationError):
-        return "starting"
+        return STARTING
     if answer.phase.startswith("failed"):
         raise process.fault(answer.phase)
     return READY if answer.ready else answer.phase
