@@ -31,6 +31,16 @@ def test_citation_marks_are_not_scored() -> None:
     }  # fmt: skip
 
 
+def test_f1_and_exact_match_are_of_the_short_answer_and_contains_of_the_whole() -> None:
+    samples = [{"answer": "Bert"}, {"answer": "Anna Lind."}]
+    answered = reply("It was Anna Lind. Or Bert.", samples=samples, winner=1, passages=[NEWS])
+    scores = RagQa().score(planned("rag"), read_answer(answered, planned("rag")))
+    assert (scores["contains_gold"], scores["f1"], scores["exact_match"]) == (1, 1, 1)
+    missed = reply("It was Bert. Or Anna Lind.", samples=samples, winner=0, passages=[NEWS])
+    scores = RagQa().score(planned("rag"), read_answer(missed, planned("rag")))
+    assert (scores["contains_gold"], scores["f1"], scores["exact_match"]) == (1, 0, 0)
+
+
 def test_closed_book_can_be_asked_of_an_endpoint_that_knows_nothing_of_candor() -> None:
     body = reply().body
     del body["candor"]
@@ -48,6 +58,7 @@ def test_closed_book_can_be_asked_of_an_endpoint_that_knows_nothing_of_candor() 
         ("rag_without_owner", {"owners": {"effective": ["encyclopedia", "news"]}}, "news was left out and took part"),
         ("rag", {"failed": [{"stage": "retrieve", "error": "no answer"}]}, "retrieve: no answer"),
         ("rag", {"passages": [{"id": "x"}]}, "breaks the contract"),
+        ("rag", {"samples": [{"answer": "Anna"}], "winner": 3}, "breaks the contract"),
     ],
 )
 def test_an_answer_made_under_another_setting_than_the_one_asked_for_is_refused(
