@@ -13,8 +13,8 @@ from shared.contracts.candor import ChatRequest, ReadPassage, SamplingOptions
 from shared.contracts.model import ExpertMask, ModelChatRequest
 from shared.contracts.openai import Message
 
-VOTING_TEMPERATURE = 0.7
-"""Where the client sets none: samples that vote must differ; a single sample should be the likeliest answer."""
+VOTING_TEMPERATURE = 0.3
+"""Where the client sets none: samples that vote must differ, a little; a single one should be the likeliest answer."""
 FINAL_TOKENS = 24
 """Tokens of a forced final answer."""
 FINAL_CUE = "\n\nFinal answer:"

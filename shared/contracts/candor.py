@@ -36,12 +36,15 @@ class OwnerChoice(Strict):
 
 
 class RetrievalOptions(Strict):
-    """Which passages the model reads."""
+    """Which passages the model reads.
+
+    One by default: the embedded model gets lost in more (docs/answers.md has the figures); larger models read more.
+    """
 
     enabled: bool = True
     datastore: str = "main"
     index: Index = "hybrid"
-    k: Annotated[int, Field(ge=1, le=20)] = 3
+    k: Annotated[int, Field(ge=1, le=20)] = 1
     candidates: Annotated[int, Field(ge=1, le=1000)] = 100
 
 

@@ -197,7 +197,7 @@ def test_both_calls_together_stay_within_the_clients_limit() -> None:
 
 def test_several_samples_are_drawn_and_one_is_greedy_unless_the_client_says_otherwise() -> None:
     for fields, temperature in (
-        ({}, 0.7),
+        ({}, 0.3),
         ({"candor": {"sampling": {"samples": 1}}}, 0.0),
         ({"temperature": 1.2}, 1.2),
     ):
