@@ -21,7 +21,10 @@ _HEAD_ROWS = 16_384
 
 
 class Checkpoint:
-    """A Mixtral, OLMoE or FlexOlmo language model whose every forward pass is under a mask. One thread at a time."""
+    """A Mixtral, OLMoE or FlexOlmo language model whose every forward pass is under a mask.
+
+    One thread at a time, all of it inside torch.inference_mode: what is allocated there cannot be changed outside.
+    """
 
     def __init__(self, model: Any) -> None:
         """`model`: a transformers causal language model; its routers are patched in place.
@@ -65,7 +68,6 @@ class Checkpoint:
                 allowed[row, expert] = True
         return allowed
 
-    @torch.inference_mode()
     def extend(self, values: KeyValues, tokens: Tensor, rows: MaskRows) -> tuple[Tensor, Tensor]:
         """Append `tokens`, (sequences, count), to the sequences: several tokens only to a single sequence.
 
@@ -88,7 +90,6 @@ class Checkpoint:
         routing = self.mask.routing().view(-1, sequences, count, self.mask.experts)
         return logits, routing[:, :, -1].mean(dim=0)
 
-    @torch.inference_mode()
     def hidden(self, tokens: Tensor, rows: MaskRows) -> tuple[Tensor, Tensor]:
         """A pass over whole sequences, (sequences, count), padded at their right if at all.
 
@@ -99,7 +100,6 @@ class Checkpoint:
             states = self.model.model(input_ids=tokens, use_cache=False).last_hidden_state
         return states, self.mask.routing().mean(dim=0).view(*tokens.shape, -1)
 
-    @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         """(positions, vocabulary) fp32 from (positions, width), computed in fp32.
 

@@ -11,8 +11,8 @@ from services.model.engines.base import Score, ScoreTask, TopTokens
 from services.model.engines.checkpoint import Checkpoint
 from services.model.engines.sampling import top
 
-_BATCH_TOKENS = 2048
-"""Padded tokens of one forward pass."""
+_BATCH_TOKENS = 512
+"""Padded tokens of one forward pass: running samples wait for it."""
 
 _ROWS = 128
 """Positions whose distributions over the vocabulary are in memory at once."""

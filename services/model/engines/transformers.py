@@ -111,6 +111,7 @@ class TransformersEngine:
         if prompt + new > self.info.max_length:
             raise TooLong(f"{prompt} tokens and {new} to come are more than the {self.info.max_length} that fit")
 
+    @torch.inference_mode()
     def _run(self) -> None:
         if self._limits.threads:
             torch.set_num_threads(self._limits.threads)

@@ -121,6 +121,14 @@ def test_requests_that_join_and_leave_do_not_disturb_a_long_one(engine: Transfor
     assert outcome.wait().tokens() == alone.tokens()
 
 
+def test_a_short_sample_leaves_long_ones_as_they_are_after_their_memory_has_grown() -> None:
+    engine = engine_of(build("mixtral"))
+    short, long = greedy((5, 6, 7), {0, 1}, 140), greedy((8, 9), {0, 3}, 160)
+    alone = [run(engine, request)[0].tokens() for request in (short, long)]
+    assert [outcome.tokens() for outcome in run(engine, short, long)] == alone
+    engine.close()
+
+
 def test_more_samples_than_the_batch_holds_take_turns() -> None:
     engine = engine_of(build("mixtral"), Limits(batch=3, threads=1))
     (outcome,) = run(engine, greedy((5, 6, 7), EVERY, 5, n=8))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.model.engines.text import TextStream
@@ -26,6 +26,7 @@ def pieces(text: str, stops: Sequence[str] = ()) -> list[str]:
     return [*seen, stream.text[released : stream.released]]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_pieces_are_whole_characters_and_add_up_to_the_text(text: str) -> None:
     found = pieces(text.replace("\ufffd", ""))
@@ -33,6 +34,7 @@ def test_pieces_are_whole_characters_and_add_up_to_the_text(text: str) -> None:
     assert not any("\ufffd" in piece for piece in found)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab€"), st.lists(st.text(alphabet="ab€", min_size=1, max_size=4), min_size=1, max_size=3))
 def test_the_text_ends_before_the_first_stop_string_to_be_completed(text: str, stops: list[str]) -> None:
     found = "".join(pieces(text, stops))
@@ -44,6 +46,7 @@ def test_the_text_ends_before_the_first_stop_string_to_be_completed(text: str, s
         assert found == complete[: min(complete.find(stop) for stop in stops if stop in complete)]
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab"), st.text(alphabet="ab", min_size=1, max_size=4))
 def test_only_what_may_become_a_stop_string_is_held_back(text: str, stop: str) -> None:
     stream = TextStream(decode, [stop])
