@@ -94,7 +94,9 @@ def _cell(work: Path, variant: Variant, experts: Mapping[str, Path], text: Heldo
     """The file of a score: its name changes with everything the score depends on."""
     key = hashlib.sha256(repr(variant.k).encode())
     for name in variant.experts:
-        key.update(experts[name].read_bytes())
+        # The tensors, not the file: its metadata holds the time the training took.
+        for tensor in sorted((expert := read_expert(experts[name])).tensors):
+            key.update(expert.tensors[tensor].view(torch.uint8).numpy().tobytes())
     for window in text.windows:
         key.update(window.numpy().tobytes())
     return work / f"{variant.name.replace(' ', '-')}.{text.owner}.{key.hexdigest()[:12]}.json"
