@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from gateway.cli.failure import explained
@@ -14,6 +17,9 @@ from gateway.cli.terminal import errors, out
 from gateway.cli.wanting import require_pulled
 from shared.owners import BadRegistry, Owner, load_owners
 from shared.settings import candor_home
+
+Progress = Callable[[str], None]
+"""Is told in a line what a build is at."""
 
 commands = typer.Typer(no_args_is_help=True, help="Fetch and build the data.")
 
@@ -58,32 +64,40 @@ def build_in(home: Path) -> None:
     require_pulled(home)
     with explained(BadRegistry):
         owners = load_owners()
-    with errors.status("Merging the experts into the model ...") as status:
+    with _step("model", "merging the experts"):
         from services.model.flexolmo.build import ensure_merged
 
         ensure_merged(home)
-        status.update("Indexing the texts for tracing ...")
-        _build_tracing(home, owners)
-        status.update("Indexing the texts for retrieval, some minutes the first time ...")
-        _build_retrieval(home, owners)
+    with _step("tracing", "indexing the texts") as progress:
+        _build_tracing(home, owners, progress)
+    with _step("retrieval", "embedding the texts, some minutes the first time") as progress:
+        _build_retrieval(home, owners, progress)
 
 
-def _build_tracing(home: Path, owners: list[Owner]) -> None:
+def _build_tracing(home: Path, owners: list[Owner], progress: Progress) -> None:
     from services.tracing.index.build import build_all
     from services.tracing.index.texts import BadText
 
     with explained(BadText):
-        build_all(home, owners, _line("tracing"))
+        build_all(home, owners, progress)
 
 
-def _build_retrieval(home: Path, owners: list[Owner]) -> None:
+def _build_retrieval(home: Path, owners: list[Owner], progress: Progress) -> None:
     from services.retrieval.build import build_all
     from services.retrieval.datastore.build import NothingToBuild
     from services.retrieval.datastore.lock import BuildRunning
 
     with explained(NothingToBuild, BuildRunning):
-        build_all(home, owners, _line("retrieval"))
+        build_all(home, owners, progress)
 
 
-def _line(service: str) -> Callable[[str], None]:
-    return lambda what: errors.print(f"{service}: {what}", markup=False, soft_wrap=True)
+@contextmanager
+def _step(service: str, doing: str) -> Iterator[Progress]:
+    """A line that changes on a terminal, and a line for each message in a log; at the end, how long it took."""
+    started = time.monotonic()
+    if errors.is_terminal:
+        with errors.status(f"{service}: {doing} ...") as status:
+            yield lambda what: status.update(escape(f"{service}: {what}"))
+    else:
+        yield lambda what: errors.print(f"{service}: {what}", markup=False, soft_wrap=True)
+    errors.print(f"{service}: ready ({time.monotonic() - started:.0f} s)")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+from pydantic import ValidationError
 from rich.rule import Rule
 from rich.text import Text
 
@@ -18,10 +19,11 @@ from gateway.cli.stack_client import DEFAULT_URL, call
 from gateway.cli.terminal import errors, out
 from gateway.cli.up import wait_ready
 from gateway.embedded import RunningStack, StackError
+from shared.contracts.gateway import StackReadiness
 from shared.settings import candor_home
 
-QUESTION = "What is the largest organ of the human body?"
-OWNER = "medicine"
+QUESTION, OWNER = "Black foot is seen in which poisoning?", "medicine"
+"""A question that only the owner's passages answer, and for which another owner has passages that mislead."""
 
 
 def demo() -> None:
@@ -63,8 +65,9 @@ def _any_stack() -> Iterator[str]:
 
 def _runs(url: str) -> bool:
     try:
-        return httpx.get(url + "/readyz", timeout=2.0, trust_env=False).is_success
-    except httpx.HTTPError:
+        response = httpx.get(url + "/readyz", timeout=2.0, trust_env=False)
+        return StackReadiness.model_validate_json(response.content).ready
+    except (httpx.HTTPError, ValidationError):
         return False
 
 
