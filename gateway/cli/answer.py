@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console, RenderableType
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.marks import marked
+from gateway.cli.spans import marked, span_table
+from gateway.cli.terminal import TITLE_CHARACTERS, cut, table
 from shared.contracts.candor import CandorReport, ChatAnswer, LedgerEntry, ReadPassage, Sample
 from shared.contracts.model import PUBLIC
 from shared.contracts.retrieval import PassageScores
-from shared.contracts.tracing import Span
 
 BAR_CELLS = 10
 SNIPPET_CHARACTERS = 160
-TITLE_CHARACTERS = 50
 
 
 def show_answer(answer: ChatAnswer, console: Console) -> None:
@@ -39,43 +36,27 @@ def show_answer(answer: ChatAnswer, console: Console) -> None:
         console.print(line, soft_wrap=True)
 
 
-def span_table(spans: Sequence[Span]) -> RenderableType | None:
-    """Each span with how often and in whose documents it stands; None when there is none."""
-    if not spans:
-        return None
-    table = _table("words", "times", "owner", "in documents")
-    table.columns[1].justify = "right"
-    for span in spans:
-        owners = list(dict.fromkeys(document.owner for document in span.documents))
-        titles = list(
-            dict.fromkeys(_cut(document.title or document.id, TITLE_CHARACTERS) for document in span.documents)
-        )
-        more = f" and {len(titles) - 2} more" if len(titles) > 2 else ""
-        table.add_row(_one_line(span.text), f"{span.count:,}", ", ".join(owners), Text("; ".join(titles[:2]) + more))
-    return table
-
-
 def _passages(passages: Sequence[ReadPassage]) -> RenderableType | None:
     if not passages:
         return None
-    table = _table("n", "owner", "source", "score", "text")
+    rows = table("n", "owner", "source", "score", "text")
     for passage in passages:
-        title = _cut(passage.title, TITLE_CHARACTERS)
+        title = cut(passage.title, TITLE_CHARACTERS)
         where = f"{passage.source}: {title}" if title else passage.source
-        table.add_row(
+        rows.add_row(
             Text(f"[{passage.n}]"), passage.owner, Text(where), _score(passage.scores), _one_line(passage.text)
         )
-    return table
+    return rows
 
 
 def _samples(samples: Sequence[Sample], winner: int) -> RenderableType | None:
     if not samples:
         return None
-    table = _table("", "answer", "votes", "confidence", "tokens", "end")
-    for column in table.columns[2:5]:
+    rows = table("", "answer", "votes", "confidence", "tokens", "end")
+    for column in rows.columns[2:5]:
         column.justify = "right"
     for number, sample in enumerate(samples):
-        table.add_row(
+        rows.add_row(
             "*" if number == winner else "",
             _one_line(sample.answer or sample.text),
             f"{sample.votes:.3g}",
@@ -84,17 +65,17 @@ def _samples(samples: Sequence[Sample], winner: int) -> RenderableType | None:
             sample.finish_reason,
             style="bold" if number == winner else "",
         )
-    return table
+    return rows
 
 
 def _ledger(ledger: Sequence[LedgerEntry]) -> RenderableType | None:
     if not ledger:
         return None
-    table = _table("owner", "experts", "routing share", "passages", "traced characters")
-    for column in table.columns[3:]:
+    rows = table("owner", "experts", "routing share", "passages", "traced characters")
+    for column in rows.columns[3:]:
         column.justify = "right"
     for entry in ledger:
-        table.add_row(
+        rows.add_row(
             entry.owner,
             ", ".join(entry.experts),
             bar(entry.routing_share),
@@ -102,8 +83,8 @@ def _ledger(ledger: Sequence[LedgerEntry]) -> RenderableType | None:
             str(entry.traced_characters),
         )
     # shares are of the router's probability mass, which is 1: what is no owner's is the public expert's
-    table.add_row("(no owner)", PUBLIC, bar(max(0.0, 1 - sum(entry.routing_share for entry in ledger))), style="dim")
-    return table
+    rows.add_row("(no owner)", PUBLIC, bar(max(0.0, 1 - sum(entry.routing_share for entry in ledger))), style="dim")
+    return rows
 
 
 def bar(share: float) -> str:
@@ -126,13 +107,6 @@ def _footer(report: CandorReport, *, searched: bool, found: bool) -> list[Text]:
     return lines
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column, no_wrap=column in ("n", "owner", "votes", "routing share"))
-    return table
-
-
 def _score(scores: PassageScores) -> str:
     """The last stage's score, with the stage's name, for scores of different stages do not compare."""
     named = [
@@ -142,9 +116,4 @@ def _score(scores: PassageScores) -> str:
 
 
 def _one_line(text: str) -> Text:
-    return Text(_cut(text, SNIPPET_CHARACTERS))
-
-
-def _cut(text: str, characters: int) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= characters else flat[: characters - 1] + "…"
+    return Text(cut(text, SNIPPET_CHARACTERS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -30,6 +31,9 @@ app.add_typer(evaluate.commands, name="eval")
 
 def main() -> None:
     """What the `candor` executable runs."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an answer may have any character, a terminal not
     try:
         app()
     except Failure as failure:

@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from gateway.cli.answer import span_table
 from gateway.cli.failure import Failure
-from gateway.cli.marks import marked
+from gateway.cli.spans import marked, span_table
 from gateway.cli.stack_client import DEFAULT_URL, Url, call
 from gateway.cli.terminal import out
 from shared.contracts.tracing import TraceRequest

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from gateway.cli.answer import bar, show_answer
 from gateway.cli.comparison import show_comparison
-from gateway.cli.marks import STYLES, marked
+from gateway.cli.spans import STYLES, marked
 from shared.contracts.candor import ChatAnswer
 from shared.contracts.tracing import Span
 from tests.unit.cli.conftest import TEXT, span

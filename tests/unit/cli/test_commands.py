@@ -69,6 +69,18 @@ def test_without_data_a_command_says_how_to_get_them(arguments: tuple[str, ...],
     assert "Traceback" not in done.stderr
 
 
+def test_a_character_that_the_terminal_has_not_is_replaced() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.cli", "trace", "🦭.txt"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Cannot read ?.txt" in done.stderr
+
+
 def test_a_port_in_use_is_refused_with_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as rival:
         port = rival.getsockname()[1]

@@ -1,15 +1,18 @@
-"""A text with its verbatim spans marked: by colour where there is one, by angle quotes where there is none."""
+"""Verbatim spans: marked in their text, by colour or else by angle quotes, and listed with their documents."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.console import RenderableType
 from rich.text import Text
 
+from gateway.cli.terminal import TITLE_CHARACTERS, cut, table
 from shared.contracts.tracing import Relevance, Span
 
 STYLES: dict[Relevance, str] = {"low": "underline green", "medium": "bold green", "high": "bold black on green"}
 LEFT, RIGHT = "«", "»"
+WORDS_CHARACTERS = 160
 
 
 def marked(text: str, spans: Sequence[Span], *, colour: bool) -> Text:
@@ -23,6 +26,27 @@ def marked(text: str, spans: Sequence[Span], *, colour: bool) -> Text:
     for span in sorted(spans, key=lambda span: list(STYLES).index(span.relevance)):
         styled.stylize(STYLES[span.relevance], span.start, span.end)
     return styled
+
+
+def span_table(spans: Sequence[Span]) -> RenderableType | None:
+    """Each span with how often and in whose documents it stands; None when there is none."""
+    if not spans:
+        return None
+    rows = table("words", "times", "owner", "in documents")
+    rows.columns[1].justify = "right"
+    for span in spans:
+        owners = list(dict.fromkeys(document.owner for document in span.documents))
+        titles = list(
+            dict.fromkeys(cut(document.title or document.id, TITLE_CHARACTERS) for document in span.documents)
+        )
+        more = f" and {len(titles) - 2} more" if len(titles) > 2 else ""
+        rows.add_row(
+            Text(cut(span.text, WORDS_CHARACTERS)),
+            f"{span.count:,}",
+            ", ".join(owners),
+            Text("; ".join(titles[:2]) + more),
+        )
+    return rows
 
 
 def _quoted(text: str, spans: Sequence[Span]) -> str:
