@@ -20,6 +20,9 @@ from typing import Any
 
 import httpx
 
+READY_SECONDS = 180
+"""A machine shared with others may take long to import what takes two seconds alone."""
+
 COLOURS = ("blue", "green", "crimson", "amber", "violet")
 
 
@@ -149,7 +152,7 @@ class Service:
         found: dict[str, Any] = self.http.get(f"/v1/evaluations/{run}").json()
         return found
 
-    def wait(self, run: str, *, done: int | None = None, seconds: float = 60) -> dict[str, Any]:
+    def wait(self, run: str, *, done: int | None = None, seconds: float = 120) -> dict[str, Any]:
         """The run once it has ended, or once so many items are done."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -201,7 +204,7 @@ def serving(home: Path, endpoint: str, **settings: str) -> Iterator[Service]:
 
 
 def _until_ready(http: httpx.Client, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until and process.poll() is None:
         try:
             if http.get("/readyz").status_code == 200:

@@ -80,9 +80,14 @@ def _draw(seed: int, identity: str) -> str:
 def _read(home: Path, name: str) -> Iterator[GoldQuestion]:
     try:
         with (home / "questions" / f"{name}.jsonl").open(encoding="utf-8") as lines:
-            yield from (GoldQuestion.model_validate_json(line) for line in lines)
+            yield from (_worded(GoldQuestion.model_validate_json(line)) for line in lines)
     except FileNotFoundError as error:
         raise MissingData(f"There are no questions of {name!r} in {home / 'questions'}.") from error
+
+
+def _worded(question: GoldQuestion) -> GoldQuestion:
+    """Without gold answers of which normalisation leaves nothing: an empty answer would match them."""
+    return question.model_copy(update={"answers": [answer for answer in question.answers if normalise(answer)]})
 
 
 def _stands_in(question: GoldQuestion, documents: dict[str, str]) -> bool:

@@ -16,12 +16,12 @@ TEXTS = {
 
 QUESTIONS: list[dict[str, Any]] = [
     {"id": "q1", "question": "Who got the miller's goat?", "answers": ["to Anna", "Anna."], "document": "tales:1"},
-    {"id": "q2", "question": "When was the lighthouse built?", "answers": ["1821"], "document": "tales:2"},
+    {"id": "q2", "question": "When was the lighthouse built?", "answers": ["1821", "."], "document": "tales:2"},
     {"id": "not-in-text", "question": "Who built it?", "answers": ["the crown"], "document": "tales:2"},
     {"id": "yes-no", "question": "Does the lighthouse stand?", "answers": ["yes"], "document": "tales:2"},
     {"id": "points-back", "question": "When?", "answers": ["noon"], "document": "tales:1", "standalone": False},
     {"id": "no-document", "question": "Who is Anna?", "answers": ["Anna"], "document": None},
-    {"id": "no-answer", "question": "What is a goat?", "answers": [], "document": "tales:1"},
+    {"id": "no-answer", "question": "What is a goat?", "answers": [".", "the"], "document": "tales:1"},
 ]
 
 
@@ -41,6 +41,11 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def test_extractive_questions_can_be_answered_from_their_passage_alone(home: Path) -> None:
     assert {question.id for question in choose(home, "tales", "extractive", 100, seed=0)} == {"q1", "q2"}
+
+
+def test_a_gold_answer_without_words_is_none(home: Path) -> None:
+    [lighthouse] = [one for one in choose(home, "tales", "extractive", 100, seed=0) if one.id == "q2"]
+    assert lighthouse.answers == ["1821"]
 
 
 def test_standalone_questions_say_what_they_are_about(home: Path) -> None:
