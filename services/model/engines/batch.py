@@ -111,4 +111,5 @@ class Batch:
         """How many of a job's samples fit, at the length that the longest sample may reach."""
         tokens = max(self._values.length, len(job.request.prompt))
         to_come = max([job.request.sampling.max_tokens, *(running.sample.remaining for running in self.samples)])
-        return min(self._limit, self._slots // (tokens + to_come)) - len(self.samples)
+        # a longer newcomer lowers the bound below the number that run already
+        return max(0, min(self._limit, self._slots // (tokens + to_come)) - len(self.samples))

@@ -136,6 +136,15 @@ def test_more_samples_than_the_batch_holds_take_turns() -> None:
     engine.close()
 
 
+def test_a_long_request_waits_until_the_short_ones_before_it_leave_it_room() -> None:
+    engine = engine_of(build("mixtral"), Limits(slots=700, threads=1))
+    requests = [greedy((5, 6), EVERY, 30, n=8), greedy([7] * 400, EVERY, 10, n=2)]
+    for request, outcome in zip(requests, run(engine, *requests), strict=True):
+        for choice in range(request.n):
+            assert len(outcome.finish(choice).logprobs) == request.sampling.max_tokens
+    engine.close()
+
+
 def test_a_seed_gives_the_same_samples_whatever_else_is_in_the_batch(engine: TransformersEngine) -> None:
     sampling = Sampling(12, temperature=0.8, top_p=0.9, seed=4)
     request = Generation((9, 8, 7, 6), frozenset({0, 1}), sampling, n=3)

@@ -117,7 +117,7 @@ class Outcome:
             self._done.set()
 
     def wait(self) -> Outcome:
-        assert self._done.wait(60), "the engine did not finish"
+        assert self._done.wait(240), "the engine did not finish"
         return self
 
     def text(self, choice: int = 0) -> str:
