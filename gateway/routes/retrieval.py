@@ -50,7 +50,7 @@ async def list_datastores(services: Connected) -> DatastoreList:
 async def get_document(
     datastore: str, services: Connected, document: str = Path(min_length=1), owners: OwnersQuery = None
 ) -> Document:
-    """A whole document of an effective owner; another owner's is not found."""
+    """A whole document of an effective owner; another owner's is refused."""
     consent = services.policy.named(owners)
     found = await services.retrieval.document(datastore, document, [*consent.effective])
     consent.check("retrieval", [found.owner])

@@ -29,8 +29,7 @@ async def trace(body: TraceRequest, services: Connected) -> Trace:
     """Where a text stands verbatim in the corpora of the owners named, and of the public ones."""
     consent = services.policy.named(body.owners)
     found = await services.tracing.trace(body.model_copy(update={"owners": [*consent.effective]}))
-    documents = [document for span in found.spans for document in span.documents]
-    consent.check("tracing", [*found.owners, *(document.owner for document in documents)])
+    consent.check("tracing", found.named())
     return found
 
 
@@ -69,7 +68,7 @@ async def list_corpora(services: Connected) -> CorpusList:
 async def get_corpus_document(
     corpus: str, services: Connected, document: str = Path(min_length=1), owners: OwnersQuery = None
 ) -> CorpusDocument:
-    """A whole document of an effective owner; another owner's is not found."""
+    """A whole document of an effective owner; another owner's is refused."""
     consent = services.policy.named(owners)
     found = await services.tracing.document(corpus, document, [*consent.effective])
     consent.check("tracing", [found.owner])
