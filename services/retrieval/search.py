@@ -57,6 +57,8 @@ def search(
     segments: Sequence[Segment], encoder: Encoder, queries: Sequence[str], options: Options, timings: Timings
 ) -> list[list[Found]]:
     """At most k passages of the segments for each query, best first: what the segments alone would give."""
+    if not segments:
+        return [[] for _ in queries]
     rankings: dict[Stage, list[Ranking]] = {}
     if options.index != "bm25":
         rankings |= _dense(segments, encoder, queries, options, timings)

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.retrieval.encoders.base import DEFAULT
 from shared.owners import REGISTRY
+from shared.settings import candor_home
 
 
 class RetrievalSettings(BaseSettings):
@@ -17,6 +18,8 @@ class RetrievalSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CANDOR_RETRIEVAL_")
 
+    directory: Path | None = None
+    """The folder of datastores; default `retrieval` in the data folder."""
     encoder: str = DEFAULT
     """The encoder of queries, and of what is built: a folder of CANDOR_HOME/models."""
     owners: Path = REGISTRY
@@ -27,3 +30,7 @@ class RetrievalSettings(BaseSettings):
     """Searches that may wait; further ones are refused with 429."""
     build_threads: Annotated[int, Field(ge=1)] | None = None
     """Threads that embed while building; as many as there are processors if not set."""
+
+    def datastores(self) -> Path:
+        """The folder of datastores."""
+        return self.directory or candor_home() / "retrieval"

@@ -22,10 +22,9 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> tuple[Re
 
     Raises FileNotFoundError without the encoder's model, NothingToSearch without a whole segment.
     """
-    home = candor_home()
-    card = base.describe(settings.encoder, home)
+    card = base.describe(settings.encoder, candor_home())
     enter("checking the datastores")
-    datastores = open_datastores(home / "retrieval", card)
+    datastores = open_datastores(settings.datastores(), card)
     warnings = [warning for datastore in datastores for warning in datastore.warnings]
     if not any(datastore.segments for datastore in datastores):
         what = "; ".join(["there is nothing to search: run `candor data build`", *warnings])

@@ -20,20 +20,21 @@ class Workers:
     def __init__(self, threads: int, queue: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="retrieval")
         self._limit = threads + queue
-        self._busy = 0
+        self.unfinished = 0
+        """Calls that have not ended, under way or not."""
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call it in a thread. Raises Overloaded."""
-        if self._busy >= self._limit:
+        if self.unfinished >= self._limit:
             raise Overloaded(f"{self._limit} calls are under way or waiting. Try again.", retry_after=1)
-        self._busy += 1
+        self.unfinished += 1
         try:
             context = contextvars.copy_context()  # the request's id, for the log
             return await asyncio.get_running_loop().run_in_executor(
                 self._pool, lambda: context.run(call, *args, **kwargs)
             )
         finally:
-            self._busy -= 1
+            self.unfinished -= 1
 
     def close(self) -> None:
         """Let the calls under way end, and drop those that wait."""

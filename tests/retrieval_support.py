@@ -1,0 +1,72 @@
+"""What the unit and contract tests of retrieval share: documents on disk, a small encoder, and built datastores."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.retrieval.datastore.build import Report, build
+from services.retrieval.datastore.catalogue import Datastore, open_datastores
+from services.retrieval.encoders.base import Card
+from shared.owners import Owner
+
+Texts = Mapping[str, Sequence[str]]
+"""By owner, the texts of one source."""
+
+
+class HashingEncoder:
+    """Words thrown into 16 dimensions by their hash: for tests of everything but encoders."""
+
+    card = Card("hashing", Path(), revision="1", dimension=16, max_tokens=512)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
+        vectors = np.array([sum((_direction(word) for word in text.split()), _direction("")) for text in texts])
+        units: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        return units
+
+
+def _direction(word: str) -> NDArray[np.float64]:
+    seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")
+    return np.random.default_rng(seed).normal(size=16)
+
+
+def owner(identity: str, *, public: bool = False) -> Owner:
+    return Owner(id=identity, name=identity, licence="CC0-1.0", contact="c@example.org", public=public)
+
+
+def write_lines(path: Path, lines: Iterable[object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def write_source(home: Path, name: str, texts: Sequence[str], source: str = "source") -> None:
+    """The texts as documents OWNER-SOURCE:0, OWNER-SOURCE:1 ... of an owner."""
+    lines = [
+        {"id": f"{name}-{source}:{number}", "text": text, "title": f"Title {number}", "owner": name, "source": source}
+        for number, text in enumerate(texts)
+    ]
+    write_lines(home / "texts" / name / f"{source}.jsonl", lines)
+
+
+def built(home: Path, owners: Sequence[Owner], flat_below: int = 50_000) -> Report:
+    """Build what was written, with the small encoder."""
+    return build(home, owners, HashingEncoder.card, HashingEncoder, lambda _: None, flat_below=flat_below)
+
+
+def datastore(home: Path, texts: Texts, flat_below: int = 50_000) -> Datastore:
+    """A datastore of these texts alone; the owner named "public" is."""
+    for name, part in texts.items():
+        write_source(home, name, part)
+    built(home, [owner(name, public=name == "public") for name in texts], flat_below)
+    return opened(home)
+
+
+def opened(home: Path) -> Datastore:
+    (only,) = open_datastores(home / "retrieval", HashingEncoder.card)
+    return only
