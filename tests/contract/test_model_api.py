@@ -312,6 +312,7 @@ TEXT = {"model": "candor", "prompt": "the"}
         ("completions", TEXT | {"prompt": [320]}, 400, "invalid_request", "prompt", "320"),
         ("completions", TEXT | {"prompt": ""}, 400, "invalid_request", "prompt", "no token"),
         ("completions", TEXT | {"prompt": []}, 400, "invalid_request", "prompt", "empty"),
+        ("completions", TEXT | {"prompt": ["a"] * 4}, 400, "invalid_request", "prompt", "at most 3"),
         ("completions", TEXT | {"best_of": 3}, 400, "invalid_request", "best_of", "best_of"),
         ("completions", TEXT | {"max_tokens": 0}, 400, "invalid_request", "max_tokens", "echo"),
     ],

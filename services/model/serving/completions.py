@@ -138,6 +138,9 @@ def _prompts(service: ModelService, given: str | list[str] | list[int] | list[li
     prompts += [service.tokenizer.encode(one) if isinstance(one, str) else one for one in others]
     if not prompts:
         raise InvalidRequest("prompt is empty.", field="prompt")
+    if len(prompts) > service.settings.max_queue:
+        detail = f"prompt has {len(prompts)} entries; at most {service.settings.max_queue} can be queued at once."
+        raise InvalidRequest(detail, field="prompt")
     for prompt in prompts:
         service.check_tokens(prompt, "prompt")
         if len(prompt) > service.engine.info.max_length:
