@@ -35,7 +35,6 @@ def span_table(spans: Sequence[Span]) -> RenderableType | None:
     rows = table("words", "times", "owner", "in documents")
     rows.columns[1].justify = "right"
     for span in spans:
-        owners = list(dict.fromkeys(document.owner for document in span.documents))
         titles = list(
             dict.fromkeys(cut(document.title or document.id, TITLE_CHARACTERS) for document in span.documents)
         )
@@ -43,7 +42,7 @@ def span_table(spans: Sequence[Span]) -> RenderableType | None:
         rows.add_row(
             Text(cut(span.text, WORDS_CHARACTERS)),
             f"{span.count:,}",
-            ", ".join(owners),
+            ", ".join(span.owners),
             Text("; ".join(titles[:2]) + more),
         )
     return rows

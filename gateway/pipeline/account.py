@@ -23,9 +23,7 @@ def account(
             experts=[expert for expert in owner.experts if expert in experts],
             routing_share=round(sum(routing_share(samples, expert) for expert in owner.experts), 6),
             passages=sum(passage.owner == owner.id for passage in passages),
-            traced_characters=_covered(
-                (span.start, span.end) for span in spans if any(found.owner == owner.id for found in span.documents)
-            ),
+            traced_characters=_covered((span.start, span.end) for span in spans if owner.id in span.owners),
         )
         for owner in consent.owners
         if owner.id in consent.effective

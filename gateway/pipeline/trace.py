@@ -29,6 +29,5 @@ async def trace(text: str, question: str, options: TraceOptions, consent: Consen
         **options.model_dump(include=_OPTIONS, exclude_none=True),
     )
     found = await client.trace(request)
-    documents = [document for span in found.spans for document in span.documents]
-    consent.check("tracing", [*found.owners, *(document.owner for document in documents)])
+    consent.check("tracing", found.named())
     return found

@@ -153,6 +153,7 @@ def _span(span: TracedSpan, text: str, selection: Selection) -> wire.Span:
         length=span.length,
         count=span.count,
         relevance=span.relevance,
+        owners=list(dict.fromkeys(selection.corpora[segment].owner for segment in span.segments)),
         documents=[_document(document, selection) for document in span.documents],
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -16,11 +17,22 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 
 class ServiceError(Exception):
-    """A service could not be reached or refused. `status` is None when there was no answer at all."""
+    """A service could not be reached or refused.
 
-    def __init__(self, service: str, detail: str, *, status: int | None = None, code: str | None = None) -> None:
+    `status` is None when there was no answer at all; `field` is what the service named as being at fault.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        detail: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        field: str | None = None,
+    ) -> None:
         super().__init__(f"{service}: {detail}")
-        self.service, self.detail, self.status, self.code = service, detail, status, code
+        self.service, self.detail, self.status, self.code, self.field = service, detail, status, code, field
 
 
 class ServiceClient:
@@ -85,11 +97,27 @@ class ServiceClient:
             body = response.json()
         except ValueError:
             body = {}
-        error = body.get("error") if isinstance(body, dict) else None
-        detail, code = (error.get("message"), error.get("code")) if isinstance(error, dict) else (None, None)
-        if detail is None and isinstance(body, dict):
-            detail, code = body.get("detail"), body.get("code")
-        return ServiceError(self.name, str(detail or response.reason_phrase), status=response.status_code, code=code)
+        body = body if isinstance(body, dict) else {}
+        error = body.get("error")
+        if isinstance(error, dict):
+            body = {"detail": error.get("message"), "code": error.get("code"), "field": error.get("param")}
+        return ServiceError(
+            self.name,
+            str(body.get("detail") or response.reason_phrase),
+            status=response.status_code,
+            code=body.get("code"),
+            field=body.get("field"),
+        )
+
+
+def segment(text: str) -> str:
+    """A piece of a path that a client of ours was given by a client of its own.
+
+    Raises ServiceError for a dot segment, which no quoting keeps from changing the path.
+    """
+    if text in ("", ".", ".."):
+        raise ServiceError("path", f"There is no {text!r}.", status=404, code="not_found")
+    return quote(text, safe="")
 
 
 async def _data(response: httpx.Response) -> AsyncIterator[str]:

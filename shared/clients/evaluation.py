@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from shared.clients.base import ServiceClient, ServiceError
+from shared.clients.base import ServiceClient, ServiceError, segment
 from shared.contracts.evaluation import (
     ItemFinished,
     ItemList,
@@ -40,7 +40,7 @@ class EvaluationClient(ServiceClient):
 
     async def run(self, run: str) -> Run:
         """A run and its progress."""
-        return await self._get(Run, f"/v1/evaluations/{run}")
+        return await self._get(Run, f"/v1/evaluations/{segment(run)}")
 
     async def runs(self, *, after: str | None = None, limit: int = 20) -> RunList:
         """Runs, newest first."""
@@ -48,16 +48,16 @@ class EvaluationClient(ServiceClient):
 
     async def cancel(self, run: str) -> Run:
         """Stop a run after the items under way."""
-        return await self._call(Run, "POST", f"/v1/evaluations/{run}/cancel")
+        return await self._call(Run, "POST", f"/v1/evaluations/{segment(run)}/cancel")
 
     async def items(self, run: str, page: ItemPage) -> ItemList:
         """The items of a run, in order."""
         wanted = page.model_dump(mode="json", exclude_none=True)
-        return await self._get(ItemList, f"/v1/evaluations/{run}/items", **wanted)
+        return await self._get(ItemList, f"/v1/evaluations/{segment(run)}/items", **wanted)
 
     async def report(self, run: str) -> Report:
         """Scores and comparisons of a finished run."""
-        return await self._get(Report, f"/v1/evaluations/{run}/report")
+        return await self._get(Report, f"/v1/evaluations/{segment(run)}/report")
 
     async def follow(self, run: str) -> AsyncIterator[Run | ItemFinished]:
         """A run's events from its beginning until it has ended; the last one is the Run. A broken stream is resumed."""
@@ -82,7 +82,7 @@ class EvaluationClient(ServiceClient):
     async def events(self, run: str, last_event_id: str | None = None) -> AsyncIterator[httpx.Response]:
         """The raw server-sent events of a run, to be passed on; `follow` reads them."""
         headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
-        path = f"/v1/evaluations/{run}/events"
+        path = f"/v1/evaluations/{segment(run)}/events"
         async with self._http.stream("GET", path, headers=headers, timeout=None) as response:
             yield response
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
-from shared.clients.base import ServiceClient
+from shared.clients.base import ServiceClient, segment
 from shared.contracts.retrieval import (
     DatastoreList,
     Document,
@@ -32,7 +30,7 @@ class RetrievalClient(ServiceClient):
     async def document(self, datastore: str, document: str, owners: list[str]) -> Document:
         """A whole document, if it is one of these owners'."""
         return await self._get(
-            Document, f"/v1/datastores/{datastore}/documents/{quote(document, safe='')}", owners=owners
+            Document, f"/v1/datastores/{segment(datastore)}/documents/{segment(document)}", owners=owners
         )
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingList:

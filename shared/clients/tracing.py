@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
-from shared.clients.base import ServiceClient
+from shared.clients.base import ServiceClient, segment
 from shared.contracts.tracing import (
     CorpusDocument,
     CorpusList,
@@ -42,5 +40,5 @@ class TracingClient(ServiceClient):
     async def document(self, corpus: str, document: str, owners: list[str]) -> CorpusDocument:
         """A whole document, if it is one of these owners'."""
         return await self._get(
-            CorpusDocument, f"/v1/corpora/{corpus}/documents/{quote(document, safe='')}", owners=owners
+            CorpusDocument, f"/v1/corpora/{segment(corpus)}/documents/{segment(document)}", owners=owners
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from shared.contracts.base import Open
 
@@ -47,6 +47,12 @@ class SamplingFields(Open):
     stream_options: StreamOptions | None = None
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
     user: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, body: Any) -> Any:
+        """OpenAI's schema lets most fields be null, and some clients send them so."""
+        return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
 
     def stops(self) -> list[str]:
         """The stop strings as a list, empty ones left out."""

@@ -48,7 +48,8 @@ class TracedDocument(BaseModel):
 class Span(BaseModel):
     """A stretch `text[start:end]` that stands verbatim in the corpora.
 
-    `length` is in tokens, `count` over all the corpora searched.
+    `length` is in tokens, `count` over all the corpora searched. `owners` are all those in whose corpora it stands,
+    whether or not a document of theirs is among the `documents` shown.
     """
 
     start: int
@@ -57,6 +58,7 @@ class Span(BaseModel):
     length: int
     count: int
     relevance: Relevance
+    owners: list[OwnerId]
     documents: list[TracedDocument]
 
 
@@ -79,6 +81,12 @@ class Trace(BaseModel):
     corpora: list[str]
     timings: TraceTimings
     warnings: list[str] = []
+
+    def named(self) -> set[OwnerId]:
+        """Every owner that any part of the answer names, to be checked against those that may take part."""
+        spans = [owner for span in self.spans for owner in span.owners]
+        documents = [document.owner for span in self.spans for document in span.documents]
+        return {*self.owners, *spans, *documents}
 
 
 class CountRequest(Strict):

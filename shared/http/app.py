@@ -8,10 +8,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
+from shared.http.body_limit import BodyLimitMiddleware
 from shared.http.errors import install_errors
 from shared.http.health import Readiness, health_router
 from shared.http.metrics import MetricsMiddleware, metrics_router
 from shared.http.request_id import RequestIdMiddleware
+from shared.telemetry import configure_logs
 
 Lifespan = Callable[[FastAPI, Readiness], AbstractAsyncContextManager[None]]
 
@@ -32,6 +34,7 @@ def create_app(
     bound, and /readyz answers with the phase, while it loads. `health` takes the place of the health routes of
     an app that is ready only when others are too; it finds the readiness on `app.state`.
     """
+    configure_logs()
     readiness = Readiness()
 
     @asynccontextmanager
@@ -50,6 +53,7 @@ def create_app(
     for router in [*routers, health or health_router(readiness), metrics_router()]:
         app.include_router(router)
     install_errors(app)
+    app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(MetricsMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, cast
+
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -10,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from shared.contracts.base import Problem
 from shared.contracts.openai import ErrorBody, ErrorDetail
-from shared.http.request_id import request_id
+from shared.http.request_id import HEADER, REQUEST_ID, request_id
 
 OPENAI_PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/embeddings")
 
@@ -49,6 +52,12 @@ class Overloaded(CandorError):
     status, code = 429, "overloaded"
 
 
+class TooLarge(CandorError):
+    """The body is larger than the service reads."""
+
+    status, code = 413, "too_large"
+
+
 class NotReady(CandorError):
     """The service is still loading, or a part of it failed to load."""
 
@@ -72,9 +81,11 @@ def install_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, _: Exception) -> JSONResponse:
-        _log.exception("unexpected error", path=request.url.path, request_id=request_id())
-        detail = f"The server failed in a way it did not foresee. Its log has the cause under {request_id()}."
-        return render(request.url.path, CandorError(detail))
+        # outside of all middleware, so what the middleware set is read from the request's scope
+        identity = str(request.scope.get("state", {}).get(REQUEST_ID, "unknown"))
+        _log.exception("unexpected error", path=request.url.path, request_id=identity)
+        detail = f"The server failed in a way it did not foresee. Its log has the cause under {identity}."
+        return render(request.url.path, CandorError(detail), {HEADER: identity})
 
 
 def is_openai(path: str) -> bool:
@@ -95,7 +106,7 @@ def render(path: str, error: CandorError, headers: dict[str, str] | None = None)
         detail=error.detail,
         code=error.code,
         field=error.field,
-        request_id=request_id() or None,
+        request_id=request_id() or headers.get(HEADER),
     )
     return JSONResponse(body.model_dump(), error.status, headers, media_type="application/problem+json")
 
@@ -114,11 +125,11 @@ def error_body(error: CandorError) -> ErrorBody:
 def _from_validation(error: RequestValidationError, *, openai: bool) -> CandorError:
     """The first fault, with the path of the field as the client wrote it."""
     first = error.errors()[0]
-    where, what = [str(part) for part in first["loc"]], str(first["msg"])
+    what = str(first["msg"])
     if first["type"] == "json_invalid":
         result = InvalidRequest(f"The body is not valid JSON: {first.get('ctx', {}).get('error', what)}.")
     else:
-        field = ".".join(_named(where[1:] if where[0] in ("body", "query", "path", "header") else where))
+        field = _field(first["loc"], error.body, missing=first["type"] == "missing")
         unknown = first["type"] == "extra_forbidden"
         detail = f"There is no field {field!r} here." if unknown else f"{field}: {what}." if field else f"{what}."
         result = InvalidRequest(detail, field=field or None)
@@ -127,9 +138,20 @@ def _from_validation(error: RequestValidationError, *, openai: bool) -> CandorEr
     return result
 
 
-def _named(parts: list[str]) -> list[str]:
-    """Without the names that pydantic gives to the branches of a union, which the client never wrote."""
-    return [part for part in parts if part.isdigit() or (part.isidentifier() and not part[0].isupper())]
+def _field(place: Sequence[str | int], body: Any, *, missing: bool) -> str:
+    """The path of a fault as the client wrote it.
+
+    pydantic names the branches of a union on the way; they are told apart by not being in the body.
+    """
+    where, *parts = place
+    if where != "body":
+        return ".".join(map(str, parts))
+    path: list[str] = []
+    for part in parts:
+        if (isinstance(body, dict) and part in body) or (isinstance(body, list) and isinstance(part, int)):
+            path.append(str(part))
+            body = cast(Any, body)[part]
+    return ".".join([*path, str(parts[-1])] if missing else path)
 
 
 def _from_status(status: int, detail: str) -> CandorError:

@@ -10,6 +10,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "x-request-id"
+REQUEST_ID = "request_id"
+"""Where the id lies in the state of a request's scope, for those that run outside of the middleware."""
 _SANE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _current: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -32,6 +34,7 @@ class RequestIdMiddleware:
             return
         sent = Headers(scope=scope).get(HEADER, "")
         identity = sent if _SANE.fullmatch(sent) else "req-" + secrets.token_hex(12)
+        scope.setdefault("state", {})[REQUEST_ID] = identity
         token = _current.set(identity)
 
         async def echo(message: Message) -> None:

@@ -47,13 +47,17 @@ class TracedDocument:
 
 @dataclass(frozen=True)
 class TracedSpan:
-    """`text[start:end]` of the text that was traced, in code points, with its documents, best first."""
+    """`text[start:end]` of the text that was traced, in code points, with its documents, best first.
+
+    `segments` are the numbers of all those in which it stands, in order.
+    """
 
     start: int
     end: int
     length: int
     count: int
     relevance: Level
+    segments: list[int]
     documents: list[TracedDocument]
 
 
@@ -133,7 +137,8 @@ def _traced(
     documents.sort(key=lambda document: -document.score)
     start, end = bounds(query, span)
     relevance: Level = documents[0].relevance if documents else "low"
-    return TracedSpan(start, end, span.length, span.count, relevance, documents)
+    standing = sorted({hits.segment for hits in span.hits})
+    return TracedSpan(start, end, span.length, span.count, relevance, standing, documents)
 
 
 class _Clock:

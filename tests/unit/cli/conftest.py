@@ -44,6 +44,7 @@ def span(words: str, relevance: Relevance = "high") -> Span:
         length=3,
         count=1234,
         relevance=relevance,
+        owners=["papers"],
         documents=[document],
     )
 

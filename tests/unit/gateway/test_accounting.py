@@ -14,7 +14,7 @@ from shared.contracts.candor import OwnerChoice, ReadPassage
 from shared.contracts.model import AppliedMask, SampleDetail
 from shared.contracts.retrieval import PassageScores
 from shared.contracts.tracing import Span, TracedDocument
-from shared.http.errors import CandorError
+from shared.http.errors import CandorError, Overloaded
 from shared.owners import Owner
 
 OWNERS = tuple(
@@ -47,7 +47,9 @@ def span(start: int, end: int, *owners: str) -> Span:
         )
         for owner in owners
     ]
-    return Span(start=start, end=end, text="", length=1, count=1, relevance="low", documents=documents)
+    return Span(
+        start=start, end=end, text="", length=1, count=1, relevance="low", owners=[*owners], documents=documents
+    )
 
 
 def test_the_ledger_has_every_effective_owner_and_no_other() -> None:
@@ -67,6 +69,11 @@ def test_overlapping_spans_of_an_owner_count_each_character_once() -> None:
     spans = [span(0, 10, "clinic", "commons"), span(5, 12, "clinic"), span(20, 22, "clinic")]
     entries = account(CONSENT, EXPERTS, [], Samples((), 0), spans)
     assert [entry.traced_characters for entry in entries] == [10, 14]
+
+
+def test_characters_are_counted_for_every_owner_of_a_span_whatever_documents_are_shown() -> None:
+    found = span(0, 10, "clinic", "commons").model_copy(update={"documents": []})
+    assert [entry.traced_characters for entry in account(CONSENT, EXPERTS, [], Samples((), 0), [found])] == [10, 10]
 
 
 def test_passages_are_counted_by_owner() -> None:
@@ -119,13 +126,26 @@ def test_a_strict_request_fails_with_the_stage_named() -> None:
     assert error.value.status == 503
 
 
+def test_a_model_whose_queue_is_full_is_a_429_with_a_time_to_come_back() -> None:
+    run = Run(strict=False, warnings=[])
+    with pytest.raises(Overloaded) as error, run.needed("generate"):
+        raise ServiceError("model", "The queue is full.", status=429, code="overloaded")
+    assert error.value.retry_after
+
+
 @pytest.mark.parametrize("strict", [True, False])
 def test_what_a_service_refuses_is_the_requests_own_fault_and_is_passed_on(strict: bool) -> None:
     run = Run(strict=strict, warnings=[])
-    refused = ServiceError("retrieval", "There is no datastore 'x'.", status=404, code="unknown_datastore")
+    refused = ServiceError(
+        "retrieval", "There is no datastore 'x'.", status=404, code="unknown_datastore", field="datastore"
+    )
     with pytest.raises(CandorError, match="no datastore") as error:
         asyncio.run(run.optional("retrieve", _fails(refused), []))
-    assert (error.value.status, error.value.code, error.value.field) == (404, "unknown_datastore", "candor.retrieval")
+    assert (error.value.status, error.value.code, error.value.field) == (
+        404,
+        "unknown_datastore",
+        "candor.retrieval.datastore",
+    )
 
 
 @pytest.mark.parametrize("strict", [True, False])

@@ -31,7 +31,7 @@ QUESTION = "When was the lighthouse of Brenholm finished?"
 
 
 def span(start: int, end: int) -> Span:
-    return Span(start=start, end=end, text="", length=1, count=1, relevance="low", documents=[])
+    return Span(start=start, end=end, text="", length=1, count=1, relevance="low", owners=[], documents=[])
 
 
 def cited(text: str, *passages: ReadPassage) -> str:

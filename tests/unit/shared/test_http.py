@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+import structlog
 from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
 
@@ -13,8 +14,10 @@ from shared.contracts.candor import ChatRequest
 from shared.contracts.retrieval import SearchRequest
 from shared.http import sse
 from shared.http.app import create_app
+from shared.http.body_limit import MAX_BODY_BYTES
 from shared.http.errors import CandorError, Overloaded
 from shared.http.health import Readiness
+from shared.telemetry import configure_logs
 
 
 class Refused(CandorError):
@@ -82,6 +85,7 @@ def test_other_paths_answer_with_problem_details_and_retry_after(client: TestCli
         ({"owners": {"exclude": ["Not An Id"]}}, "candor.owners.exclude.0"),
         ({"owners": {"include": ["papers"], "exclude": ["news"]}}, "candor.owners"),
         ({"sampling": {"aggregate": "best"}}, "candor.sampling.aggregate"),
+        ({"trace": {"corpora": ["a", 3]}}, "candor.trace.corpora.1"),
     ],
 )
 def test_a_fault_in_the_extension_is_a_400_that_names_its_field(
@@ -91,6 +95,41 @@ def test_a_fault_in_the_extension_is_a_400_that_names_its_field(
     answer = client.post("/v1/chat/completions", json=body)
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == field
+
+
+def test_a_fault_in_a_union_is_named_as_the_client_wrote_it(client: TestClient) -> None:
+    for field, value in (("stop", 5), ("messages.0.content", 5), ("messages.0.role", None)):
+        message = {"role": "user", "content": "hi"}
+        body: dict[str, object] = {"model": "candor", "messages": [message]}
+        if field == "stop":
+            body["stop"] = value
+        else:
+            message[field.rsplit(".", 1)[1]] = value  # type: ignore[assignment]
+        assert client.post("/v1/chat/completions", json=body).json()["error"]["param"] == field
+
+
+def test_a_missing_field_is_named(client: TestClient) -> None:
+    answer = client.post("/v1/chat/completions", json={"messages": [{"role": "user"}]})
+    assert answer.json()["error"]["param"] in ("model", "messages.0.content")
+
+
+def test_null_is_an_absent_field_as_in_openais_schema(client: TestClient) -> None:
+    nulls: dict[str, object] = dict.fromkeys(["temperature", "top_p", "n", "stream", "stop", "logprobs", "seed"])
+    body = {"model": "candor", "messages": [{"role": "user", "content": "hi"}], **nulls}
+    assert client.post("/v1/chat/completions", json=body).status_code == 200
+
+
+def test_a_body_beyond_the_limit_is_refused(client: TestClient) -> None:
+    def in_pieces() -> Iterator[bytes]:
+        yield b'{"query": "'
+        for _ in range(MAX_BODY_BYTES >> 20):
+            yield b"x" * (1 << 20)
+        yield b'"}'
+
+    json_type = {"content-type": "application/json"}
+    for body in (b"".join(in_pieces()), in_pieces()):
+        answer = client.post("/v1/search", content=body, headers=json_type)
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
 def test_empty_messages_are_named(client: TestClient) -> None:
@@ -107,9 +146,22 @@ def test_malformed_json_is_a_400_on_every_path(client: TestClient) -> None:
 
 
 def test_an_unforeseen_error_tells_nothing_of_the_inside(client: TestClient) -> None:
-    answer = client.post("/v1/search", json={"query": "crash"})
+    answer = client.post("/v1/search", json={"query": "crash"}, headers={"x-request-id": "mine-2"})
     assert answer.status_code == 500
     assert "secret" not in answer.text
+    assert answer.json()["request_id"] == answer.headers["x-request-id"] == "mine-2"
+
+
+def test_the_log_of_a_failure_has_its_cause_and_not_what_the_user_wrote(
+    client: TestClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    structlog.reset_defaults()
+    configure_logs()
+    client.post("/v1/search", json={"query": "crash", "datastore": "a-diagnosis"}, headers={"authorization": "a-key"})
+    logged = capsys.readouterr().err
+    assert "a secret of the server's inside" in logged
+    assert "a-diagnosis" not in logged
+    assert "a-key" not in logged
 
 
 def test_an_unknown_path_and_a_wrong_method_have_the_same_body_as_other_errors(client: TestClient) -> None:

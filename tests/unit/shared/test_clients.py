@@ -1,0 +1,40 @@
+"""What every client does with what goes wrong on the way."""
+
+import asyncio
+
+import pytest
+
+from shared.clients.base import ServiceError, segment
+from shared.clients.evaluation import EvaluationClient
+from shared.clients.model import ModelClient
+
+
+@pytest.mark.parametrize("text", ["", ".", ".."])
+def test_a_dot_segment_is_not_found_before_it_can_change_the_path(text: str) -> None:
+    with pytest.raises(ServiceError) as refused:
+        segment(text)
+    assert refused.value.status == 404
+
+
+def test_what_a_client_sends_in_a_path_stays_one_segment_of_it() -> None:
+    assert segment("a/b?c#d\x00%") == "a%2Fb%3Fc%23d%00%25"
+
+
+def test_a_service_that_is_down_is_an_error_without_a_status_and_is_not_ready() -> None:
+    async def call() -> None:
+        client = EvaluationClient("http://127.0.0.1:1")
+        try:
+            assert not (await client.readiness()).ready
+            await client.suites()
+        finally:
+            await client.close()
+
+    with pytest.raises(ServiceError) as failed:
+        asyncio.run(call())
+    assert failed.value.status is None
+    assert "evaluation" in str(failed.value)
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_our_own_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "nonsense://nowhere")
+    asyncio.run(ModelClient("http://127.0.0.1:1").close())
