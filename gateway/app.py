@@ -17,7 +17,7 @@ from gateway.policy import Policy
 from gateway.routes import chat, completions, evaluation, health, ledger, model, owners, retrieval, tracing
 from gateway.services import Services
 from gateway.settings import GatewaySettings
-from gateway.telemetry import configure_logs
+from gateway.telemetry import RequestLog
 from shared.clients.base import ServiceError
 from shared.http.app import create_app as base_app
 from shared.http.errors import render
@@ -39,7 +39,6 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, readiness: Readiness) -> AsyncIterator[None]:
-        configure_logs()
         starting = asyncio.create_task(_start(app, readiness, configured, policy))
         try:
             yield
@@ -52,6 +51,8 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
 
     routers = [module.router for module in _ROUTES]
     app = base_app("Candor", routers, lifespan, description=DESCRIPTION, health=health.router)
+
+    app.add_middleware(RequestLog)
 
     @app.exception_handler(ServiceError)
     async def service_error(request: Request, error: ServiceError) -> JSONResponse:

@@ -1,34 +1,20 @@
-"""Structured logs: a line for each answer, as JSON, without the text of prompts and answers."""
+"""Lines of the log for each request and for each answer, without the text of prompts and answers."""
 
 from __future__ import annotations
 
-import logging
-import sys
+import time
 
 import structlog
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.contracts.candor import CandorReport
-from shared.http.request_id import request_id
+from shared.http.request_id import HEADER, request_id
+
+QUIET = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+"""Paths that machines ask for every few seconds."""
 
 _log = structlog.get_logger("candor.gateway")
-
-
-def configure_logs() -> None:
-    """JSON lines on standard error, unless the process has set its logs up already."""
-    if structlog.is_configured():
-        return
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
 
 
 def log_answer(model: str, report: CandorReport) -> None:
@@ -46,3 +32,36 @@ def log_answer(model: str, report: CandorReport) -> None:
         failed=[stage.stage for stage in report.failed],
         timings=report.timings.model_dump(),
     )
+
+
+class RequestLog:
+    """Logs method, path, status and time of each request. Outermost: the request id is in the response by then."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"] in QUIET:
+            await self._app(scope, receive, send)
+            return
+        began, status, identity = time.perf_counter(), 0, ""
+
+        async def watch(message: Message) -> None:
+            nonlocal status, identity
+            if message["type"] == "http.response.start":
+                status, identity = message["status"], Headers(raw=message["headers"]).get(HEADER, "")
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            spent = round(1000 * (time.perf_counter() - began), 1)
+            _log.info(
+                "request",
+                request_id=identity,
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=spent,
+            )

@@ -8,8 +8,8 @@ from shared.http.errors import CandorError, Overloaded
 
 RETRY_SECONDS = 2
 
-FIELDS: dict[Stage, str] = {"retrieve": "candor.retrieval", "generate": "messages", "trace": "candor.trace"}
-"""Where in a chat request the fault lies when a stage's service refuses it."""
+FIELDS: dict[Stage, str] = {"retrieve": "candor.retrieval", "trace": "candor.trace"}
+"""Where a chat request has what a stage's service is asked for; what the model is asked for stands at the top."""
 
 
 class StageFailed(CandorError):
@@ -43,7 +43,7 @@ class Refused(CandorError):
 def refusal(stage: Stage, error: ServiceError) -> CandorError | None:
     """The client's own fault, in the service's words; None when the service is at fault or full."""
     if error.status in (400, 404, 413, 422):
-        fault = Refused(error, FIELDS.get(stage))
+        fault = Refused(error, ".".join(part for part in (FIELDS.get(stage), error.field) if part) or None)
         # on OpenAI's paths any invalid input is a 400; what a field names and does not exist stays a 404
         fault.status = 404 if error.status == 404 else 400
         return fault
@@ -55,5 +55,5 @@ def unavailable(error: ServiceError) -> CandorError:
     if error.status == 429:
         return Overloaded(error.detail, retry_after=RETRY_SECONDS)
     if error.status is not None and error.status < 500:
-        return Refused(error, None)
+        return Refused(error, error.field)
     return ServiceUnavailable(error)

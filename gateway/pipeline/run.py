@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from gateway.ledger.store import Unwritable
-from gateway.pipeline.faults import StageFailed, refusal
+from gateway.pipeline.faults import RETRY_SECONDS, StageFailed, refusal
 from shared.clients.base import ServiceError
 from shared.contracts.candor import FailedStage, Stage, Timings
+from shared.http.errors import Overloaded
 
 Result = TypeVar("Result")
 
@@ -39,11 +40,13 @@ class Run:
 
     @contextmanager
     def needed(self, stage: Stage) -> Iterator[None]:
-        """A stage without which there is no answer. Raises StageFailed, or the service's own refusal."""
+        """A stage without which there is no answer. Raises StageFailed, Overloaded, or the service's own refusal."""
         with self.timed(stage):
             try:
                 yield
             except ServiceError as error:
+                if error.status == 429:
+                    raise Overloaded(error.detail, retry_after=RETRY_SECONDS) from error
                 raise refusal(stage, error) or StageFailed(stage, str(error)) from error
 
     async def optional(self, stage: Stage, work: Awaitable[Result], otherwise: Result) -> Result:

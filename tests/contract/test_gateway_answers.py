@@ -283,7 +283,7 @@ def test_a_services_refusal_is_passed_on(client: httpx.Client) -> None:
     assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
     body = {"model": "candor", "messages": [{"role": "user", "content": "x y z"}]}
     response = client.post("/v1/chat/completions", json={**body, "candor": {"retrieval": {"datastore": "atlantis"}}})
-    assert (response.status_code, response.json()["error"]["param"]) == (404, "candor.retrieval")
+    assert (response.status_code, response.json()["error"]["param"]) == (404, "candor.retrieval.datastore")
 
 
 def test_it_is_ready_when_every_service_is(client: httpx.Client) -> None:
