@@ -4,11 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from services.model.flexolmo.merge import merge
+from services.model.flexolmo.merge import K, merge
 from services.model.flexolmo.recipe import EXPERTS, OWNERS, anchor_folder
-
-K = 2
-"""Experts a token; measured in docs/experts.md."""
 
 
 def ensure_merged(home: Path, experts: Path = EXPERTS) -> Path:
@@ -21,7 +18,7 @@ def ensure_merged(home: Path, experts: Path = EXPERTS) -> Path:
     recipe = {"experts": {file.stem: _sha256(file) for file in files}, "k": K}
     stamp = out / "built-from.json"
     if not stamp.exists() or json.loads(stamp.read_text(encoding="utf-8")) != recipe:
-        merge(anchor_folder(home), files, out, K)
+        merge(anchor_folder(home), files, out)
         stamp.write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
     return out
 

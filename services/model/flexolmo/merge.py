@@ -21,6 +21,8 @@ from transformers import AutoConfig, LlamaConfig, MixtralConfig
 from services.model.flexolmo.anchor import UnsupportedAnchor, fingerprint
 from services.model.flexolmo.expert import Expert, check_anchor, read_expert
 
+K = 2
+"""Experts a token: as good as more of them, at half the work (measured in docs/experts.md)."""
 # Mixtral's names of gate, up and down.
 _MIXTRAL = {"gate": "w1", "up": "w3", "down": "w2"}
 # What a Llama's and a Mixtral's configuration have in common, by the same names and meanings.
@@ -46,7 +48,7 @@ _SAME = (
 _COPIED = ("tokenizer*", "chat_template*", "special_tokens_map.json", "vocab.json", "merges.txt", "generation_*")
 
 
-def merge(anchor: Path, experts: Sequence[Path], out: Path, k: int) -> Path:
+def merge(anchor: Path, experts: Sequence[Path], out: Path, k: int = K) -> Path:
     """Write the mixture of the dense checkpoint ``anchor`` and the expert files to ``out``; returns ``out``.
 
     ``k`` experts work on each token (cut to how many there are). Weights keep the anchor's dtype. The folder

@@ -23,9 +23,8 @@ def tables(scores: Matrix, owners: tuple[str, ...], control: str) -> str:
     lines.append("| --- | ---: | ---: | ---: | ---: | ---: |")
     for owner in owners:
         public, expert, other = (scores[m][owner] for m in ("public", f"{owner} alone", f"{control} alone"))
-        low, high = public.interval()
         lines.append(
-            f"| {owner} | {public.perplexity:.2f} ({low:.1f} to {high:.1f}) | {expert.perplexity:.2f} "
+            f"| {owner} | {public.perplexity:.2f} | {expert.perplexity:.2f} "
             f"| {_change(public, expert)} | {_change(public, other)} | {_change(other, expert)} |"
         )
     return "\n".join(lines) + "\n"
@@ -69,11 +68,11 @@ def write(scores: Matrix, owners: tuple[str, ...], control: str, page: Path, res
 
 
 def _cell(model: str, owner: str, scores: Scores, matrix: Matrix) -> str:
-    value = f"{scores.perplexity:.2f}"
+    """The perplexity, and below it its interval or, for other models than the public one, its change."""
     if model == "public":
-        return value
-    percent = change(matrix["public"][owner], scores).mean * 100
-    return f"{value} ({percent:+.1f}%)"
+        low, high = scores.interval()
+        return f"{scores.perplexity:.2f}<br>({low:.1f} to {high:.1f})"
+    return f"{scores.perplexity:.2f}<br>{_change(matrix['public'][owner], scores)}"
 
 
 def _change(before: Scores, after: Scores) -> str:

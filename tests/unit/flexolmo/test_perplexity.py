@@ -121,7 +121,7 @@ def test_the_matrix_is_measured_once_and_written_into_the_page(
     assert text.startswith("Before\n")
     assert text.endswith("After\n")
     assert "old" not in text
-    assert f"| public | {matrix['public']['harbour'].perplexity:.2f} |" in text
+    assert f"| public | {matrix['public']['harbour'].perplexity:.2f}<br>(" in text
     results = json.loads((tmp_path / "results.json").read_text())
     against = change(matrix["public alone"]["harbour"], matrix["harbour alone"]["harbour"])
     assert results["experts"]["harbour"]["against_control"]["mean"] == pytest.approx(against.mean, abs=1e-4)
