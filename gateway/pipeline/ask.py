@@ -18,8 +18,12 @@ VOTING_TEMPERATURE = 0.3
 FINAL_TOKENS = 24
 """Tokens of a forced final answer."""
 FINAL_CUE = "\n\nFinal answer:"
+SHORT_END = "\n\n"
+"""What ends an answer that was asked to be short: experts trained on running text would go on to other questions."""
+MOST_STOPS = 16
+"""As many as OpenAI's schema has here."""
 
-_PASSED_ON = ("top_p", "seed", "stop", "logit_bias", "logprobs", "top_logprobs")
+_PASSED_ON = ("top_p", "seed", "logit_bias", "logprobs", "top_logprobs")
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Ask:
                 "messages": [*turns, begun],
                 "n": 1,
                 "max_tokens": self.forced,
-                "stop": ["\n", *self.request.stops()],
+                "stop": ["\n", *self.request.stops()][:MOST_STOPS],
                 "candor": self.request.candor.model_copy(update={"continue_final_message": True}),
             }
         )
@@ -57,7 +61,8 @@ def ask(
     tags = served.tags if thinkless else None
     first, forced = _budgets(sampling, chat.token_limit(), forcing=thinkless)
     kept = fitting(passages, chat.messages, served.context - first - forced)
-    messages = compose(chat.messages, kept, direct=thinkless and tags is None)
+    direct = thinkless and tags is None
+    messages = compose(chat.messages, kept, direct=direct)
     prefill = tags.closed() if tags else ""
     if prefill:
         messages.append(Message(role="assistant", content=prefill))
@@ -68,6 +73,7 @@ def ask(
         n=sampling.samples,
         max_tokens=first,
         temperature=chat.temperature if "temperature" in chat.model_fields_set else temperature,
+        stop=[*chat.stops(), *([SHORT_END] if direct else [])][:MOST_STOPS],
         candor=ExpertMask(experts=served.allowed(consent.experts), continue_final_message=bool(prefill)),
         **{name: getattr(chat, name) for name in _PASSED_ON if name in chat.model_fields_set},
     )

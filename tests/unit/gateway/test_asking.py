@@ -188,6 +188,13 @@ def test_the_forced_final_answer_goes_on_from_what_the_sample_said() -> None:
         assert "###" in final.stops()
 
 
+def test_an_answer_asked_to_be_short_ends_with_its_first_paragraph_and_others_do_not() -> None:
+    short, plain = chat(stop="###"), chat(model="candor-plain", stop=["###"])
+    assert ask(short, options(short).sampling, [], CONSENT, SERVED).request.stops() == ["###", "\n\n"]
+    assert ask(short, options(short).sampling, [], CONSENT, THINKER).request.stops() == ["###"]
+    assert ask(plain, options(plain).sampling, [], CONSENT, SERVED).request.stops() == ["###"]
+
+
 def test_both_calls_together_stay_within_the_clients_limit() -> None:
     for limit in (10, 47, 48, 100):
         request = chat(max_tokens=limit)
