@@ -35,7 +35,7 @@ _log = structlog.get_logger("candor.gateway")
 def create_app(settings: GatewaySettings | None = None) -> FastAPI:
     """The gateway for these settings, by default the environment's. Raises BadRegistry."""
     configured = settings or GatewaySettings()
-    policy = Policy(load_owners(configured.owners))
+    policy = Policy(load_owners())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, readiness: Readiness) -> AsyncIterator[None]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.owners import REGISTRY
 from shared.settings import candor_home
 
 
@@ -23,7 +20,6 @@ class GatewaySettings(BaseSettings):
     tracing_url: str = "http://127.0.0.1:8083"
     evaluation_url: str = "http://127.0.0.1:8084"
     database_url: str = ""
-    owners: Path = REGISTRY
 
     def database(self) -> str:
         """The database's address, as it was given or as it is by default."""

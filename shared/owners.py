@@ -10,8 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.contracts.base import OwnerId
-
-REGISTRY = Path(__file__).resolve().parents[1] / "owners.yaml"
+from shared.settings import owners_file
 
 
 class Source(BaseModel):
@@ -44,8 +43,12 @@ class BadRegistry(ValueError):
     """owners.yaml is missing, not YAML, or says something it cannot mean."""
 
 
-def load_owners(path: Path = REGISTRY) -> list[Owner]:
-    """The owners of a registry file, in its order. Raises BadRegistry with the place of the fault."""
+def load_owners(path: Path | None = None) -> list[Owner]:
+    """The owners of a registry file, by default that of the settings, in its order.
+
+    Raises BadRegistry with the place of the fault.
+    """
+    path = path or owners_file()
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         owners = [Owner.model_validate(entry) for entry in content["owners"]]

@@ -9,7 +9,6 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.retrieval.encoders.base import DEFAULT
-from shared.owners import REGISTRY
 from shared.settings import candor_home
 
 
@@ -22,8 +21,6 @@ class RetrievalSettings(BaseSettings):
     """The folder of datastores; default `retrieval` in the data folder."""
     encoder: str = DEFAULT
     """The encoder of queries, and of what is built: a folder of CANDOR_HOME/models."""
-    owners: Path = REGISTRY
-    """The registry: an owner that neither it nor a datastore has is refused as unknown."""
     threads: Annotated[int, Field(ge=1)] = 4
     """Searches at the same time; further ones wait."""
     queue: Annotated[int, Field(ge=1)] = 256

@@ -33,7 +33,7 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> tuple[Re
     encoder = SerialEncoder(base.load(card))
     encoder.encode(["The first text takes longer than those after it."])
     try:
-        registered = [owner.id for owner in load_owners(settings.owners)]
+        registered = [owner.id for owner in load_owners()]
     except BadRegistry as error:
         registered = []
         warnings.append(f"no registry of owners: {error}")

@@ -8,7 +8,6 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.owners import REGISTRY
 from shared.settings import candor_home
 
 
@@ -21,8 +20,6 @@ class TracingSettings(BaseSettings):
     """The folder of corpora; default `tracing` in the data folder."""
     tokenizer: Path | None = None
     """The tokenizer.json they were built with; default the embedded language model's."""
-    owners: Path = REGISTRY
-    """The registry: an owner that neither it nor a corpus has is refused as unknown."""
     max_characters: Annotated[int, Field(ge=1)] = 100_000
     """Code points of a text or a prompt; a longer one is refused."""
 

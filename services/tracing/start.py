@@ -33,7 +33,7 @@ def start(settings: TracingSettings, enter: Callable[[str], None]) -> tuple[Trac
     enter("compiling the search")
     _warm(corpora, tokenizer)
     try:
-        registered = [owner.id for owner in load_owners(settings.owners)]
+        registered = [owner.id for owner in load_owners()]
     except BadRegistry as error:
         registered = []
         warnings.append(f"no registry of owners: {error}")

@@ -21,12 +21,6 @@ from tests.tracing_support import serving
 NAMES = sorted(topics)
 PARTS = {"encyclopedia": NAMES[:6], "papers": NAMES[6:12], "python": NAMES[12:18]}
 INDEXES = ["compactds", "bm25", "hybrid"]
-REGISTRY = """owners:
-  - {id: encyclopedia, name: E, licence: CC0-1.0, contact: C, public: true}
-  - {id: papers, name: P, licence: CC0-1.0, contact: C}
-  - {id: python, name: P, licence: CC0-1.0, contact: C}
-  - {id: news, name: N, licence: CC0-1.0, contact: C}
-"""
 
 
 def text_of(topic: str) -> str:
@@ -37,7 +31,6 @@ def text_of(topic: str) -> str:
 def home(tmp_path_factory: pytest.TempPathFactory, candor_home: Path) -> Path:
     home = tmp_path_factory.mktemp("home")
     (home / "models").symlink_to(candor_home / "models")
-    (home / "owners.yaml").write_text(REGISTRY)
     for name, part in PARTS.items():
         write_source(home, name, [text_of(topic) for topic in part])
     build_all(home, [owner(name, public=name == "encyclopedia") for name in PARTS], lambda _: None)
@@ -46,7 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, candor_home: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def client(home: Path) -> Iterator[httpx.Client]:
-    settings = RetrievalSettings(directory=home / "retrieval", owners=home / "owners.yaml")
+    settings = RetrievalSettings(directory=home / "retrieval")
     with serving(create_app(settings)) as client:
         yield client
 
@@ -128,7 +121,7 @@ def test_leaving_an_owner_out_equals_a_service_built_without_them(
         (tmp_path / "main").mkdir(exist_ok=True)
         (tmp_path / "main" / name).symlink_to(home / "retrieval" / "main" / name)
     body = {"queries": ["what does import do?", "numbers", "class body"], "owners": kept, "index": index, "k": 30}
-    settings = RetrievalSettings(directory=tmp_path, owners=home / "owners.yaml")
+    settings = RetrievalSettings(directory=tmp_path)
     with serving(create_app(settings)) as without:
         never_there = search(without, **body)
     left_out = search(client, **body)
@@ -207,7 +200,7 @@ def test_a_damaged_segment_is_left_out_and_readiness_says_so(home: Path, tmp_pat
             (folder / path.name).write_bytes(path.read_bytes())
     vectors = tmp_path / "main" / "papers" / "source" / "vectors.npy"
     vectors.write_bytes(vectors.read_bytes()[:-10])
-    settings = RetrievalSettings(directory=tmp_path, owners=home / "owners.yaml")
+    settings = RetrievalSettings(directory=tmp_path)
     with serving(create_app(settings)) as client:
         ready = client.get("/readyz")
         assert ready.status_code == 200
@@ -217,7 +210,7 @@ def test_a_damaged_segment_is_left_out_and_readiness_says_so(home: Path, tmp_pat
 
 
 def test_without_a_datastore_the_service_says_what_to_do(home: Path, tmp_path: Path) -> None:
-    with serving(create_app(RetrievalSettings(directory=tmp_path, owners=home / "owners.yaml"))) as client:
+    with serving(create_app(RetrievalSettings(directory=tmp_path))) as client:
         ready = client.get("/readyz")
         assert ready.status_code == 503
         assert "candor data build" in ready.json()["phase"]

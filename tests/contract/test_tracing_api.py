@@ -14,20 +14,12 @@ from tests.tracing_support import manual, owner, serving, train_tokenizer, write
 
 OWNERS = {"encyclopedia": slice(0, 40), "papers": slice(40, 80), "python": slice(80, 120)}
 PUBLIC = "encyclopedia"
-REGISTRY = """owners:
-  - {id: encyclopedia, name: E, licence: L, contact: C, public: true}
-  - {id: papers, name: P, licence: L, contact: C}
-  - {id: python, name: P, licence: L, contact: C}
-  - {id: news, name: N, licence: L, contact: C}
-"""
 
 
 def settings_for(home: Path) -> TracingSettings:
-    (home / "owners.yaml").write_text(REGISTRY)
     return TracingSettings(
         directory=home / "tracing",
         tokenizer=tokenizer_in(home),
-        owners=home / "owners.yaml",
         max_characters=20_000,
     )
 

@@ -38,7 +38,8 @@ def test_an_answer_comes_with_its_passages_its_votes_its_spans_and_its_ledger(cl
             document["snippet"][document["match_start"] : document["match_end"]] == span["text"]
             for document in span["documents"]
         )
-    assert sum(entry["routing_share"] for entry in report["ledger"]) == pytest.approx(1.0, abs=0.01)
+    # the rest is the public expert's, which is no owner's
+    assert 0 < sum(entry["routing_share"] for entry in report["ledger"]) < 1
     assert report["failed"] == []
 
 
@@ -79,7 +80,8 @@ def test_a_stream_has_the_answer_in_pieces_and_the_report_once_at_its_end(client
     reports = [chunk["candor"] for chunk in chunks if chunk.get("candor")]
     assert text.strip()
     assert len(reports) == 1
-    assert reports[0]["samples"][reports[0]["winner"]]["text"] in text or text  # type: ignore[index]
+    winner = reports[0]["samples"][reports[0]["winner"]]["text"]  # type: ignore[index]
+    assert text.strip().startswith(winner.strip()[:10])
     assert chunks[-1]["usage"]["completion_tokens"] > 0  # type: ignore[index]
 
 

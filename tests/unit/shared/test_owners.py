@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.owners import REGISTRY, BadRegistry, load_owners
+from shared.owners import BadRegistry, load_owners
 
 OWNER = "- {{id: {id}, name: N, licence: MIT, contact: c, experts: [{experts}]}}\n"
 
@@ -16,7 +16,7 @@ def registry(tmp_path: Path, *owners: tuple[str, str]) -> Path:
 
 
 def test_the_committed_registry_has_the_seven_owners_and_one_of_them_is_public() -> None:
-    owners = {owner.id: owner for owner in load_owners(REGISTRY)}
+    owners = {owner.id: owner for owner in load_owners()}
     assert set(owners) == {"encyclopedia", "papers", "medicine", "python", "news", "literature", "textbooks"}
     assert [owner.id for owner in owners.values() if owner.public] == ["encyclopedia"]
     assert all(owner.licence and owner.sources for owner in owners.values())
