@@ -31,13 +31,17 @@ class AlwaysOn(CandorError):
 
 
 class ConsentNotApplied(CandorError):
-    """A service used, or may have used, data of owners that were left out: the request fails, strict or not."""
+    """A service used, or may have used, data of owners that were left out: the request fails, strict or not.
+
+    `wrong` are the owners or experts on which it differs from what was asked; none when it did not say.
+    """
 
     status, code = 503, "consent_not_applied"
 
-    def __init__(self, service: str, beyond: Iterable[str]) -> None:
-        names = ", ".join(sorted(set(beyond)))
-        super().__init__(f"The {service} service went beyond the effective owners ({names}). Nothing is answered.")
+    def __init__(self, service: str, wrong: Iterable[str]) -> None:
+        names = ", ".join(sorted(set(wrong)))
+        fault = f"did not apply the effective owners as asked ({names})" if names else "did not say whose data it used"
+        super().__init__(f"The {service} service {fault}. Nothing is answered.")
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,9 @@ async def _stream(request: ModelChatRequest, consent: Consent, client: ModelClie
     try:
         async with client.stream_chat(streamed) as chunks:
             async for chunk in chunks:
+                if not heard.begun:
+                    # no text goes on before the service has said under which mask it computes
+                    check_mask(consent, request.candor.experts, chunk.candor)
                 if added := heard.take(chunk):
                     yield added
     except ValidationError as error:
@@ -100,6 +103,7 @@ async def _stream(request: ModelChatRequest, consent: Consent, client: ModelClie
 class _Heard:
     """What the chunks of a stream have said so far."""
 
+    begun: bool = False
     text: str = ""
     reason: FinishReason | None = None
     detail: FinalDetail | None = None
@@ -108,12 +112,12 @@ class _Heard:
 
     def take(self, chunk: ModelChatChunk) -> str:
         """The text a chunk adds."""
-        added = ""
+        self.begun, added = True, ""
         for choice in chunk.choices:
             added += choice.delta.content or ""
             self.reason = choice.finish_reason or self.reason
             self.logprobs += choice.logprobs.content if choice.logprobs else []
         self.text += added
-        self.detail = chunk.candor or self.detail
+        self.detail = chunk.candor if isinstance(chunk.candor, FinalDetail) else self.detail
         self.prompt_tokens = chunk.usage.prompt_tokens if chunk.usage else self.prompt_tokens
         return added

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.policy import Consent, ConsentNotApplied
@@ -57,9 +57,13 @@ class Samples:
         return sum(draft.tokens for draft in self.drafts)
 
 
-def check_mask(consent: Consent, asked: list[str], applied: AppliedMask, details: list[SampleDetail]) -> None:
-    """Raises ConsentNotApplied unless only the experts asked for had a part."""
+def check_mask(
+    consent: Consent, asked: list[str], applied: AppliedMask | None, details: Sequence[SampleDetail] = ()
+) -> None:
+    """Raises ConsentNotApplied unless the mask applied is the one asked for, and no other expert had a part."""
+    if applied is None:
+        raise ConsentNotApplied("model", ())
     used = {expert for detail in details for expert, share in detail.routing.items() if share > 0}
     consent.check_experts({*applied.experts, *used})
-    if beyond := {*applied.experts, *used} - {*asked}:
-        raise ConsentNotApplied("model", beyond)
+    if wrong := ({*applied.experts} ^ {*asked}) | (used - {*asked}):
+        raise ConsentNotApplied("model", wrong)

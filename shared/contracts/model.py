@@ -79,9 +79,12 @@ class FinalDetail(AppliedMask):
 
 
 class ModelChatChunk(ChatChunk):
-    """A chunk of the model service's stream; `candor` is on the last one only."""
+    """A chunk of the model service's stream.
 
-    candor: FinalDetail | None = None
+    `candor` is on two of them: the mask on the first, before any text, and with the samples' details on the last.
+    """
+
+    candor: FinalDetail | AppliedMask | None = None
 
 
 class ModelCompletionRequest(CompletionRequestFields):

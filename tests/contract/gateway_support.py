@@ -1,4 +1,4 @@
-"""A real gateway on a free port, with any addresses of its services."""
+"""A real gateway on a free port, with any addresses of its services, and any other app beside it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from fastapi import FastAPI
 
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
@@ -24,8 +25,15 @@ def closed_port() -> str:
 @contextmanager
 def gateway(settings: GatewaySettings) -> Iterator[str]:
     """A gateway that has started; its address."""
+    with serving(create_app(settings)) as address:
+        yield address
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """An app that has started; its address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

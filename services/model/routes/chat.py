@@ -25,7 +25,7 @@ async def create_chat_completion(
     body: ModelChatRequest, request: Request, service: Service
 ) -> ModelChatCompletion | StreamingResponse:
     """Answer a conversation n times, with the named experts and the public one; a stream when asked for."""
-    chat = Chat.start(service, body)
+    chat = await Chat.start(service, body)
     if body.stream:
         return sse(frames(chat.chunks()))
     return await while_connected(request, chat.whole())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator
@@ -37,9 +38,10 @@ class Chat:
     created: int = field(default_factory=lambda: int(time.time()))
 
     @classmethod
-    def start(cls, service: ModelService, body: ModelChatRequest) -> Chat:
+    async def start(cls, service: ModelService, body: ModelChatRequest) -> Chat:
         """Queue a request. Raises the errors of unknown names, bad fields, a long prompt, a full queue."""
-        generation = _generation(service, body)
+        # in a thread: a long conversation takes long to tokenise
+        generation = await asyncio.to_thread(_generation, service, body)
         return cls(service, body, generation, Generations(service.engine, [generation]))
 
     async def whole(self) -> ModelChatCompletion:
@@ -66,11 +68,15 @@ class Chat:
         )
 
     async def chunks(self) -> AsyncGenerator[ModelChatChunk]:
-        """The answers as they come; the last chunk has the mask and the detail of each."""
+        """The answers as they come; the first chunk has the mask, the last one also the detail of each."""
         details: dict[int, SampleDetail] = {}
         with self.running:
             for index in range(self.body.n):
-                yield self._chunk(index, WireDelta(role="assistant", content=""))
+                chunk = self._chunk(index, WireDelta(role="assistant", content=""))
+                if index == 0:
+                    # before any text, so that a reader can refuse an answer under another mask than it asked for
+                    chunk.candor = self.service.applied(self.generation.allowed)
+                yield chunk
             async for _, deltas in self.running:
                 for delta in deltas:
                     if delta.text:

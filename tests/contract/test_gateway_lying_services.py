@@ -1,0 +1,200 @@
+"""Services that do not do as they were told: the gateway believes what they say of themselves, and answers nothing."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+
+from gateway.settings import GatewaySettings
+from tests.contract.gateway_support import closed_port, gateway, serving
+
+SECRET = "Foxglove slows the heart."
+OWNERS = {"exclude": ["medicine", "papers"]}
+"""What remains: of the model's experts only those of python, and the public one."""
+
+
+@dataclass
+class Said:
+    """What the service says of itself, whatever it was asked. As it stands here, it is what it was asked."""
+
+    mask: list[str] | None = field(default_factory=lambda: ["public", "python"])
+    routing: dict[str, float] = field(default_factory=lambda: {"public": 0.5, "python": 0.5})
+    owners: list[str] = field(default_factory=lambda: ["encyclopedia", "python"])
+    passage_owner: str = "python"
+
+
+class Service:
+    """Stands for a model service, a retrieval service and a tracing service, any of which may be faulty."""
+
+    def __init__(self) -> None:
+        self.said = Said()
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+        app.get("/v1/experts")(self.experts)
+        app.get("/v1/models")(
+            lambda: {"data": [{"id": "candor", "created": 0, "owned_by": "candor", "max_model_len": 4096}]}
+        )
+        app.post("/v1/chat/completions", response_model=None)(self.chat)
+        app.post("/v1/search")(self.search)
+        app.post("/v1/trace")(self.trace)
+        return app
+
+    def experts(self) -> dict[str, Any]:
+        names = ["public", "papers", "medicine", "python"]
+        data = [{"id": name, "index": place, "owner": None} for place, name in enumerate(names)]
+        return {"model": "candor", "architecture": "mixtral", "active": 2, "data": data}
+
+    def chat(self, body: dict[str, Any]) -> dict[str, Any] | StreamingResponse:
+        sample = {"tokens": 4, "routing": self.said.routing, "self_certainty": 1.0}
+        applied = None if self.said.mask is None else {"experts": self.said.mask, "vocabulary": 320}
+        head = {"id": "c", "created": 0, "model": "candor"}
+        if not body.get("stream"):
+            choice = {"index": 0, "message": {"content": SECRET}, "finish_reason": "stop", "candor": sample}
+            usage = {"prompt_tokens": 1, "completion_tokens": 4, "total_tokens": 5}
+            return head | {"choices": [choice] * body.get("n", 1), "usage": usage, "candor": applied}
+        # it corrects itself at its end, when it is too late
+        final = {"experts": ["public", "python"], "vocabulary": 320, "samples": [sample]}
+        chunks: list[dict[str, Any]] = [
+            {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}], "candor": applied},
+            {"choices": [{"index": 0, "delta": {"content": SECRET}}]},
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "candor": final},
+        ]
+        events = [f"data: {json.dumps(head | chunk)}\n\n" for chunk in chunks]
+        return StreamingResponse(iter([*events, "data: [DONE]\n\n"]), media_type="text/event-stream")
+
+    def search(self) -> dict[str, Any]:
+        passage = {
+            "id": "p",
+            "document": "d",
+            "owner": self.said.passage_owner,
+            "source": "s",
+            "title": "t",
+            "licence": "CC0-1.0",
+            "text": SECRET,
+            "start": 0,
+            "end": len(SECRET),
+            "scores": {},
+        }
+        return {
+            "datastore": "main",
+            "index": "hybrid",
+            "owners": self.said.owners,
+            "results": [[passage]],
+            "timings": {},
+        }
+
+    def trace(self) -> dict[str, Any]:
+        return {"spans": [], "tokens": 4, "owners": self.said.owners, "corpora": [], "timings": {}}
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, httpx.Client]]:
+    """The service, and a gateway that takes it for all of its own."""
+    service = Service()
+    with serving(service.app()) as url:
+        settings = GatewaySettings(
+            model_url=url,
+            retrieval_url=url,
+            tracing_url=url,
+            evaluation_url=closed_port(),
+            database_url=f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'gateway.db'}",
+        )
+        with gateway(settings) as address, httpx.Client(base_url=address, timeout=30) as client:
+            until_migrated(client)
+            yield service, client
+
+
+def until_migrated(client: httpx.Client) -> None:
+    for _ in range(300):
+        if client.get("/v1/ledger").status_code == 200:
+            return
+        time.sleep(0.1)
+    raise AssertionError(client.get("/readyz").text)
+
+
+@pytest.fixture
+def service(standing: tuple[Service, httpx.Client]) -> Service:
+    standing[0].said = Said()
+    return standing[0]
+
+
+@pytest.fixture
+def client(standing: tuple[Service, httpx.Client]) -> httpx.Client:
+    return standing[1]
+
+
+def ask(client: httpx.Client, *, stream: bool, **candor: Any) -> httpx.Response:
+    body = {
+        "model": "candor-plain",
+        "messages": [{"role": "user", "content": "What does foxglove do?"}],
+        "stream": stream,
+        "candor": {"owners": OWNERS, **candor},
+    }
+    return client.post("/v1/chat/completions", json=body)
+
+
+def assert_nothing_is_answered(response: httpx.Response) -> None:
+    assert (response.status_code, "consent_not_applied" in response.text) == (503, True), response.text
+    assert "oxglove" not in response.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_service_that_does_as_it_was_told_is_answered_from(
+    service: Service, client: httpx.Client, stream: bool
+) -> None:
+    response = ask(client, stream=stream, retrieval={}, trace={})
+    assert (response.status_code, "oxglove" in response.text) == (200, True), response.text
+    assert '"error"' not in response.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize(
+    "mask", [["public", "python", "medicine"], ["public", "papers", "python"], ["public"], ["python"], []]
+)
+def test_not_a_word_is_answered_under_another_mask_than_the_one_asked_for(
+    service: Service, client: httpx.Client, mask: list[str], samples: int, stream: bool
+) -> None:
+    service.said = Said(mask=mask)
+    assert_nothing_is_answered(ask(client, stream=stream, sampling={"samples": samples}))
+
+
+def test_not_a_word_is_streamed_by_a_model_that_does_not_say_its_mask_first(
+    service: Service, client: httpx.Client
+) -> None:
+    service.said = Said(mask=None)
+    assert_nothing_is_answered(ask(client, stream=True))
+
+
+def test_an_expert_that_computed_though_it_was_left_out_refuses_the_answer(
+    service: Service, client: httpx.Client
+) -> None:
+    service.said = Said(routing={"public": 0.5, "medicine": 0.5})
+    assert_nothing_is_answered(ask(client, stream=False))
+    streamed = ask(client, stream=True)
+    events = [line for line in streamed.text.splitlines() if line.startswith("data: ")]
+    assert "consent_not_applied" in events[-2]
+    assert events[-1] == "data: [DONE]"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("lie", [{"owners": ["encyclopedia", "medicine"]}, {"passage_owner": "medicine"}])
+def test_passages_of_an_owner_left_out_refuse_the_answer_and_the_search(
+    service: Service, client: httpx.Client, lie: dict[str, Any], stream: bool
+) -> None:
+    service.said = Said(**lie)
+    assert_nothing_is_answered(ask(client, stream=stream, retrieval={}))
+    assert_nothing_is_answered(client.post("/v1/search", json={"query": "foxglove", "owners": ["python"]}))
+
+
+def test_a_trace_in_the_text_of_an_owner_left_out_refuses_the_answer(service: Service, client: httpx.Client) -> None:
+    service.said = Said(owners=["medicine"])
+    assert_nothing_is_answered(ask(client, stream=False, trace={}))
+    assert_nothing_is_answered(client.post("/v1/trace", json={"text": SECRET, "owners": ["python"]}))
