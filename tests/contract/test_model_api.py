@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from fastapi.testclient import TestClient
 
 from services.model.app import create_app
 from services.model.settings import ModelSettings
+from shared.contracts.model import AppliedMask, FinalDetail, ModelChatChunk
 from tests.unit.model.tiny import save
 
 EXPERTS = [
@@ -164,7 +166,20 @@ def test_a_stream_says_what_the_whole_answer_says(client: httpx.Client) -> None:
         assert spelt.decode(errors="replace") == choice["message"]["content"]
     assert chunks[-1]["candor"]["experts"] == ["public", "papers"]
     assert chunks[-1]["candor"]["samples"] == [choice["candor"] for choice in whole["choices"]]
-    assert all(chunk["candor"] is None for chunk in chunks[:-1])
+    assert chunks[0]["candor"] == {"experts": ["public", "papers"], "vocabulary": 320}
+    assert all(chunk["candor"] is None for chunk in chunks[1:-1])
+
+
+def test_a_streams_first_chunk_says_its_mask_and_has_no_text_and_its_last_has_the_samples(client: httpx.Client) -> None:
+    for usage in (False, True):
+        body = CHAT | {"max_tokens": 3, "candor": {"experts": ["python"]}, "stream_options": {"include_usage": usage}}
+        first, *others = [
+            ModelChatChunk.model_validate(chunk) for chunk in events(client, "/v1/chat/completions", body)
+        ]
+        assert (type(first.candor), type(others[-1].candor)) == (AppliedMask, FinalDetail)
+        assert first.candor is not None
+        assert first.candor.experts == ["public", "python"]
+        assert not any(choice.delta.content for choice in first.choices)
 
 
 def test_a_stream_ends_with_usage_when_asked(client: httpx.Client) -> None:
@@ -345,6 +360,34 @@ def test_malformed_json_is_a_400(client: httpx.Client) -> None:
     response = client.post("/v1/chat/completions", content=b'{"model": ', headers={"content-type": "application/json"})
     assert response.status_code == 400
     assert "JSON" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "tokenise", "body"),
+    [
+        ("chat/completions", "conversation", CHAT | {"max_tokens": 1}),
+        ("completions", "encode", TEXT | {"max_tokens": 1}),
+        ("score", "encode", {"texts": ["the owner"]}),
+    ],
+)
+def test_others_are_served_while_a_long_text_is_tokenised(
+    *, app: FastAPI, server: str, monkeypatch: pytest.MonkeyPatch, path: str, tokenise: str, body: dict[str, Any]
+) -> None:
+    tokenizer, begun, served = app.state.service.tokenizer, threading.Event(), threading.Event()
+    real = getattr(tokenizer, tokenise)
+
+    def slowly(*args: Any, **fields: Any) -> Any:
+        begun.set()
+        assert served.wait(10), "nobody was served meanwhile"
+        return real(*args, **fields)
+
+    monkeypatch.setattr(tokenizer, tokenise, slowly)
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(httpx.post, f"{server}/v1/{path}", json=body, timeout=30)
+        assert begun.wait(10)
+        assert httpx.get(f"{server}/livez", timeout=5).status_code == 200
+        served.set()
+        assert slow.result().status_code == 200
 
 
 @pytest.mark.parametrize("stream", [False, True])

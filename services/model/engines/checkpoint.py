@@ -58,14 +58,19 @@ class Checkpoint:
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype), local_files_only=True)
         return cls(model)
 
+    def check(self, mask: frozenset[int]) -> None:
+        """Raises ValueError for a mask without an expert, or with one that the model does not have."""
+        if not mask:
+            raise ValueError("a sequence must allow at least one expert")
+        if unknown := mask - set(range(self.mask.experts)):
+            raise ValueError(f"the model has no expert {min(unknown)}; it has {self.mask.experts}")
+
     def allowed(self, masks: Sequence[frozenset[int]]) -> Tensor:
-        """(sequences, experts) bool. Raises ValueError for an index that the model does not have."""
+        """(sequences, experts) bool. Raises ValueError as `check` does."""
         allowed = torch.zeros(len(masks), self.mask.experts, dtype=torch.bool)
         for row, mask in enumerate(masks):
-            for expert in mask:
-                if not 0 <= expert < self.mask.experts:
-                    raise ValueError(f"the model has no expert {expert}; it has {self.mask.experts}")
-                allowed[row, expert] = True
+            self.check(mask)
+            allowed[row, sorted(mask)] = True
         return allowed
 
     def extend(self, values: KeyValues, tokens: Tensor, rows: MaskRows) -> tuple[Tensor, Tensor]:

@@ -76,7 +76,7 @@ class TransformersEngine:
     def submit(self, request: Generation, deliver: Deliver) -> Callable[[], None]:
         """Queue a request; the result cancels it. Raises EngineBusy, TooLong, ValueError for an unknown expert."""
         self._check(len(request.prompt), request.sampling.max_tokens)
-        self._checkpoint.mask.rows(self._checkpoint.allowed([request.allowed]))
+        self._checkpoint.check(request.allowed)
         job = Job(request, deliver)
         with self._changed:
             if len(self._waiting) >= self._limits.queue:
@@ -89,7 +89,8 @@ class TransformersEngine:
         """Queue sequences to score. Raises EngineBusy, TooLong, ValueError for an unknown expert or no token."""
         for task in tasks:
             self._check(len(task.tokens), 0)
-            self._checkpoint.mask.rows(self._checkpoint.allowed([task.allowed]))
+        for allowed in {task.allowed for task in tasks}:
+            self._checkpoint.check(allowed)
         job = ScoreJob(self._checkpoint, tasks)
         with self._changed:
             if len(self._scoring) >= self._limits.queue:

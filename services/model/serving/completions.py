@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator
@@ -38,7 +39,8 @@ class Completion:
         service.check_model(body.model)
         allowed = service.experts.mask(body.candor.experts, "candor.experts")
         _check(body)
-        prompts = _prompts(service, body.prompt)
+        # in a thread: long prompts take long to tokenise and to check
+        prompts = await asyncio.to_thread(_prompts, service, body.prompt)
         asked = [Echo()] * len(prompts)
         if body.echo:
             asked = await echoes(service, prompts, allowed, body.logprobs)

@@ -27,7 +27,7 @@ async def echoes(
 ) -> list[Echo]:
     """Each prompt as its completion begins with it; `candidates` is None when no log-probability was asked for."""
     if candidates is None:
-        return [Echo(service.tokenizer.decode(prompt)) for prompt in prompts]
+        return await asyncio.to_thread(lambda: [Echo(service.tokenizer.decode(prompt)) for prompt in prompts])
     tasks = [ScoreTask(tuple(prompt), allowed, candidates) for prompt in prompts]
     scores = await score(service, tasks)
     return await asyncio.to_thread(

@@ -17,12 +17,9 @@ async def score_texts(service: ModelService, body: ScoreRequest) -> Scores:
     """Score a request's texts. Raises the errors of an unknown model or expert, a bad field, a long text."""
     service.check_model(body.model)
     allowed = service.experts.mask(body.experts, "experts")
-    sequences = _sequences(service, body)
-    for place, (tokens, field) in enumerate(sequences):
-        service.check_tokens(tokens, field)
-        if len(tokens) > service.engine.info.max_length:
-            raise ContextLengthExceeded(service.engine.info.max_length, len(tokens), 0, f"{field}.{place}")
-    found = await score(service, [ScoreTask(tuple(tokens), allowed) for tokens, _ in sequences])
+    # in a thread: many or long texts take long to tokenise and to check
+    sequences = await asyncio.to_thread(_sequences, service, body)
+    found = await score(service, [ScoreTask(tuple(tokens), allowed) for tokens in sequences])
     data = [
         TextScore(
             tokens=tokens,
@@ -31,7 +28,7 @@ async def score_texts(service: ModelService, body: ScoreRequest) -> Scores:
             variances=one.variances,
             routing=service.experts.shares(one.routing),
         )
-        for (tokens, _), one in zip(sequences, found, strict=True)
+        for tokens, one in zip(sequences, found, strict=True)
     ]
     return Scores(model=body.model, candor=service.applied(allowed), data=data)
 
@@ -46,9 +43,13 @@ async def score(service: ModelService, tasks: Sequence[ScoreTask]) -> list[Score
         raise GenerationFailed(f"The model failed: {error}.") from error
 
 
-def _sequences(service: ModelService, body: ScoreRequest) -> list[tuple[list[int], str]]:
+def _sequences(service: ModelService, body: ScoreRequest) -> list[list[int]]:
     if (body.texts is None) == (body.tokens is None):
         raise InvalidRequest("Give either texts or tokens.", field="texts")
-    if body.tokens is not None:
-        return [(tokens, "tokens") for tokens in body.tokens]
-    return [(service.tokenizer.encode(text), "texts") for text in body.texts or []]
+    field = "texts" if body.tokens is None else "tokens"
+    sequences = body.tokens or [service.tokenizer.encode(text) for text in body.texts or []]
+    for place, tokens in enumerate(sequences):
+        service.check_tokens(tokens, field)
+        if len(tokens) > service.engine.info.max_length:
+            raise ContextLengthExceeded(service.engine.info.max_length, len(tokens), 0, f"{field}.{place}")
+    return sequences

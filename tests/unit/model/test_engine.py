@@ -285,6 +285,28 @@ def test_scores_are_those_of_the_pruned_model(architecture: str) -> None:
         assert all(score.routing[expert] == 0 for expert in EVERY - task.allowed)
 
 
+def test_scoring_many_texts_checks_each_mask_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, seen = engine_of(build("mixtral")), list[frozenset[int]]()
+    check = engine._checkpoint.check
+
+    def watched(mask: frozenset[int]) -> None:
+        if threading.current_thread() is threading.main_thread():
+            seen.append(mask)
+        check(mask)
+
+    monkeypatch.setattr(engine._checkpoint, "check", watched)
+    masks = [frozenset({0}), frozenset({0, 2})]
+    engine.score([ScoreTask((5, 6, 7), masks[i % 2]) for i in range(40)]).result(60)
+    engine.close()
+    assert sorted(seen, key=len) == masks
+
+
+def test_a_mask_that_the_model_cannot_apply_is_refused_before_anything_is_scored(engine: TransformersEngine) -> None:
+    for mask, said in ((frozenset({0, 4}), "no expert 4"), (frozenset[int](), "at least one expert")):
+        with pytest.raises(ValueError, match=said):
+            engine.score([ScoreTask((5, 6), EVERY), ScoreTask((5, 6), mask)])
+
+
 def test_an_engine_that_closes_tells_those_who_wait() -> None:
     engine = engine_of(build("mixtral"), Limits(batch=1, threads=1))
     outcomes = [Outcome(greedy((5,), EVERY, 600)) for _ in range(2)]
