@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,3 +32,8 @@ def owners_file() -> Path:
 def candor_home() -> Path:
     """The data folder of this process's environment."""
     return Home().path()
+
+
+def cores() -> int:
+    """The cores this process may use, which a container or `taskset` makes fewer than the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

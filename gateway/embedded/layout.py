@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.settings import cores
+
 
 @dataclass(frozen=True)
 class Service:
@@ -47,7 +49,7 @@ def _defaults(service: str) -> dict[str, str]:
     The stages of a request follow each other, so the model gets every core and the rest one thread each; left to
     themselves all five would start a pool of every core's size, and stall one another.
     """
-    threads = str(_cores() if SERVICES[service].computes else 1)
+    threads = str(cores() if SERVICES[service].computes else 1)
     pools = ("OMP", "MKL", "OPENBLAS", "NUMBA", "NUMEXPR")
     return {
         **{f"{pool}_NUM_THREADS": threads for pool in pools},
@@ -55,8 +57,3 @@ def _defaults(service: str) -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",
         "TOKENIZERS_PARALLELISM": "false",
     }
-
-
-def _cores() -> int:
-    """The cores this process may use, which a container or `taskset` makes fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

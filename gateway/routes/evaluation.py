@@ -33,9 +33,14 @@ async def list_suites(services: Connected) -> SuiteList:
     status_code=202,
     responses=problems(InvalidRequest, NotFound, ServiceUnavailable),
 )
-async def create_evaluation(body: RunRequest, response: Response, services: Connected) -> Run:
-    """Start a run; it goes on when a process dies."""
-    run = await services.evaluation.create(body)
+async def create_evaluation(
+    body: RunRequest,
+    response: Response,
+    services: Connected,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> Run:
+    """Start a run; it goes on when a process dies. The same `Idempotency-Key` gives the same run again."""
+    run = await services.evaluation.create(body, idempotency_key)
     response.headers["Location"] = f"/v1/evaluations/{run.id}"
     return run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from services.retrieval.encoders import base
 from services.retrieval.settings import RetrievalSettings
 from shared.owners import Owner
+from shared.settings import cores
 
 
 def build_all(home: Path, owners: Sequence[Owner], progress: Callable[[str], None]) -> None:
@@ -21,6 +21,6 @@ def build_all(home: Path, owners: Sequence[Owner], progress: Callable[[str], Non
     from services.retrieval.datastore.build import build  # noqa: PLC0415 (faiss: the command line must start fast)
 
     settings = RetrievalSettings()
-    threads = settings.build_threads or len(os.sched_getaffinity(0))
+    threads = settings.build_threads or cores()
     card = base.describe(settings.encoder, home)
     build(home, owners, card, partial(base.load, card, threads=threads), progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -63,12 +63,17 @@ class ServiceClient:
     async def _get(self, answer: type[Answer], path: str, **params: Any) -> Answer:
         return await self._call(answer, "GET", path, params=params)
 
-    async def _post(self, answer: type[Answer], path: str, body: BaseModel) -> Answer:
-        return await self._call(answer, "POST", path, json=body.model_dump(mode="json", exclude_unset=True))
+    async def _post(self, answer: type[Answer], path: str, body: BaseModel, **headers: str) -> Answer:
+        content = body.model_dump(mode="json", exclude_unset=True)
+        return await self._call(answer, "POST", path, headers, json=content)
 
-    async def _call(self, answer: type[Answer], method: str, path: str, **request: Any) -> Answer:
+    async def _call(
+        self, answer: type[Answer], method: str, path: str, headers: Mapping[str, str] | None = None, **request: Any
+    ) -> Answer:
         try:
-            response = await self._http.request(method, path, headers=_request_headers(), **request)
+            response = await self._http.request(
+                method, path, headers={**_request_headers(), **(headers or {})}, **request
+            )
         except httpx.HTTPError as error:
             raise ServiceError(self.name, f"no answer ({type(error).__name__})") from error
         if response.is_error:

@@ -34,9 +34,10 @@ class EvaluationClient(ServiceClient):
         """What can be run."""
         return await self._get(SuiteList, "/v1/suites")
 
-    async def create(self, request: RunRequest) -> Run:
-        """Queue a run."""
-        return await self._post(Run, "/v1/evaluations", request)
+    async def create(self, request: RunRequest, idempotency_key: str | None = None) -> Run:
+        """Queue a run; the same key gives the same run again."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return await self._post(Run, "/v1/evaluations", request, **headers)
 
     async def run(self, run: str) -> Run:
         """A run and its progress."""

@@ -69,20 +69,20 @@ def test_the_same_seed_gives_the_same_answer(client: openai.OpenAI) -> None:
 def test_a_stream_has_the_answer_in_pieces_and_the_report_once_at_its_end(client: openai.OpenAI, samples: int) -> None:
     stream = client.chat.completions.create(
         model="candor",
-        messages=QUESTION,  # type: ignore[arg-type]
+        messages=QUESTION,
         stream=True,
         stream_options={"include_usage": True},
         seed=3,
         extra_body={"candor": {"sampling": {"samples": samples, "budget": 16}}},
     )
     chunks = [chunk.to_dict() for chunk in stream]
-    text = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])  # type: ignore[attr-defined]
+    text = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
     reports = [chunk["candor"] for chunk in chunks if chunk.get("candor")]
     assert text.strip()
     assert len(reports) == 1
-    winner = reports[0]["samples"][reports[0]["winner"]]["text"]  # type: ignore[index]
+    winner = reports[0]["samples"][reports[0]["winner"]]["text"]
     assert text.strip().startswith(winner.strip()[:10])
-    assert chunks[-1]["usage"]["completion_tokens"] > 0  # type: ignore[index]
+    assert chunks[-1]["usage"]["completion_tokens"] > 0
 
 
 def test_aliases_turn_stages_off(client: openai.OpenAI) -> None:
