@@ -5,8 +5,11 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
-QUESTION = [{"role": "user", "content": "What is the largest organ of the human body?"}]
+QUESTION: list[ChatCompletionMessageParam] = [
+    {"role": "user", "content": "What is the largest organ of the human body?"}
+]
 QUICK = {"sampling": {"samples": 3, "budget": 16}}
 
 
@@ -24,7 +27,7 @@ def ask(client: openai.OpenAI, candor: dict[str, Any] = QUICK, **request: Any) -
     )
     content = answer.choices[0].message.content
     assert content is not None
-    return content, answer.to_dict()["candor"]  # type: ignore[return-value]
+    return content, answer.to_dict()["candor"]
 
 
 def test_an_answer_comes_with_its_passages_its_votes_its_spans_and_its_ledger(client: openai.OpenAI) -> None:
@@ -75,7 +78,7 @@ def test_a_stream_has_the_answer_in_pieces_and_the_report_once_at_its_end(client
         seed=3,
         extra_body={"candor": {"sampling": {"samples": samples, "budget": 16}}},
     )
-    chunks = [chunk.to_dict() for chunk in stream]
+    chunks: list[dict[str, Any]] = [chunk.to_dict() for chunk in stream]
     text = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
     reports = [chunk["candor"] for chunk in chunks if chunk.get("candor")]
     assert text.strip()
@@ -133,8 +136,9 @@ def test_bad_input_is_a_4xx_that_names_the_field(client: openai.OpenAI, change: 
 def test_unknown_outer_fields_are_served_and_listed(client: openai.OpenAI) -> None:
     answer = client.chat.completions.create(
         model="candor-plain",
-        messages=QUESTION,  # type: ignore[arg-type]
+        messages=QUESTION,
         max_tokens=4,
         extra_body={"frobnicate": 1},
     )
-    assert any("frobnicate" in warning for warning in answer.to_dict()["warnings"])  # type: ignore[attr-defined]
+    body: dict[str, Any] = answer.to_dict()
+    assert any("frobnicate" in warning for warning in body["warnings"])
