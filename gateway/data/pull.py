@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
@@ -16,6 +14,7 @@ from gateway.data.archives import PullError
 from gateway.data.manifest import Manifest
 from gateway.data.product import Product
 from gateway.data.progress import Progress, silent
+from shared.lock import locked
 
 # Measured: archives 262 MB, products 380 MB, and the unpacked GGUF (98 MB) while the model is converted.
 _NEEDED_BYTES = 800_000_000
@@ -80,9 +79,5 @@ def _disk_errors_explained(home: Path) -> Iterator[None]:
 def _alone(home: Path) -> Iterator[None]:
     """Two pulls into one folder would pull files from under each other: the second waits and finds all done."""
     home.mkdir(parents=True, exist_ok=True)
-    lock = os.open(home / ".pull.lock", os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(home / ".pull.lock"):
         yield
-    finally:
-        os.close(lock)

@@ -2,25 +2,41 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 from services.model.flexolmo.merge import K, merge
 from services.model.flexolmo.recipe import EXPERTS, OWNERS, anchor_folder
+from shared.lock import locked
+
+_STAMP = "built-from.json"
+"""Written last: what the folder was built from."""
 
 
 def ensure_merged(home: Path, experts: Path = EXPERTS) -> Path:
     """Build ``home/models/candor-135m`` unless it is there and made of the files in ``experts``; returns it.
 
-    Takes some ten seconds and 700 MB. Raises FileNotFoundError when the dense model was not pulled.
+    Takes some ten seconds and 700 MB; who comes while another builds waits, and finds it built. Raises
+    FileNotFoundError when the dense model was not pulled.
     """
     out = home / "models" / "candor-135m"
     files = [file for owner in OWNERS if (file := experts / f"{owner}.safetensors").exists()]
-    recipe = {"experts": {file.stem: _sha256(file) for file in files}, "k": K}
-    stamp = out / "built-from.json"
-    if not stamp.exists() or json.loads(stamp.read_text(encoding="utf-8")) != recipe:
-        merge(anchor_folder(home), files, out)
-        stamp.write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
+    recipe = json.dumps({"experts": {file.stem: _sha256(file) for file in files}, "k": K}, indent=2) + "\n"
+    # first without the lock: where it is built, the folder may be one that cannot be written
+    if not _built(out, recipe):
+        anchor = anchor_folder(home)
+        with locked(out.with_name(f".{out.name}.lock")):
+            if not _built(out, recipe):
+                for left_by_a_killed_build in out.parent.glob(f"{out.name}*.part"):
+                    shutil.rmtree(left_by_a_killed_build)
+                merge(anchor, files, out)
+                (out / _STAMP).write_text(recipe, encoding="utf-8")
     return out
+
+
+def _built(out: Path, recipe: str) -> bool:
+    stamp = out / _STAMP
+    return stamp.exists() and stamp.read_text(encoding="utf-8") == recipe
 
 
 def _sha256(file: Path) -> str:

@@ -9,6 +9,7 @@ follows (FlexOlmo's merge). Leaving an owner out is merging without its file. ``
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, LlamaConfig, MixtralConfig
 
-from services.model.flexolmo.anchor import UnsupportedAnchor, fingerprint
+from services.model.flexolmo.anchor import Fingerprint, UnsupportedAnchor, fingerprint
 from services.model.flexolmo.expert import Expert, check_anchor, read_expert
 
 K = 2
@@ -65,25 +66,32 @@ def merge(anchor: Path, experts: Sequence[Path], out: Path, k: int = K) -> Path:
     if len(set(owners)) < len(owners) or "public" in owners:
         raise ValueError(f"Each owner can have one expert, and none is called public: {', '.join(owners)}.")
 
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
+    # a folder of its own, so that two merges at once never write into each other's
+    part = out.with_name(f"{out.name}.{secrets.token_hex(4)}.part")
     part.mkdir(parents=True)
-    config = _config(anchor, len(loaded) + 1, k)
-    config.save_pretrained(part)
-    save_file(_tensors(anchor, config, loaded), part / "model.safetensors", metadata={"format": "pt"})
+    try:
+        _write(anchor, anchor_print, loaded, part, k)
+        shutil.rmtree(out, ignore_errors=True)
+        os.replace(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return out
+
+
+def _write(anchor: Path, anchor_print: Fingerprint, experts: Sequence[Expert], folder: Path, k: int) -> None:
+    config = _config(anchor, len(experts) + 1, k)
+    config.save_pretrained(folder)
+    save_file(_tensors(anchor, config, experts), folder / "model.safetensors", metadata={"format": "pt"})
     for pattern in _COPIED:
         for file in anchor.glob(pattern):
-            shutil.copy2(file, part / file.name)
+            shutil.copy2(file, folder / file.name)
     card = {
         "anchor_sha256": anchor_print.sha256,
         "experts": [{"id": "public"}]
-        + [{"id": e.owner, "owner": e.owner, "licence": e.licence, "rank": e.rank, **e.card} for e in loaded],
+        + [{"id": e.owner, "owner": e.owner, "licence": e.licence, "rank": e.rank, **e.card} for e in experts],
         "experts_per_token": config.num_experts_per_tok,
     }
-    (part / "candor.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(out, ignore_errors=True)
-    os.replace(part, out)
-    return out
+    (folder / "candor.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
 def _config(anchor: Path, experts: int, k: int) -> MixtralConfig:

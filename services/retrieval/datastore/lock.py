@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from shared.lock import locked
 
 
 class BuildRunning(Exception):
@@ -15,9 +16,9 @@ class BuildRunning(Exception):
 @contextmanager
 def only_builder(folder: Path) -> Iterator[None]:
     """Hold the folder's build lock, which the system frees when the process dies. Raises BuildRunning."""
-    with (folder / ".lock").open("w") as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(locked(folder / ".lock", wait=False))
         except BlockingIOError as error:
             raise BuildRunning(f"Another process is building {folder}: wait until it is done.") from error
         yield
