@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from shared.clients.base import ServiceError
-from shared.contracts.candor import Stage
+from shared.contracts.base import Strict
+from shared.contracts.candor import RetrievalOptions, Stage, TraceOptions
 from shared.http.errors import CandorError, Overloaded
 
 RETRY_SECONDS = 2
 
-FIELDS: dict[Stage, str] = {"retrieve": "candor.retrieval", "trace": "candor.trace"}
+_OPTIONS: dict[Stage, tuple[str, type[Strict]]] = {
+    "retrieve": ("candor.retrieval", RetrievalOptions),
+    "trace": ("candor.trace", TraceOptions),
+}
 """Where a chat request has what a stage's service is asked for; what the model is asked for stands at the top."""
 
 
@@ -41,13 +45,17 @@ class Refused(CandorError):
 
 
 def refusal(stage: Stage, error: ServiceError) -> CandorError | None:
-    """The client's own fault, in the service's words; None when the service is at fault or full."""
-    if error.status in (400, 404, 413, 422):
-        fault = Refused(error, ".".join(part for part in (FIELDS.get(stage), error.field) if part) or None)
-        # on OpenAI's paths any invalid input is a 400; what a field names and does not exist stays a 404
-        fault.status = 404 if error.status == 404 else 400
-        return fault
-    return None
+    """The client's own fault, in the service's words: the service names a field that the client wrote.
+
+    None when the service is at fault, or the gateway, which asked for what the client did not.
+    """
+    field = _clients_field(stage, error.field)
+    if error.status not in (400, 404, 413, 422) or field is None:
+        return None
+    fault = Refused(error, field)
+    # on OpenAI's paths any invalid input is a 400; what a field names and does not exist stays a 404
+    fault.status = 404 if error.status == 404 else 400
+    return fault
 
 
 def unavailable(error: ServiceError) -> CandorError:
@@ -57,3 +65,11 @@ def unavailable(error: ServiceError) -> CandorError:
     if error.status is not None and error.status < 500:
         return Refused(error, error.field)
     return ServiceUnavailable(error)
+
+
+def _clients_field(stage: Stage, field: str | None) -> str | None:
+    if stage in _OPTIONS:
+        place, options = _OPTIONS[stage]
+        return f"{place}.{field}" if field in options.model_fields else None
+    # the name of the served model and the mask of experts are the gateway's own words
+    return None if field is None or field == "model" or field.startswith("candor") else field

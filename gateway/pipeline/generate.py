@@ -57,7 +57,12 @@ async def stream(ask: Ask, consent: Consent, client: ModelClient) -> AsyncGenera
 async def _finished(draft: Draft, ask: Ask, consent: Consent, client: ModelClient) -> Draft:
     if not _cut_off(draft, ask):
         return draft
-    final = await _samples(ask.final(draft.text), consent, client)
+    try:
+        final = await _samples(ask.final(draft.text), consent, client)
+    except ServiceError as error:
+        if error.code != "context_length_exceeded":
+            raise
+        return draft
     return draft.then(FINAL_CUE, final.drafts[0])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.pipeline.thinking import ThinkingTags, thinking_tags
 from shared.clients.model import ModelClient
 
-FRESH_SECONDS = 30.0
+FRESH_SECONDS = 5.0
 LEAST_CONTEXT = 2048
 """Tokens of context to count on when the service does not say."""
 
@@ -33,7 +33,7 @@ class Served:
 
 
 class ServedModel:
-    """Remembers the answer for half a minute, so that a model that was replaced is noticed."""
+    """Remembers the answer for a few seconds, so that a model that was replaced is soon noticed."""
 
     def __init__(self, client: ModelClient) -> None:
         self._client = client

@@ -10,7 +10,7 @@ from gateway.pipeline.run import Run
 from gateway.pipeline.sample import Draft, Samples, check_mask
 from gateway.policy import Consent, ConsentNotApplied
 from shared.clients.base import ServiceError
-from shared.contracts.candor import OwnerChoice, ReadPassage
+from shared.contracts.candor import OwnerChoice, ReadPassage, Stage
 from shared.contracts.model import AppliedMask, SampleDetail
 from shared.contracts.retrieval import PassageScores
 from shared.contracts.tracing import Span, TracedDocument
@@ -146,6 +146,21 @@ def test_what_a_service_refuses_is_the_requests_own_fault_and_is_passed_on(stric
         "unknown_datastore",
         "candor.retrieval.datastore",
     )
+
+
+@pytest.mark.parametrize(
+    ("stage", "field"), [("retrieve", "query"), ("retrieve", None), ("trace", "text"), ("trace", "owners")]
+)
+def test_a_refusal_of_what_the_client_did_not_write_is_a_failed_stage(stage: Stage, field: str | None) -> None:
+    run = Run(strict=False, warnings=[])
+    asyncio.run(run.optional(stage, _fails(ServiceError("service", "no words in it", status=422, field=field)), []))
+    assert [failed.stage for failed in run.failed] == [stage]
+
+
+def test_a_mask_the_model_does_not_know_is_not_the_clients_fault() -> None:
+    run = Run(strict=False, warnings=[])
+    with pytest.raises(StageFailed), run.needed("generate"):
+        raise ServiceError("model", "There is no expert 'x'.", status=400, field="candor.experts")
 
 
 @pytest.mark.parametrize("strict", [True, False])
