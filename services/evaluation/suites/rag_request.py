@@ -27,7 +27,7 @@ class RagQaOptions(Strict):
     model: str = "candor"
     datastore: str = "main"
     index: Index = "hybrid"
-    k: Annotated[int, Field(ge=1, le=20)] = 3
+    k: Annotated[int, Field(ge=1, le=20)] = RetrievalOptions().k
     samples: Annotated[int, Field(ge=1, le=64)] = 1
     budget: Annotated[int, Field(ge=1, le=4096)] = 32
     aggregate: Literal["confidence", "majority", "first"] = "confidence"
