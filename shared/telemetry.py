@@ -24,5 +24,6 @@ def configure_logs() -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        # looked up for each line: whoever replaces standard error gets the lines after that, and nothing breaks
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
     )

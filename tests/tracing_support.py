@@ -62,17 +62,24 @@ def write_texts(path: Path, identity: str, texts: Sequence[str], source: str = "
     return path
 
 
+SECONDS_TO_SETTLE = 180
+
+
 @contextmanager
 def serving(app: FastAPI) -> Iterator[httpx.Client]:
     """The app on a free port of loopback, until its /readyz is settled; and a client of it."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
+    until = time.monotonic() + SECONDS_TO_SETTLE
     while not server.started:
+        assert thread.is_alive(), "the app ended before it had started"
+        assert time.monotonic() < until, "the app did not start"
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
-        while not settled(client.get("/readyz").json()):
+        while not settled(readiness := client.get("/readyz").json()):
+            assert time.monotonic() < until, readiness
             time.sleep(0.02)
         yield client
     server.should_exit = True
