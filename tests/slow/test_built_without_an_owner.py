@@ -20,7 +20,11 @@ QUESTIONS = [
 
 @pytest.fixture(scope="module")
 def without_medicine(candor_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A stack whose registry, model, datastore and corpora were made without medicine."""
+    """A stack whose registry, model, datastore and corpora were made without medicine.
+
+    The others' segments of the datastore, of which each is made of one source alone, are copied where they are
+    built already, to save the minutes of embedding them again; the build then checks that they are unchanged.
+    """
     from gateway.embedded import stack
     from services.model.flexolmo.merge import merge
     from services.model.flexolmo.recipe import EXPERTS, anchor_folder
@@ -33,6 +37,7 @@ def without_medicine(candor_home: Path, tmp_path_factory: pytest.TempPathFactory
     for model in ("smollm2-135m-instruct", "minilm"):
         shutil.copytree(candor_home / "models" / model, home / "models" / model)
     shutil.copytree(candor_home / "texts", home / "texts", ignore=shutil.ignore_patterns(OUT))
+    shutil.copytree(candor_home / "retrieval", home / "retrieval", ignore=shutil.ignore_patterns(OUT))
     registry = yaml.safe_load(owners_file().read_text(encoding="utf-8"))
     registry["owners"] = [owner for owner in registry["owners"] if owner["id"] != OUT]
     (home / "owners.yaml").write_text(yaml.safe_dump(registry), encoding="utf-8")
