@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
@@ -9,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from gateway.ledger.tables import AnswerRow, Base, EntryRow, TraceRow
 from shared.contracts.candor import AnswerTrace, AppliedOwners, LedgerEntry
 from shared.contracts.gateway import LedgerPage, LedgerRecord, StoredTrace
+from shared.contracts.tracing import Span
 from shared.http.errors import NotFound
 
 
@@ -63,13 +66,25 @@ class Ledger:
         first, last = (data[0].id, data[-1].id) if data else (None, None)
         return LedgerPage(data=data, first_id=first, last_id=last, has_more=len(rows) > limit)
 
-    async def trace(self, identity: str) -> StoredTrace:
-        """A stored trace. Raises NotFound."""
+    async def trace(self, identity: str, permitted: Set[str]) -> StoredTrace:
+        """A stored trace, as far as its owners are still permitted. Raises NotFound."""
         async with self._session() as session:
             row = await session.get(TraceRow, identity)
         if row is None:
             raise NotFound(f"There is no trace {identity!r}.")
-        return StoredTrace(id=row.id, text=row.text, trace=AnswerTrace.model_validate(row.trace))
+        stored = AnswerTrace.model_validate(row.trace)
+        stored.spans = [_permitted(span, permitted) for span in stored.spans if permitted & {*span.owners}]
+        return StoredTrace(id=row.id, text=row.text, trace=stored)
+
+
+def _permitted(span: Span, owners: Set[str]) -> Span:
+    """A span without what it says of other owners; `count` is what was counted then."""
+    return span.model_copy(
+        update={
+            "owners": [owner for owner in span.owners if owner in owners],
+            "documents": [document for document in span.documents if document.owner in owners],
+        }
+    )
 
 
 def _record(row: AnswerRow) -> LedgerRecord:

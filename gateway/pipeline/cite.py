@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.pipeline.sentences import is_abbreviated
 from gateway.pipeline.short_answer import contains, normalise, own_words
 from shared.contracts.candor import ReadPassage
 from shared.contracts.tracing import Span
@@ -109,6 +110,9 @@ def _sentences(text: str) -> list[tuple[str, int]]:
     """Each sentence with the offset of its end."""
     sentences, start = [], 0
     for stop in _STOP.finditer(text):
+        within_a_line = text[stop.end() : stop.end() + 1] not in ("", "\n")
+        if within_a_line and is_abbreviated(text[: stop.start() + 1]):
+            continue
         if text[start : stop.end()].strip():
             sentences.append((text[start : stop.end()], stop.end()))
         start = stop.end()

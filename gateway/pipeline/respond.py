@@ -63,7 +63,8 @@ def links(marked: Marked, prepared: Prepared, base_url: str) -> list[Annotation]
     found = []
     for citation, (start, end) in zip(marked.citations, marked.marks, strict=True):
         passage = passages[citation.n]
-        url = f"{documents}/{quote(passage.document, safe='')}"
+        # named, so that the link also opens a document whose owner takes part only when asked for
+        url = f"{documents}/{quote(passage.document, safe='')}?owners={passage.owner}"
         # the marker without the space before it
         where = UrlCitation(start_index=start + 1, end_index=end, title=passage.title, url=url)
         found.append(Annotation(url_citation=where))

@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 
+from gateway.pipeline.sentences import first_sentence
+
 _BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
 _CUE = re.compile(r"\b(?:final answer|answer)\b(?:\s+is)?\s*:?\s*(?:is\b)?[\s*\"']*", re.IGNORECASE)
 _EXPLICIT = re.compile(r"\b(?:(?:final )?answer\s*:|(?:final )?answer is\b|final answer\b)", re.IGNORECASE)
-_SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*(?:\s+|$)|\n+")
-_ABBREVIATION = re.compile(r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|No|Mt|Prof|Gen|[a-z])\.)$")
 _ARTICLES = frozenset({"a", "an", "the"})
 _NEGATIONS = frozenset({"no", "not", "never", "none", "nor", "neither", "cannot", "false"})
 _PUNCTUATION = re.compile(r"[^\w\s\0]|_")
@@ -36,17 +36,6 @@ def extract(text: str) -> str:
         if after := first_sentence(text[cue.end() if cue else cues[-1].end() :]):
             return after
     return first_sentence(text)
-
-
-def first_sentence(text: str) -> str:
-    """The text up to the end of its first sentence or line; initials and titles end none."""
-    text = text.strip()
-    for end in _SENTENCE.finditer(text):
-        head = text[: end.start()]
-        if head.endswith((".", "!", "?")) and "\n" not in end.group() and _ABBREVIATION.search(head):
-            continue
-        return text[: end.end()].strip()
-    return text
 
 
 def is_final(text: str) -> bool:

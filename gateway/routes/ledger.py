@@ -20,4 +20,4 @@ async def list_ledger(services: Connected, after: After = None, limit: Limit = 2
 @router.get("/v1/traces/{trace}", response_model=StoredTrace, responses=problems(NotFound))
 async def get_trace(trace: str, services: Connected) -> StoredTrace:
     """An answer's text with the spans that stand verbatim in the corpora that were searched."""
-    return await services.ledger.trace(trace)
+    return await services.ledger.trace(trace, {*services.policy.permitted()})

@@ -42,6 +42,12 @@ def test_a_short_answer_is_cited_from_the_passage_that_holds_it_and_speaks_of_th
     assert cited("1871", HARBOUR, LIGHTHOUSE) == "1871 [1]"
 
 
+def test_no_marker_stands_inside_a_name() -> None:
+    prize = passage(1, "The prize of 1919 went to Dr. J. Smith of the U.S. Army.")
+    text = "Dr. J. Smith of the U.S. Army won the prize of 1919. It rained."
+    assert mark(text, cite(text, "Who won?", [prize])).text == text.replace("1919.", "1919. [1]")
+
+
 def test_each_sentence_has_its_own_citation() -> None:
     text = "It was finished in 1871. The harbour of Oldwick was closed by ice."
     assert cited(text, LIGHTHOUSE, HARBOUR) == (

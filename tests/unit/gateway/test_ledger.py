@@ -19,6 +19,7 @@ from gateway.ledger.store import Ledger, Unwritable
 from gateway.ledger.tables import Base
 from shared.contracts.candor import AnswerTrace, AppliedOwners, LedgerEntry, OwnerChoice
 from shared.contracts.gateway import LedgerRecord, StoredTrace
+from shared.contracts.tracing import Span
 from shared.http.errors import NotFound
 
 
@@ -100,9 +101,27 @@ def test_a_trace_is_kept_with_its_answer_and_found_by_its_id(database: str) -> N
         trace = StoredTrace(id="t1", text="Ahoy [1]", trace=AnswerTrace(id="t1", corpora=["papers"], spans=[]))
         try:
             await ledger.record(record("b1"), trace)
-            assert await ledger.trace("t1") == trace
+            assert await ledger.trace("t1", {"papers"}) == trace
             with pytest.raises(NotFound):
-                await ledger.trace("t2")
+                await ledger.trace("t2", {"papers"})
+        finally:
+            await ledger.close()
+
+    asyncio.run(use())
+
+
+def test_a_trace_tells_nothing_more_of_an_owner_who_is_no_longer_permitted(database: str) -> None:
+    def span(*owners: str) -> Span:
+        return Span(start=0, end=4, text="Ahoy", length=1, count=2, relevance="low", owners=[*owners], documents=[])
+
+    async def use() -> None:
+        ledger = Ledger(connect(database))
+        spans = [span("papers", "news"), span("news")]
+        try:
+            trace = AnswerTrace(id="t3", corpora=["papers", "news"], spans=spans)
+            await ledger.record(record("b3"), StoredTrace(id="t3", text="Ahoy", trace=trace))
+            kept = await ledger.trace("t3", {"papers"})
+            assert [found.owners for found in kept.trace.spans] == [["papers"]]
         finally:
             await ledger.close()
 
@@ -118,7 +137,7 @@ def test_a_record_or_a_trace_that_cannot_be_written_leaves_neither(database: str
             with pytest.raises(Unwritable):
                 await ledger.record(record("c1"), trace)
             with pytest.raises(NotFound):
-                await ledger.trace("t9")
+                await ledger.trace("t9", {"papers"})
         finally:
             await ledger.close()
 
