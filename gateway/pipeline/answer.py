@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gateway.pipeline.account import account
 from gateway.pipeline.aggregate import Vote, aggregate
 from gateway.pipeline.ask import Ask, ask
-from gateway.pipeline.cite import Marked, at_end, cite, mark, without_markers
+from gateway.pipeline.cite import Marked, at_end, cite, mark, without_heading, without_markers
 from gateway.pipeline.generate import generate
 from gateway.pipeline.options import options, retrieval_of, trace_of
 from gateway.pipeline.prompt import question, search_query
@@ -99,6 +99,8 @@ def choose(prepared: Prepared, samples: Samples, *, streamed: bool = False) -> C
     """Vote, and cite. Markers of a text that was `streamed` already can only stand at its end."""
     passages = prepared.ask.passages
     texts = tuple(without_markers(draft.text, len(passages)).strip() for draft in samples.drafts)
+    if not streamed:
+        texts = tuple(without_heading(text) for text in texts)
     confidences = [draft.confidence for draft in samples.drafts]
     vote = aggregate(texts, confidences, prepared.question, prepared.options.sampling.aggregate)
     choices = []

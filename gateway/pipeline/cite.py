@@ -23,7 +23,8 @@ LEAST_WORDS = 3
 
 # spans of the tracing service end at a full stop or a newline: a marker there never stands inside one
 _STOP = re.compile(r"\.[\"')\]\u201d\u2019]*(?=\s|$)|[^\n](?=\n|$)")
-_OWN_MARKER = re.compile(r"(?:[ \t]+|(?<=[.,;:!?])|^)((?:\[\d{1,2}\])+)")
+_OWN_MARKER = re.compile(r"(?:[ \t]+|(?<=[.,;:!?])|^)((?:\[\d{1,2}\])+)", re.MULTILINE)
+_OWN_HEADING = re.compile(r"\A\s*(?:(?:Context|Question|Answer):\s*)+")
 _EMPTY = frozenset(
     re.findall(
         r"\w+",
@@ -104,6 +105,11 @@ def without_markers(text: str, passages: int) -> str:
         return "" if ours else found.group()
 
     return _OWN_MARKER.sub(drop, text) if passages else text
+
+
+def without_heading(text: str) -> str:
+    """The text less a heading of the prompt's, which a small model may repeat before it answers."""
+    return _OWN_HEADING.sub("", text)
 
 
 def _sentences(text: str) -> list[tuple[str, int]]:

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 OwnerId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 """An owner's id, as owners.yaml spells it."""
+
+
+def _unicode(text: str) -> str:
+    """JSON can write half of a surrogate pair, which is no text: nothing can encode, tokenise or store it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"half of a surrogate pair at {error.start}: this is not valid Unicode") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_unicode)]
+"""A text that a user wrote."""
 
 Milliseconds = Annotated[float, Field(ge=0)]
 
@@ -15,13 +28,13 @@ Milliseconds = Annotated[float, Field(ge=0)]
 class Strict(BaseModel):
     """A model of our own: an unknown field is an error that names it."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, hide_input_in_errors=True)
 
 
 class Open(BaseModel):
     """A model of someone else's protocol: unknown fields are kept, so that they can be listed in warnings."""
 
-    model_config = ConfigDict(extra="allow", populate_by_name=True)
+    model_config = ConfigDict(extra="allow", populate_by_name=True, hide_input_in_errors=True)
 
     def unknown(self) -> list[str]:
         """Names of the fields the client sent that this model does not have, in the order sent."""

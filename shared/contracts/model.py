@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from shared.contracts.base import OwnerId, Strict
+from shared.contracts.base import OwnerId, Strict, Text
 from shared.contracts.openai import (
     ChatChunk,
     ChatCompletion,
@@ -130,7 +130,7 @@ class ScoreRequest(Strict):
     """Texts (or token ids) to score under a mask."""
 
     model: str = "candor"
-    texts: list[str] | None = None
+    texts: list[Text] | None = None
     tokens: list[list[int]] | None = None
     experts: list[str] = [PUBLIC]
 

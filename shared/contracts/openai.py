@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from shared.contracts.base import Open
+from shared.contracts.base import Open, Text
 
 FinishReason = Literal["stop", "length"]
 
@@ -15,14 +15,14 @@ class TextPart(Open):
     """A part of a message's content; only text is served."""
 
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class Message(Open):
     """One turn of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    content: Text | list[TextPart]
 
     def text(self) -> str:
         """The content as one string."""
@@ -42,7 +42,7 @@ class SamplingFields(Open):
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     seed: int | None = None
-    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    stop: Text | Annotated[list[Text], Field(max_length=16)] | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
@@ -79,7 +79,7 @@ class CompletionRequestFields(SamplingFields):
     """The body of POST /v1/completions without an extension object."""
 
     model: str
-    prompt: str | list[str] | list[int] | list[list[int]]
+    prompt: Text | list[Text] | list[int] | list[list[int]]
     max_tokens: Annotated[int, Field(ge=0)] = 16
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     echo: bool = False

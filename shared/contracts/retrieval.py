@@ -12,7 +12,10 @@ Index = Literal["compactds", "bm25", "hybrid"]
 
 
 class SearchRequest(Strict):
-    """POST /v1/search. No `owners` means the public owners alone."""
+    """POST /v1/search.
+
+    No `owners`: at the gateway every permitted owner whose default is in; at the service itself the public ones alone.
+    """
 
     query: Annotated[str, Field(min_length=1)] | None = None
     queries: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=256)] | None = None

@@ -12,7 +12,10 @@ Relevance = Literal["high", "medium", "low"]
 
 
 class TraceRequest(Strict):
-    """POST /v1/trace. No `owners` means the public owners alone; no `corpora` means all of the owners'."""
+    """POST /v1/trace. No `corpora` means all of the owners'.
+
+    No `owners`: at the gateway every permitted owner whose default is in; at the service itself the public ones alone.
+    """
 
     text: Annotated[str, Field(min_length=1)]
     prompt: str = ""

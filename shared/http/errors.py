@@ -151,7 +151,7 @@ def _field(place: Sequence[str | int], body: Any, *, missing: bool) -> str:
         if (isinstance(body, dict) and part in body) or (isinstance(body, list) and isinstance(part, int)):
             path.append(str(part))
             body = cast(Any, body)[part]
-    return ".".join([*path, str(parts[-1])] if missing else path)
+    return ".".join([*path, str(parts[-1])] if missing and parts else path)
 
 
 def _from_status(status: int, detail: str) -> CandorError:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.pipeline.cite import Citation, at_end, cite, mark, without_markers
+from gateway.pipeline.cite import Citation, at_end, cite, mark, without_heading, without_markers
 from gateway.pipeline.stream import Cleaner
 from shared.contracts.candor import ReadPassage
 from shared.contracts.retrieval import PassageScores
@@ -40,6 +40,11 @@ def cited(text: str, *passages: ReadPassage) -> str:
 
 def test_a_short_answer_is_cited_from_the_passage_that_holds_it_and_speaks_of_the_question() -> None:
     assert cited("1871", HARBOUR, LIGHTHOUSE) == "1871 [1]"
+
+
+@pytest.mark.parametrize("written", ["Context:\n[1] It was 1871.", "[1] It was 1871.", " Answer: It was 1871. [1]"])
+def test_the_prompts_own_headings_and_markers_are_no_part_of_an_answer(written: str) -> None:
+    assert without_heading(without_markers(written, 1)).strip() == "It was 1871."
 
 
 def test_no_marker_stands_inside_a_name() -> None:

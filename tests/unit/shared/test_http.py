@@ -132,6 +132,20 @@ def test_a_body_beyond_the_limit_is_refused(client: TestClient) -> None:
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
+def test_half_of_a_surrogate_pair_is_refused_and_not_echoed(client: TestClient) -> None:
+    body = b'{"model": "candor", "messages": [{"role": "user", "content": "\\ud800 a diagnosis"}]}'
+    answer = client.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "messages.0.content"
+    assert "diagnosis" not in answer.text
+
+
+def test_a_body_that_is_not_there_is_asked_for(client: TestClient) -> None:
+    answer = client.post("/v1/search", headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["field"] is None
+
+
 def test_empty_messages_are_named(client: TestClient) -> None:
     answer = client.post("/v1/chat/completions", json={"model": "candor", "messages": []})
     assert answer.status_code == 400
