@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import pytest
 
 OWNERS = ["papers", "medicine", "python", "news", "literature", "textbooks"]
 QUESTIONS = [
@@ -19,6 +20,7 @@ QUESTIONS = [
 REQUESTS = 200
 
 
+@pytest.mark.timeout(1800)
 def test_in_200_requests_of_mixed_settings_no_owner_left_out_takes_part(stack: str) -> None:
     draw = random.Random(20261123)
     requests = [mixed_request(draw) for _ in range(REQUESTS)]
