@@ -16,7 +16,8 @@ _ARTICLES = frozenset({"a", "an", "the"})
 _NEGATIONS = frozenset({"no", "not", "never", "none", "nor", "neither", "cannot", "false"})
 _PUNCTUATION = re.compile(r"[^\w\s\0]|_")
 _CLAUSE = re.compile(r"[,;:]\s|\s(?:which|who|because|as|since|while|known|located)\s")
-_NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+# not a part of what only looks like one: versions and dates, such as 1.10.0, are words
+_NUMBER = re.compile(r"(?<!\d)(?<!\d\.)\d+(?:,\d{3})*(?:\.\d+)?(?!\d|\.\d)")
 _UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _WORDS = {word: Decimal(value) for value, word in enumerate(_UNITS)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
