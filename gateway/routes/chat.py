@@ -16,11 +16,11 @@ from gateway.pipeline.run import Run
 from gateway.pipeline.stream import chunks
 from gateway.policy import AlwaysOn, UnknownOwner
 from gateway.routes.dependencies import Connected
-from gateway.routes.disconnect import until_gone
 from gateway.routes.events import openai_events
 from gateway.services import Services
 from gateway.telemetry import log_answer
 from shared.contracts.candor import ChatAnswer, ChatRequest, Timings
+from shared.http.disconnect import until_gone
 from shared.http.errors import InvalidRequest, Overloaded, openai_errors
 
 router = APIRouter(tags=["chat"])

@@ -14,11 +14,11 @@ from gateway.pipeline.faults import ServiceUnavailable
 from gateway.pipeline.options import MODELS, UnknownModel, require_model
 from gateway.policy import AlwaysOn, UnknownOwner
 from gateway.routes.dependencies import Connected
-from gateway.routes.disconnect import until_gone
 from gateway.routes.events import openai_events
 from gateway.services import Services
 from shared.contracts.candor import CompletionAnswer, CompletionRequest
 from shared.contracts.openai import Model, ModelList
+from shared.http.disconnect import until_gone
 from shared.http.errors import InvalidRequest, Overloaded, openai_errors
 
 router = APIRouter()

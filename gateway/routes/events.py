@@ -12,8 +12,8 @@ from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
 
 from gateway.pipeline.faults import unavailable
-from gateway.routes.disconnect import until_gone
 from shared.clients.base import ServiceError
+from shared.http.disconnect import until_gone
 from shared.http.errors import CandorError, error_body
 from shared.http.request_id import request_id
 from shared.http.sse import DONE, event, sse

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from services.model.errors import ContextLengthExceeded, UnknownExpert
-from services.model.routes.dependencies import Service, while_connected
+from services.model.routes.dependencies import Service
 from services.model.routes.frames import frames
 from services.model.serving.completions import Completion
 from shared.contracts.model import ModelCompletionRequest, ModelTextCompletion
+from shared.http.disconnect import until_gone
 from shared.http.errors import NotReady, Overloaded, openai_errors
 from shared.http.sse import sse
 
@@ -28,4 +29,4 @@ async def create_completion(
     completion = await Completion.start(service, body)
     if body.stream:
         return sse(frames(completion.chunks()))
-    return await while_connected(request, completion.whole())
+    return await until_gone(request, completion.whole())

@@ -1,4 +1,4 @@
-"""A client that has gone away needs no answer: its work is cancelled, and with it the samples upstream."""
+"""A client that has gone away needs no answer: its work is cancelled, and with it what that work began elsewhere."""
 
 from __future__ import annotations
 
