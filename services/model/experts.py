@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from services.model.errors import UnknownExpert
@@ -59,6 +59,6 @@ class Experts:
         """The ids of a mask's experts, in the model's order."""
         return [expert.id for expert in self.listed if expert.index in mask]
 
-    def shares(self, routing: list[float]) -> dict[str, float]:
+    def shares(self, routing: Mapping[int, float]) -> dict[str, float]:
         """Routing shares by the experts' ids."""
         return {expert.id: routing[expert.index] for expert in self.listed}

@@ -71,13 +71,13 @@ class Token:
 class Finish:
     """The end of a sample: of each of its tokens log p and the vocabulary's mean of log p (nats).
 
-    `routing`: share of router probability of each expert over all layers and generated tokens; sums to 1.
+    `routing`: by expert, its share of router probability over all layers and generated tokens; sums to 1.
     """
 
     reason: FinishReason
     logprobs: list[float]
     means: list[float]
-    routing: list[float]
+    routing: dict[int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +107,14 @@ class ScoreTask:
 class Score:
     """Entry t speaks of token t + 1 given tokens 0..t: log p, and mean and variance of log p over the vocabulary.
 
-    `routing`: share of router probability of each expert over all layers and positions; sums to 1.
+    `routing`: by expert, its share of router probability over all layers and positions; sums to 1.
     """
 
     logprobs: list[float]
     means: list[float]
     variances: list[float]
     top: list[TopTokens]
-    routing: list[float]
+    routing: dict[int, float]
 
 
 class Engine(Protocol):

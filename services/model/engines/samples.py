@@ -66,4 +66,5 @@ class Sample:
 
     def _finish(self, reason: FinishReason) -> Finish:
         count = len(self._logprobs)
-        return Finish(reason, self._logprobs, self._means, [mass / count for mass in self._routing])
+        routing = {expert: mass / count for expert, mass in enumerate(self._routing)}
+        return Finish(reason, self._logprobs, self._means, routing)
