@@ -20,7 +20,8 @@ class ModelSettings(BaseSettings):
     """A checkpoint in transformers' format; default the embedded model, built in the data folder if need be."""
     name: str = "candor"
     """What clients call the model."""
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    """auto: bfloat16 where the processor multiplies it, else float32, which is then several times as fast."""
     threads: Positive | None = None
     """Torch's threads; default torch's own, which heeds OMP_NUM_THREADS. On a busy machine fewer are faster."""
     max_length: Positive | None = None
@@ -32,6 +33,6 @@ class ModelSettings(BaseSettings):
     max_queue: Positive = 64
     """Requests that wait; the next one is refused with 429."""
     cache_slots: Positive = 65_536
-    """Samples times the tokens of the longest: bounds the memory of keys and values (23 KB each, embedded)."""
+    """Samples times the tokens of the longest: bounds the memory of keys and values (embedded: 23 KB each, 46 in float32)."""
     prefix_megabytes: Annotated[int, Field(ge=0)] = 256
     """Memory for the keys and values of recent prompts."""

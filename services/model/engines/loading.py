@@ -9,6 +9,7 @@ from services.model.engines.tokenizer import Tokenizer
 from services.model.engines.transformers import Limits, TransformersEngine
 from services.model.flexolmo.build import ensure_merged
 from services.model.settings import ModelSettings
+from shared.processor import fast_dtype
 
 
 def embedded_model(home: Path) -> Path:
@@ -30,4 +31,5 @@ def load(directory: Path, settings: ModelSettings) -> tuple[TransformersEngine, 
         length=settings.max_length,
         threads=settings.threads,
     )
-    return TransformersEngine(Checkpoint.load(directory, settings.dtype), tokenizer.decode, limits), tokenizer
+    dtype = fast_dtype() if settings.dtype == "auto" else settings.dtype
+    return TransformersEngine(Checkpoint.load(directory, dtype), tokenizer.decode, limits), tokenizer

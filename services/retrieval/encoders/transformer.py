@@ -16,6 +16,7 @@ from transformers import AutoModel
 from transformers.utils import logging
 
 from services.retrieval.encoders.base import Card
+from shared.processor import fast_dtype
 
 _TOKENS_AT_ONCE = 4096
 
@@ -24,7 +25,7 @@ _Map = Callable[[Callable[[list[int]], _Encoded], Iterator[list[int]]], Iterator
 
 
 class TransformerEncoder:
-    """bf16 weights and activations: on processors that multiply it (AVX512-BF16, AMX) three times as fast as fp32.
+    """Weights and activations in the number format that the processor computes fastest.
 
     Texts are batched with others of their own length: nothing is spent on padding, and no vector depends on what it
     was batched with by more than rounding. Safe to call from several threads.
@@ -39,7 +40,7 @@ class TransformerEncoder:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._model = AutoModel.from_pretrained(card.folder, dtype=torch.bfloat16, local_files_only=True).eval()
+        self._model = AutoModel.from_pretrained(card.folder, dtype=getattr(torch, fast_dtype()), local_files_only=True).eval()
         self._threads = threads
         self.card = card
 
