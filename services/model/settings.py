@@ -33,6 +33,6 @@ class ModelSettings(BaseSettings):
     max_queue: Positive = 64
     """Requests that wait; the next one is refused with 429."""
     cache_slots: Positive = 65_536
-    """Samples times the tokens of the longest: bounds the memory of keys and values (embedded: 23 KB each, 46 in float32)."""
+    """Samples times the tokens of the longest: the memory of keys and values (23 KB each, embedded; 46 in float32)."""
     prefix_megabytes: Annotated[int, Field(ge=0)] = 256
     """Memory for the keys and values of recent prompts."""

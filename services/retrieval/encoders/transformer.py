@@ -40,7 +40,9 @@ class TransformerEncoder:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._model = AutoModel.from_pretrained(card.folder, dtype=getattr(torch, fast_dtype()), local_files_only=True).eval()
+        self._model = AutoModel.from_pretrained(
+            card.folder, dtype=getattr(torch, fast_dtype()), local_files_only=True
+        ).eval()
         self._threads = threads
         self.card = card
 
