@@ -1,0 +1,163 @@
+"""What masks cost: one batch under eight masks against the same batch under none, and against plain `generate`.
+
+Ours and each peer take turns in one run, on the same prompts and token counts; ratios are of median wall times.
+The dense equivalent is the public model with every FFN k times as wide: the work a token does in a mixture of k
+experts, without routing, masks or statistics. vLLM is measured in its own environment (`make test-vllm` makes it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from bench.result import Figures, finish
+from services.model.engines.base import Delta, EngineFailed, Generation, Sampling
+from services.model.engines.checkpoint import Checkpoint
+from services.model.engines.loading import embedded_model
+from services.model.engines.tokenizer import Tokenizer
+from services.model.engines.transformers import Limits, TransformersEngine
+from services.model.flexolmo.corpus import read_documents
+from services.model.flexolmo.recipe import anchor_folder
+from shared.processor import fast_dtype
+from shared.settings import candor_home, cores
+
+SEQUENCES = 8
+EVERY = frozenset(range(4))
+MASKS = [frozenset({0, *others}) for size in range(4) for others in combinations((1, 2, 3), size)]
+"""All subsets of three owners, each with the public expert: eight different masks."""
+
+
+def main() -> None:
+    """Measure, print, write bench/results/model.json."""
+    parser = argparse.ArgumentParser(prog="python -m bench.model", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="under a minute; without vLLM")
+    parser.add_argument("--threads", type=int, default=cores())
+    arguments = parser.parse_args()
+    prompt, new, rounds = (64, 16, 3) if arguments.quick else (128, 64, 7)
+    torch.set_num_threads(arguments.threads)
+    home, dtype = candor_home(), fast_dtype()
+    figures = measure(home, dtype, prompt=prompt, new=new, rounds=rounds, threads=arguments.threads)
+    figures["vllm_mixed_masks_vs_stock"] = None if arguments.quick else _vllm(home)
+    settings = {"sequences": SEQUENCES, "prompt": prompt, "new": new, "rounds": rounds}
+    finish("model", figures, {**settings, "threads": arguments.threads, "dtype": dtype})
+
+
+def measure(home: Path, dtype: str, *, prompt: int, new: int, rounds: int, threads: int) -> Figures:
+    """The fixed keys of the engine on transformers, and tokens per second of each."""
+    directory = embedded_model(home)
+    tokenizer = Tokenizer.load(directory)
+    texts = [document.text for document in read_documents(home / "texts" / "literature", "train")]
+    prompts = [tuple(tokenizer.encode(text)[:prompt]) for text in texts]
+    prompts = [tokens for tokens in prompts if len(tokens) == prompt][:SEQUENCES]
+    checkpoint = Checkpoint.load(directory, dtype)
+    checkpoint.ends = frozenset()  # every sequence takes all its steps, as in `generate` below
+    engine = TransformersEngine(checkpoint, tokenizer.decode, Limits(prefixes=0, threads=threads))
+    plain: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype)).eval()
+    dense = _dense_equivalent(anchor_folder(home), plain.config.num_experts_per_tok, dtype)
+    runs: dict[str, Callable[[], None]] = {
+        "unmasked": lambda: _serve(engine, prompts, [EVERY] * SEQUENCES, new),
+        "mixed masks": lambda: _serve(engine, prompts, MASKS, new),
+        "generate, dense equivalent": lambda: _generate(dense, prompts, new),
+        "generate, the mixture": lambda: _generate(plain, prompts, new),
+    }
+    seconds = _take_turns(runs, rounds)
+    engine.close()
+    speed = {name: SEQUENCES * new / median for name, median in seconds.items()}
+    return {
+        "mixed_masks_vs_unmasked": speed["mixed masks"] / speed["unmasked"],
+        "engine_vs_dense_equivalent": speed["mixed masks"] / speed["generate, dense equivalent"],
+        "engine_vs_generate": speed["mixed masks"] / speed["generate, the mixture"],
+        **{f"tokens_per_second: {name}": value for name, value in speed.items()},
+    }
+
+
+def _take_turns(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """Median wall seconds of each; every round begins with another one, after a round that is not counted."""
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    names = list(runs)
+    for number in range(rounds + 1):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            started = time.perf_counter()
+            runs[name]()
+            if number:
+                taken[name].append(time.perf_counter() - started)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def _serve(
+    engine: TransformersEngine, prompts: Sequence[tuple[int, ...]], masks: Sequence[frozenset[int]], new: int
+) -> None:
+    """All prompts at once, greedy."""
+    ended = threading.Semaphore(0)
+    failures: list[EngineFailed] = []
+
+    def deliver(outcome: list[Delta] | EngineFailed) -> None:
+        if isinstance(outcome, EngineFailed):
+            failures.append(outcome)
+            ended.release()
+            return
+        for delta in outcome:
+            if delta.finish is not None:
+                ended.release()
+
+    for prompt, mask in zip(prompts, masks, strict=True):
+        engine.submit(Generation(prompt, mask, Sampling(new, temperature=0)), deliver)
+    for _ in prompts:
+        ended.acquire()
+    if failures:
+        raise failures[0]
+
+
+@torch.inference_mode()
+def _generate(model: Any, prompts: Sequence[tuple[int, ...]], new: int) -> None:
+    ids = torch.tensor(prompts)
+    out = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        min_new_tokens=new,
+        max_new_tokens=new,
+        do_sample=False,
+        pad_token_id=0,
+    )
+    if out.shape[1] != ids.shape[1] + new:
+        raise RuntimeError(f"generate gave {out.shape[1] - ids.shape[1]} tokens instead of {new}")
+
+
+def _dense_equivalent(anchor: Path, k: int, dtype: str) -> Any:
+    """The public model with its FFNs k times as wide: k copies beside each other, each with a k-th of the output."""
+    model: Any = AutoModelForCausalLM.from_pretrained(anchor, dtype=getattr(torch, dtype)).eval()
+    with torch.no_grad():
+        for layer in model.model.layers:
+            ffn = layer.mlp
+            for projection in (ffn.gate_proj, ffn.up_proj):
+                projection.weight = torch.nn.Parameter(projection.weight.repeat(k, 1))
+            ffn.down_proj.weight = torch.nn.Parameter(ffn.down_proj.weight.repeat(1, k) / k)
+    return model
+
+
+def _vllm(home: Path) -> float | None:
+    """The plugin against stock vLLM, in vLLM's own environment; None when there is none."""
+    python = Path(os.environ.get("CANDOR_VLLM_PYTHON", home / "vllm-venv" / "bin" / "python"))
+    if not python.exists():
+        return None
+    script = Path(__file__).with_name("vllm_throughput.py")
+    asked = subprocess.run(
+        [str(python), str(script), "--model", str(embedded_model(home))], capture_output=True, text=True, check=True
+    )
+    return float(json.loads(asked.stdout.splitlines()[-1])["vllm_mixed_masks_vs_stock"])
+
+
+if __name__ == "__main__":
+    main()
