@@ -64,7 +64,7 @@ def measure(home: Path, dtype: str, *, prompt: int, new: int, rounds: int, threa
     checkpoint = Checkpoint.load(directory, dtype)
     checkpoint.ends = frozenset()  # every sequence takes all its steps, as in `generate` below
     engine = TransformersEngine(checkpoint, tokenizer.decode, Limits(prefixes=0, threads=threads))
-    plain: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype)).eval()
+    plain: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype))
     dense = _dense_equivalent(anchor_folder(home), plain.config.num_experts_per_tok, dtype)
     runs: dict[str, Callable[[], None]] = {
         "unmasked": lambda: _serve(engine, prompts, [EVERY] * SEQUENCES, new),
@@ -137,7 +137,7 @@ def _generate(model: Any, prompts: Sequence[tuple[int, ...]], new: int) -> None:
 
 def _dense_equivalent(anchor: Path, k: int, dtype: str) -> Any:
     """The public model with its FFNs k times as wide: k copies beside each other, each with a k-th of the output."""
-    model: Any = AutoModelForCausalLM.from_pretrained(anchor, dtype=getattr(torch, dtype)).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(anchor, dtype=getattr(torch, dtype))
     with torch.no_grad():
         for layer in model.model.layers:
             ffn = layer.mlp
