@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from services.model.flexolmo.anchor import load_anchor
+from services.model.flexolmo.blocks import trained_parameters
 from services.model.flexolmo.checkpoint import OtherTraining
 from services.model.flexolmo.corpus import read_documents
-from services.model.flexolmo.lowrank import trained_parameters
-from services.model.flexolmo.train import Progress, Settings, Trained, train
+from services.model.flexolmo.optimise import Progress
+from services.model.flexolmo.train import Trained, train
+from services.model.flexolmo.training import Settings
 
 
 def run(
