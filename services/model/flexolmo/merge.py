@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,17 @@ def merge(anchor: Path, experts: Sequence[Path], out: Path, k: int | None = None
     return out
 
 
+def join(expert: Expert, layer: int, base: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What an expert brings to a layer of a mixture: `gate`, `up`, `down`, (out, in), and its `router` row, (hidden,).
+
+    ``base`` has the same of the expert it started from (`Expert.base`), as stored; without a row it is a row of
+    zeros, a dense anchor's. Each sum is rounded once, to the dtype of what it is added to.
+    """
+    added = {name: expert.delta(layer, name) for name in PROJECTIONS} | {"router": expert.router(layer)}
+    zeros = {"router": torch.zeros_like(added["router"], dtype=base["gate"].dtype)}
+    return {name: (weight.float() + added[name]).to(weight.dtype) for name, weight in (zeros | dict(base)).items()}
+
+
 @dataclass(frozen=True)
 class _Mixture:
     """What is merged: an anchor's family and configuration, its own experts, and the owners'."""
@@ -92,37 +103,28 @@ class _Mixture:
         (folder / "candor.json").write_text(card + "\n", encoding="utf-8")
 
     def _dense(self, dense: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The anchor's tensors with its FFNs under the names of a mixture's expert 0, and the owners'."""
         form = self.family.form
         merged = {name: tensor for name, tensor in dense.items() if ".mlp." not in name}
         for i in range(self.anchor.num_hidden_layers):
             for projection in PROJECTIONS:
-                public = dense[f"model.layers.{i}.mlp.{projection}_proj.weight"]
-                merged[form.weight(i, 0, projection)] = public
-                self._add(merged, i, projection)
-            zeros = torch.zeros(1, self.anchor.hidden_size, dtype=public.dtype)
-            merged[form.router(i)] = self._router(zeros, i)
-        return merged
+                merged[form.weight(i, 0, projection)] = dense[f"model.layers.{i}.mlp.{projection}_proj.weight"]
+            gate = merged[form.weight(i, 0, "gate")]
+            merged[form.router(i)] = torch.zeros(1, self.anchor.hidden_size, dtype=gate.dtype)
+        return self._mixture(merged)
 
     def _mixture(self, merged: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of a mixture, and the owners' experts after its own."""
         form = self.family.form
         for i in range(self.anchor.num_hidden_layers):
-            for projection in PROJECTIONS:
-                self._add(merged, i, projection)
-            merged[form.router(i)] = self._router(merged[form.router(i)], i)
+            rows = merged[form.router(i)]
+            for number, expert in enumerate(self.experts, start=self.public):
+                base = {name: merged[form.weight(i, expert.base[i], name)] for name in PROJECTIONS}
+                weights = join(expert, i, base | {"router": merged[form.router(i)][expert.base[i]]})
+                merged |= {form.weight(i, number, name): weights[name] for name in PROJECTIONS}
+                rows = torch.cat([rows, weights["router"].unsqueeze(0)])
+            merged[form.router(i)] = rows
         return merged
-
-    def _add(self, merged: dict[str, Tensor], layer: int, projection: str) -> None:
-        """The owners' matrices of a projection, beside those of the experts they started from."""
-        name = self.family.form.weight
-        for number, expert in enumerate(self.experts, start=self.public):
-            base = merged[name(layer, expert.base[layer], projection)]
-            weight = base.float() + expert.delta(layer, projection)
-            merged[name(layer, number, projection)] = weight.to(base.dtype)
-
-    def _router(self, public: Tensor, layer: int) -> Tensor:
-        """The anchor's rows (experts, hidden) as they are, then the owners'."""
-        rows = [public[expert.base[layer]].float() + expert.router(layer) for expert in self.experts]
-        return torch.cat([public, *(row.to(public.dtype).unsqueeze(0) for row in rows)])
 
     def _card(self, config: MixtureConfig, anchor_print: Fingerprint) -> dict[str, Any]:
         public = [{"id": f"{PUBLIC}-{i}" if i else PUBLIC, "public": True} for i in range(self.public)]
