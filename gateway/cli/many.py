@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from typer import Context
 from typer.core import TyperCommand
 
 
 class ManyValues(TyperCommand):
     """A command whose list options may be given once for many values: `--data a b` is `--data a --data b`."""
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the line, after repeating such an option before each of its values."""
         lists = [name for param in self.params if getattr(param, "multiple", False) for name in param.opts]
         return super().parse_args(ctx, repeated(args, lists))

@@ -7,7 +7,7 @@ import pytest
 
 from services.model.experts import Experts
 
-ENTRIES = [
+ENTRIES: list[dict[str, object]] = [
     {"id": "public", "public": True},
     {"id": "public-1", "public": True},
     {"id": "harbour", "owner": "harbour"},
@@ -21,13 +21,13 @@ def of(folder: Path, entries: list[dict[str, object]]) -> Experts:
 
 
 def test_every_public_expert_of_an_anchor_that_is_a_mixture_is_always_on(tmp_path: Path) -> None:
-    experts = of(tmp_path, list(ENTRIES))
+    experts = of(tmp_path, ENTRIES)
     assert experts.mask([], "candor.experts") == {0, 1}
     assert experts.mask(["harbour"], "candor.experts") == {0, 1, 2}
 
 
 def test_the_public_experts_are_one_in_what_is_said_of_a_mask_and_of_routing(tmp_path: Path) -> None:
-    experts = of(tmp_path, list(ENTRIES))
+    experts = of(tmp_path, ENTRIES)
     assert experts.names(experts.mask(["bakery"], "candor.experts")) == ["public", "bakery"]
     assert experts.shares({0: 0.25, 1: 0.25, 2: 0.5, 3: 0.0}) == {"public": 0.5, "harbour": 0.5, "bakery": 0.0}
 
