@@ -203,13 +203,8 @@ def test_an_anchor_that_cannot_become_a_mixture_is_refused_by_what_it_has(
     if changes is None:
         GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=2, vocab_size=9)).save_pretrained(tmp_path)
     else:
-        sizes: dict[str, Any] = {
-            "hidden_size": 8,
-            "intermediate_size": 8,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 2,
-        }
-        LlamaForCausalLM(LlamaConfig(vocab_size=9, **sizes, **changes)).save_pretrained(tmp_path)
+        sizes: dict[str, Any] = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "vocab_size": 9}
+        LlamaForCausalLM(LlamaConfig(num_attention_heads=2, **sizes, **changes)).save_pretrained(tmp_path)
     with pytest.raises(UnsupportedAnchor, match=said):
         merge(tmp_path, [], tmp_path / "m")
     with pytest.raises(UnsupportedAnchor, match=said):

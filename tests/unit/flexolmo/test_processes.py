@@ -24,7 +24,7 @@ def command(anchor: Path, texts: Path, out: Path, steps: int) -> list[str]:
 
 
 def finished(process: "subprocess.Popen[str]") -> str:
-    said, errors = process.communicate(timeout=240)
+    said, errors = process.communicate()
     assert process.returncode == 0, errors
     return said
 
@@ -42,8 +42,8 @@ def start(arguments: list[str], **environment: str) -> "subprocess.Popen[str]":
 def test_a_training_killed_with_sigkill_ends_with_the_weights_of_one_that_was_not(
     anchor: Path, texts: Path, tmp_path: Path
 ) -> None:
-    whole = start(command(anchor, texts, tmp_path / "whole.safetensors", steps=120))
-    killed = start(command(anchor, texts, tmp_path / "killed.safetensors", steps=120))
+    whole = start(command(anchor, texts, tmp_path / "whole.safetensors", steps=60))
+    killed = start(command(anchor, texts, tmp_path / "killed.safetensors", steps=60))
     while not (tmp_path / "killed.training").exists():
         assert killed.poll() is None, killed.communicate()
         time.sleep(0.005)
@@ -52,7 +52,7 @@ def test_a_training_killed_with_sigkill_ends_with_the_weights_of_one_that_was_no
     assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "killed.safetensors").exists()
 
-    said = finished(start(command(anchor, texts, tmp_path / "killed.safetensors", steps=120)))
+    said = finished(start(command(anchor, texts, tmp_path / "killed.safetensors", steps=60)))
     assert "Trained on 18 documents" in said
     finished(whole)
     resumed, expected = load_file(tmp_path / "killed.safetensors"), load_file(tmp_path / "whole.safetensors")
