@@ -2,102 +2,134 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 
 from gateway.cli.failure import Failure, explained
-from gateway.cli.terminal import errors, out
-from gateway.cli.wanting import require_pulled
+from gateway.cli.many import ManyValues
+from gateway.cli.terminal import out
 from shared.settings import candor_home
-
-if TYPE_CHECKING:
-    from services.model.flexolmo.train import Progress, Trained
 
 commands = typer.Typer(no_args_is_help=True, help="Train, export and verify an owner's expert.")
 
-Owner = Annotated[str, typer.Argument(metavar="OWNER", help="Whose text, a folder of CANDOR_HOME/texts.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Steps of training; default: what the committed experts got.")]
-Threads = Annotated[int, typer.Option(min=1, help="Processor threads.")]
+Owner = Annotated[str, typer.Option(help="Whose expert it is: the owner's id.")]
+Anchor = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="The public model, a transformers checkpoint; default: the pulled one."),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The training's state; default: training/OWNER.training in CANDOR_HOME."),
+]
 
 
-@commands.command()
-def train(owner: Owner, steps: Steps = None, threads: Threads = 2) -> None:
-    """Train an expert by FlexOlmo's recipe. Interrupted, it goes on from where it was when called again."""
-    trained = _train(owner, steps, threads)
-    out.print(f"Trained on {trained.documents:,} documents: loss {trained.losses[0]:.3f} -> {trained.losses[-1]:.3f}.")
-    out.print(f"Next: candor expert export {owner} --out {owner}.safetensors")
+@commands.command(cls=ManyValues)
+def train(
+    *,
+    owner: Owner,
+    anchor: Anchor = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILES", help="The owner's text, .jsonl or .txt; default: what was pulled of the owner."),
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Of the expert; default: those of the documents.")] = None,
+    public: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILES", help="Public text, to place the router row; default: the pulled encyclopedia."),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Train every weight of the expert's FFN.")] = False,
+    rank: Annotated[int | None, typer.Option(min=1, help="Of a low-rank expert; default: 8.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Default: 300.")] = None,
+    blocks: Annotated[int | None, typer.Option(min=1, help="Blocks of text a step; default: 4.")] = None,
+    block_tokens: Annotated[int | None, typer.Option(min=2, help="Tokens a block; default: 256.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0, help="Default: 1e-3, or 1e-4 with --full.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides everything, on one machine and thread count.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+    file: Annotated[Path | None, typer.Option("--out", help="Write the trained expert to this file.")] = None,
+    checkpoint: Checkpoint = None,
+) -> None:
+    """Train an expert by FlexOlmo's recipe. Killed, it goes on from its checkpoint when called again.
+
+    Several processes or GPUs: accelerate launch -m gateway.cli expert train ...
+    """
+    from gateway.cli.training import run, settings
+
+    if full and rank:
+        raise typer.BadParameter("--full trains every weight, --rank few: give one of them")
+    chosen = {"rank": rank, "steps": steps, "blocks": blocks, "block_tokens": block_tokens}
+    budget = settings(full, **chosen, learning_rate=learning_rate, seed=seed)
+    place = checkpoint or _checkpoint(owner)
+    run(
+        owner,
+        anchor=anchor,
+        data=data,
+        public=public,
+        licence=licence,
+        budget=budget,
+        threads=threads,
+        checkpoint=place,
+        file=file,
+    )
 
 
 @commands.command()
 def export(
-    owner: Owner,
-    file: Annotated[Path, typer.Option("--out", help="The file to write.")],
-    steps: Steps = None,
-    threads: Threads = 2,
+    owner: Annotated[str | None, typer.Option(help="Whose expert it is; or give its --checkpoint.")] = None,
+    checkpoint: Checkpoint = None,
+    file: Annotated[Path | None, typer.Option("--out", help="The file to write; default: OWNER.safetensors.")] = None,
 ) -> None:
-    """Write a trained expert to one file, all that leaves its owner's machine. Trains what is left to train."""
-    from services.model.flexolmo.export import export as write
+    """Write a trained expert to one file, all that leaves its owner's machine. Needs neither text nor anchor."""
+    if not owner and not checkpoint:
+        raise typer.BadParameter("say whose expert: --owner ID, or --checkpoint FILE")
+    from services.model.flexolmo.checkpoint import read
+    from services.model.flexolmo.export import write
 
-    trained = _train(owner, steps, threads)
-    count = f" --steps {steps}" if steps else ""
-    command = f"candor expert train {owner}{count} && candor expert export {owner}{count} --out {file.name}"
-    write(trained, file, command=command)
-    out.print(f"Wrote {file} ({file.stat().st_size / 1e6:.1f} MB). Check it with: candor expert verify {file}")
+    with explained(ValueError, OSError):
+        state = read(checkpoint or _checkpoint(owner or ""))
+        if owner and owner != state.training.owner:
+            raise Failure(f"{checkpoint} is of the expert of {state.training.owner!r}, not of {owner!r}.")
+        file = file or Path(f"{state.training.owner}.safetensors")
+        written(write(state, file))
 
 
 @commands.command()
-def verify(file: Annotated[Path, typer.Argument(help="An expert's file.")]) -> None:
-    """Check that a file is a whole expert, trained on this installation's model, and say how it was trained."""
-    require_pulled(candor_home())
-    from services.model.flexolmo.anchor import WrongAnchor
-    from services.model.flexolmo.expert import BrokenExpert
-    from services.model.flexolmo.expert import verify as verify_file
-    from services.model.flexolmo.recipe import anchor_folder
-
+def verify(file: Annotated[Path, typer.Argument(help="An expert's file.")], anchor: Anchor = None) -> None:
+    """Check that a file is a whole expert, trained on this anchor, and say how it was trained."""
     if not file.is_file():
         raise Failure(f"There is no file {file}.")
-    with explained(BrokenExpert, WrongAnchor):
-        expert = verify_file(file, anchor_folder(candor_home()))
-    out.print(f"{file}: whole, and trained on this model.")
-    out.print(f"  owner {expert.owner}, licence {expert.licence}, rank {expert.rank}, {expert.layers} layers")
+    from services.model.flexolmo.expert import FULL, read_expert
+    from services.model.flexolmo.recipe import anchor_folder
+    from services.model.flexolmo.verify import verify as verify_file
+
+    with explained(ValueError, OSError):
+        if anchor is None:
+            try:
+                anchor = anchor_folder(candor_home())
+            except FileNotFoundError:
+                out.print(f"{file}: whole. Not compared with an anchor: none is pulled; say which with --anchor DIR.")
+        else:
+            anchor = anchor.resolve()
+        expert = verify_file(file, anchor) if anchor else read_expert(file)
+    if anchor:
+        out.print(f"{file}: whole, and trained on this model ({anchor}).", soft_wrap=True)
+    rank = FULL if expert.rank is None else f"rank {expert.rank}"
+    out.print(f"  owner {expert.owner}, licence {expert.licence}, {rank}, {expert.layers} layers", markup=False)
+    out.print(f"  anchor: {expert.architecture}, SHA-256 {expert.anchor.sha256}", soft_wrap=True)
+    out.print("  holds its FFN and router rows alone, no shared weight: none can have moved")
     for name, value in expert.card.items():
-        out.print(f"  {name.replace('_', ' ')}: {value}", markup=False)
+        out.print(f"  {name.replace('_', ' ')}: {value}", markup=False, soft_wrap=True)
 
 
-def _train(owner: str, steps: int | None, threads: int) -> Trained:
-    """Train or go on training, with a bar. Raises Failure for an owner without text or another training's state."""
-    home = candor_home()
-    require_pulled(home)
-    texts = home / "texts" / owner
-    if not any(texts.glob("*.jsonl")):
-        known = ", ".join(sorted(folder.name for folder in (home / "texts").iterdir() if folder.is_dir()))
-        raise Failure(f"There is no text of {owner!r} in {home / 'texts'}. Owners with text: {known}.")
-    import torch
+def written(file: Path) -> None:
+    """Say that an expert's file was written, and what to do with it."""
+    out.print(
+        f"Wrote {file} ({file.stat().st_size / 1e6:.1f} MB). Check it with: candor expert verify {file}",
+        markup=False,
+        soft_wrap=True,
+    )
 
-    from services.model.flexolmo.recipe import PUBLIC, anchor_folder
-    from services.model.flexolmo.train import DEFAULTS
-    from services.model.flexolmo.train import train as train_expert
 
-    torch.set_num_threads(threads)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with explained(ValueError), Bars(*columns, console=errors) as bars:
-        bar = bars.add_task("loading", total=None)
-
-        def show(now: Progress) -> None:
-            what = f"loss {now.loss:.3f}, expert's share {now.share:.2f}, {now.tokens_per_second:.0f} tokens/s"
-            bars.update(bar, completed=now.step, total=now.steps, description=what)
-
-        return train_expert(
-            owner,
-            anchor=anchor_folder(home),
-            texts=texts,
-            public=home / "texts" / PUBLIC,
-            resume=home / "training" / f"{owner}.training",
-            settings=replace(DEFAULTS, steps=steps) if steps else DEFAULTS,
-            progress=show,
-        )
+def _checkpoint(owner: str) -> Path:
+    return candor_home() / "training" / f"{owner}.training"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.cli.failure import Failure, explained
+from gateway.cli.many import ManyValues
 from gateway.cli.terminal import errors, out
 from gateway.cli.wanting import require_pulled
 from shared.settings import candor_home
@@ -20,28 +22,43 @@ def _group() -> None:
     """Keeps `merge` a command of a group while it is the only one."""
 
 
-@commands.command()
+@commands.command(cls=ManyValues)
 def merge(
-    experts: Annotated[list[Path] | None, typer.Argument(help="Experts' files; none: the committed ones.")] = None,
-    folder: Annotated[Path | None, typer.Option("--out", help="The folder to write, when files are given.")] = None,
-    active: Annotated[int, typer.Option(min=1, help="Experts that work on each token, when files are given.")] = 2,
+    anchor: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The public model of the experts; default: the pulled one.")
+    ] = None,
+    expert: Annotated[
+        list[Path] | None, typer.Option(metavar="FILES", help="Experts' files; default: the committed ones.")
+    ] = None,
+    k: Annotated[
+        int | None,
+        typer.Option("--k", min=1, help="Experts a token; default: 2, or those of an anchor that is a mixture."),
+    ] = None,
+    folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The folder to write.")] = None,
 ) -> None:
-    """Merge experts into the public model, without training: a mixture of experts that transformers loads."""
-    home = candor_home()
-    require_pulled(home)
-    from services.model.flexolmo.anchor import UnsupportedAnchor, WrongAnchor
-    from services.model.flexolmo.build import ensure_merged
-    from services.model.flexolmo.expert import BrokenExpert
-    from services.model.flexolmo.merge import merge as merge_files
+    """Merge experts into the public model, without training: a mixture of experts that transformers and vLLM load.
 
-    if not experts:
+    With nothing named, it is the embedded model of this installation.
+    """
+    home = candor_home()
+    if not (anchor or expert or k or folder):
+        require_pulled(home)
+        from services.model.flexolmo.build import ensure_merged
+
         with errors.status("Merging the committed experts ..."):
             out.print(f"The merged model is in {ensure_merged(home)}", soft_wrap=True)
         return
     if folder is None:
-        raise Failure("Say where the merged model of these files shall go: --out FOLDER.")
-    if missing := [str(file) for file in experts if not file.is_file()]:
+        raise Failure("Say where the merged model of these files shall go: --out DIR.")
+    if missing := [str(file) for file in expert or [] if not file.is_file()]:
         raise Failure(f"There is no file {', '.join(missing)}.")
-    with explained(WrongAnchor, UnsupportedAnchor, BrokenExpert, ValueError), errors.status("Merging ..."):
-        merge_files(home / "models" / "smollm2-135m-instruct", experts, folder, active)
+    from services.model.flexolmo.merge import merge as merge_files
+    from services.model.flexolmo.recipe import EXPERTS, OWNERS, anchor_folder
+
+    with explained(ValueError, OSError), errors.status("Merging ..."):
+        committed = [EXPERTS / f"{owner}.safetensors" for owner in OWNERS]
+        merge_files(anchor or anchor_folder(home), committed if expert is None else expert, folder, k)
+    card = json.loads((folder / "candor.json").read_text(encoding="utf-8"))
+    ids = [entry["id"] for entry in card["experts"]]
+    out.print(f"{card['architecture']} of {len(ids)} experts, {card['experts_per_token']} a token: {', '.join(ids)}")
     out.print(f"The merged model is in {folder}. Serve it with CANDOR_MODEL_DIRECTORY={folder}", soft_wrap=True)

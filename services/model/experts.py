@@ -14,10 +14,12 @@ class Experts:
     """The experts of the served model, in the order of their place in it; the first is the public one."""
 
     def __init__(self, listed: list[Expert]) -> None:
-        """Raises ValueError when the first is not public, or two have one id."""
+        """Raises ValueError when the first is not public, a public one is an owner's, or two have one id."""
         ids = [expert.id for expert in listed]
-        if not ids or ids[0] != PUBLIC or len(set(ids)) < len(ids):
+        if not ids or ids[0] != PUBLIC or not listed[0].public or len(set(ids)) < len(ids):
             raise ValueError(f"experts must begin with {PUBLIC!r} and differ from each other, not be {ids}")
+        if owned := [expert.id for expert in listed if expert.public and expert.owner]:
+            raise ValueError(f"what is always on cannot be an owner's: {', '.join(owned)}")
         self.listed = listed
         self._index = {expert.id: expert.index for expert in listed}
 
@@ -29,7 +31,9 @@ class Experts:
         """
         card = directory / "candor.json"
         if not card.is_file():
-            return cls([Expert(id=f"expert-{i}" if i else PUBLIC, index=i, owner=None) for i in range(count)])
+            return cls(
+                [Expert(id=f"expert-{i}" if i else PUBLIC, index=i, owner=None, public=not i) for i in range(count)]
+            )
         entries = json.loads(card.read_text(encoding="utf-8"))["experts"]
         if len(entries) != count:
             raise ValueError(f"{card} names {len(entries)} experts, but the weights have {count}")
@@ -39,6 +43,7 @@ class Experts:
                     id=entry["id"],
                     index=index,
                     owner=entry.get("owner"),
+                    public=entry.get("public", entry["id"] == PUBLIC),
                     licence=entry.get("licence"),
                     trained_tokens=entry.get("tokens"),
                 )
@@ -47,8 +52,8 @@ class Experts:
         )
 
     def mask(self, ids: Iterable[str], field: str) -> frozenset[int]:
-        """Indices of the named experts and of the public one, which is always on. Raises UnknownExpert."""
-        indices = {self._index[PUBLIC]}
+        """Indices of the named experts and of the public ones, which are always on. Raises UnknownExpert."""
+        indices = {expert.index for expert in self.listed if expert.public}
         for expert in ids:
             if expert not in self._index:
                 raise UnknownExpert(expert, list(self._index), field)
@@ -56,9 +61,10 @@ class Experts:
         return frozenset(indices)
 
     def names(self, mask: frozenset[int]) -> list[str]:
-        """The ids of a mask's experts, in the model's order."""
-        return [expert.id for expert in self.listed if expert.index in mask]
+        """The ids of a mask's experts, in the model's order; the public ones, always on, are one: "public"."""
+        return [e.id for e in self.listed if e.index in mask and (e.id == PUBLIC or not e.public)]
 
     def shares(self, routing: Mapping[int, float]) -> dict[str, float]:
-        """Routing shares by the experts' ids."""
-        return {expert.id: routing[expert.index] for expert in self.listed}
+        """Routing shares by the experts' ids; those of all public experts together are the share of "public"."""
+        public = sum(routing[expert.index] for expert in self.listed if expert.public)
+        return {PUBLIC: public} | {e.id: routing[e.index] for e in self.listed if not e.public}

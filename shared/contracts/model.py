@@ -18,7 +18,7 @@ from shared.contracts.openai import (
 )
 
 PUBLIC = "public"
-"""The id of expert 0, which no mask leaves out."""
+"""The id of expert 0, which no mask leaves out; an anchor that is a mixture has more public experts."""
 
 
 class ExpertMask(Strict):
@@ -107,11 +107,12 @@ class ModelTextCompletion(TextCompletion):
 
 
 class Expert(BaseModel):
-    """One expert of the served model."""
+    """One expert of the served model; a `public` one is always on."""
 
     id: str
     index: int
     owner: OwnerId | None
+    public: bool = False
     licence: str | None = None
     trained_tokens: int | None = None
 

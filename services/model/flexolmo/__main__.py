@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 
 from services.model.flexolmo.matrix import measure, variants
+from services.model.flexolmo.optimise import Progress
 from services.model.flexolmo.recipe import EXPERTS, OWNERS, PUBLIC, anchor_folder, train_expert
 from services.model.flexolmo.report import tables, write
-from services.model.flexolmo.train import Progress, Settings
+from services.model.flexolmo.training import Settings
 
 _ROOT = Path(__file__).parents[3]
 _TEXTS = (*OWNERS, PUBLIC, "news", "literature", "textbooks")

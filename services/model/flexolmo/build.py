@@ -5,7 +5,8 @@ import json
 import shutil
 from pathlib import Path
 
-from services.model.flexolmo.merge import K, merge
+from services.model.flexolmo.families import K
+from services.model.flexolmo.merge import merge
 from services.model.flexolmo.recipe import EXPERTS, OWNERS, anchor_folder
 from shared.lock import locked
 

@@ -1,40 +1,32 @@
-"""An owner's text as blocks of tokens: reading the pulled documents, packing them, and hashing them."""
+"""An owner's text as blocks of tokens: collecting the documents, hashing them, and packing them."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from services.model.flexolmo.documents import Document, Split, read_file
 
-@dataclass(frozen=True)
-class Document:
-    """One document of an owner."""
-
-    id: str
-    text: str
-    licence: str
+Texts = Path | Sequence[Path]
+"""A folder of ``*.jsonl`` files, as `candor data pull` leaves them, or files."""
 
 
-def read_documents(folder: Path, split: Literal["train", "heldout"]) -> list[Document]:
-    """The documents of ``split`` in every ``*.jsonl`` file of ``folder``, ordered by id.
+def read_documents(texts: Texts, split: Split) -> list[Document]:
+    """The documents of ``split`` in ``texts``, ordered by id.
 
-    Raises FileNotFoundError when the folder holds no document of that split.
+    Raises BadText for a file that cannot be read, FileNotFoundError when there is no document of that split.
     """
-    documents = []
-    for file in sorted(folder.glob("*.jsonl")):
-        with file.open(encoding="utf-8") as lines:
-            rows = map(json.loads, lines)
-            documents += [Document(r["id"], r["text"], r["licence"]) for r in rows if r["split"] == split]
+    files = sorted(texts.glob("*.jsonl")) if isinstance(texts, Path) else texts
+    documents = [document for file in files for document in read_file(file, split)]
     if not documents:
-        raise FileNotFoundError(f"No {split} documents in {folder}: run `candor data pull` first.")
-    return sorted(documents, key=lambda document: document.id)
+        where = f"{texts}: run `candor data pull` first" if isinstance(texts, Path) else ", ".join(map(str, texts))
+        raise FileNotFoundError(f"No {split} documents in {where}.")
+    # The text too: files may give two documents one id, and the order must not depend on the order of the files.
+    return sorted(documents, key=lambda document: (document.id, document.text))
 
 
 def data_hash(documents: Sequence[Document]) -> str:
@@ -67,9 +59,11 @@ class Blocks:
         first = separator(tokenizer)
         self.documents = [np.array([first, *ids], dtype=np.int64) for ids in tokens]
         self.length, self.seed = length, seed
-        self.per_pass = sum(map(len, self.documents)) // length
+        self.tokens = sum(map(len, self.documents))
+        """Of one pass over the documents, with a separator each."""
+        self.per_pass = self.tokens // length
         if not self.per_pass:
-            raise ValueError(f"The documents make less than one block of {length} tokens.")
+            raise ValueError(f"The documents make less than one block of {length} tokens: add text, or shorten blocks.")
         self._pass, self._tokens = -1, np.empty(0, dtype=np.int64)
 
     def block(self, index: int) -> Tensor:
@@ -81,9 +75,9 @@ class Blocks:
         start = place * self.length
         return torch.from_numpy(self._tokens[start : start + self.length])
 
-    def batch(self, step: int, size: int) -> Tensor:
-        """The ``size`` blocks of training step ``step`` (from 0), int64 of shape (size, length)."""
-        return torch.stack([self.block(step * size + i) for i in range(size)])
+    def batch(self, step: int, size: int, part: slice = slice(None)) -> Tensor:
+        """The ``size`` blocks of training step ``step`` (from 0), or a part of them, int64 of shape (size, length)."""
+        return torch.stack([self.block(step * size + i) for i in range(size)[part]])
 
     def batches(self, count: int, size: int) -> Iterator[Tensor]:
         """The first ``count`` batches."""

@@ -7,50 +7,64 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
-from services.model.flexolmo.expert import FORMAT
-from services.model.flexolmo.lowrank import PROJECTIONS
+from services.model.flexolmo.checkpoint import State
+from services.model.flexolmo.expert import FORMAT, FULL, content_hash
 from services.model.flexolmo.train import Trained
 
 
-def export(trained: Trained, file: Path, command: str = "") -> Path:
+class Unfinished(ValueError):
+    """A training has steps left to do."""
+
+
+def export(trained: Trained, file: Path) -> Path:
     """Write ``trained`` to ``file`` (safetensors) with its metadata; returns ``file``."""
-    tensors: dict[str, Tensor] = {}
-    for i, layer in enumerate(trained.layers):
-        tensors[f"layers.{i}.router"] = _stored(layer.router)
-        for name in PROJECTIONS:
-            delta = getattr(layer, name)
-            tensors[f"layers.{i}.{name}.a"] = _stored(delta.a)
-            tensors[f"layers.{i}.{name}.b"] = _stored(delta.b)
-    card = {
-        "settings": asdict(trained.settings),
-        "tokens": trained.settings.tokens,
-        "documents": trained.documents,
-        "data_sha256": trained.data_sha256,
-        "first_loss": round(sum(trained.losses[:10]) / len(trained.losses[:10]), 4),
-        "last_loss": round(sum(trained.losses[-10:]) / len(trained.losses[-10:]), 4),
-        "seconds": round(trained.seconds),
-        "command": command,
+    return write(trained.state, file)
+
+
+def write(state: State, file: Path) -> Path:
+    """Write the expert of a finished training's checkpoint to ``file``; returns ``file``. Raises Unfinished."""
+    training, done = state.training, len(state.losses)
+    if done < training.settings.steps:
+        raise Unfinished(
+            f"The training of {training.owner!r} did {done} of {training.settings.steps} steps: "
+            "call `candor expert train` again, it goes on from there."
+        )
+    # The bias is an aid to training, and no part of the expert.
+    tensors = {
+        name: parameter.to(torch.bfloat16).contiguous()
+        for name, parameter in state.parameters.items()
+        if not name.endswith(".bias")
     }
+    card = {
+        "settings": asdict(training.settings),
+        "tokens": training.settings.tokens,
+        "documents": training.documents,
+        "text_tokens": training.text_tokens,
+        "data_sha256": training.data_sha256,
+        "public_sha256": training.public_sha256,
+        "first_loss": round(sum(state.losses[:10]) / len(state.losses[:10]), 4),
+        "last_loss": round(sum(state.losses[-10:]) / len(state.losses[-10:]), 4),
+        "seconds": round(state.seconds),
+        "command": training.command(),
+    }
+    rank = training.settings.rank
     metadata = {
         "format": FORMAT,
-        "owner": trained.owner,
-        "licence": trained.licence,
-        "architecture": "mixtral",
-        "anchor_sha256": trained.anchor.sha256,
-        "anchor_tensors": json.dumps(trained.anchor.tensors, separators=(",", ":")),
-        "rank": str(trained.settings.rank),
-        "layers": str(len(trained.layers)),
+        "owner": training.owner,
+        "licence": training.licence,
+        "architecture": training.architecture,
+        "anchor_sha256": training.anchor.sha256,
+        "anchor_tensors": json.dumps(training.anchor.tensors, separators=(",", ":")),
+        "rank": FULL if rank is None else str(rank),
+        "layers": str(len(training.base)),
+        "base": json.dumps(training.base),
         "card": json.dumps(card, sort_keys=True),
     }
+    metadata["sha256"] = content_hash(metadata, tensors)
     file.parent.mkdir(parents=True, exist_ok=True)
     # A reader must never find half a file: the embedded model may be building at this moment.
-    part = file.with_suffix(".part")
+    part = file.with_name(f"{file.name}.part")
     save_file(tensors, part, metadata=metadata)
     os.replace(part, file)
     return file
-
-
-def _stored(parameter: Tensor) -> Tensor:
-    return parameter.detach().to(torch.bfloat16).contiguous()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from services.model.flexolmo.corpus import Document, read_documents, separator
+from services.model.flexolmo.corpus import read_documents, separator
+from services.model.flexolmo.documents import Document
 
 _SHINGLE = 13
 """Words in a row that count as copied text (the usual length of decontamination)."""

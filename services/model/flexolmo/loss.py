@@ -5,14 +5,15 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from transformers import LlamaForCausalLM
+
+from services.model.flexolmo.families import CausalLM
 
 # 128 rows of 49,152 fp32 logits are 25 MB: small enough that the C allocator keeps and reuses the memory.
 # Logits of a whole batch are fresh pages each time, and their faults cost a quarter of a training step.
 _ROWS = 128
 
 
-def next_token_loss(model: LlamaForCausalLM, tokens: Tensor) -> Tensor:
+def next_token_loss(model: CausalLM, tokens: Tensor) -> Tensor:
     """Mean negative log-likelihood (nats, fp32 scalar) of tokens 2..n of each row of ``tokens`` (batch, n).
 
     Gradients reach the hidden states only: the output matrix is shared, and so frozen.
@@ -29,7 +30,7 @@ class _FrozenHeadLoss(Function):
     @staticmethod
     def forward(ctx: Any, states: Tensor, head: Tensor, targets: Tensor) -> Tensor:
         gradient = torch.empty_like(states)
-        total = torch.zeros((), dtype=torch.float32)
+        total = torch.zeros((), dtype=torch.float32, device=states.device)
         for start in range(0, len(states), _ROWS):
             rows = slice(start, start + _ROWS)
             target = targets[rows].unsqueeze(-1)

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, LlamaForCausalLM, MixtralForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from services.model.flexolmo.anchor import load_anchor
+from services.model.flexolmo.blocks import attach_expert
 from services.model.flexolmo.expert import load_into, read_expert
+from services.model.flexolmo.families import CausalLM
 from services.model.flexolmo.heldout import Heldout, read_heldout
-from services.model.flexolmo.lowrank import attach_expert
 from services.model.flexolmo.merge import merge
 from services.model.flexolmo.perplexity import Scores, score
 
@@ -72,20 +74,18 @@ def measure(
 
 
 @contextmanager
-def _loaded(
-    variant: Variant, anchor: Path, experts: Mapping[str, Path], work: Path
-) -> Iterator[LlamaForCausalLM | MixtralForCausalLM]:
+def _loaded(variant: Variant, anchor: Path, experts: Mapping[str, Path], work: Path) -> Iterator[CausalLM]:
     if variant.k is None:
         model = load_anchor(anchor)
         for name in variant.experts:
             expert = read_expert(experts[name])
-            load_into(expert, attach_expert(model, expert.rank, seed=0))
+            load_into(expert, attach_expert(model, expert.rank, 0, expert.base))
             model.train(False)
         yield model
         return
     folder = merge(anchor, [experts[name] for name in variant.experts], work / "mixture", variant.k)
     try:
-        yield MixtralForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+        yield cast(CausalLM, AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16))
     finally:
         shutil.rmtree(folder)
 

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import LlamaForCausalLM, MixtralForCausalLM
 
+from services.model.flexolmo.families import CausalLM
 from services.model.flexolmo.heldout import Heldout
 
 RESAMPLES = 4000
@@ -61,7 +61,7 @@ def change(before: Scores, after: Scores) -> Change:
 
 
 @torch.no_grad()
-def score(model: LlamaForCausalLM | MixtralForCausalLM, heldout: Heldout, batch: int = 8) -> Scores:
+def score(model: CausalLM, heldout: Heldout, batch: int = 8) -> Scores:
     """Score every window of ``heldout``; the model is used as it is (dtype, experts, eval mode)."""
     nll = np.zeros(heldout.documents)
     tokens = np.zeros(heldout.documents, dtype=np.int64)
@@ -79,7 +79,7 @@ def score(model: LlamaForCausalLM | MixtralForCausalLM, heldout: Heldout, batch:
     return Scores(nll, tokens)
 
 
-def _nll(model: LlamaForCausalLM | MixtralForCausalLM, states: Tensor, targets: Tensor) -> float:
+def _nll(model: CausalLM, states: Tensor, targets: Tensor) -> float:
     logits = (states @ model.lm_head.weight.T).float()
     return float((logits.logsumexp(-1) - logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)).sum())
 

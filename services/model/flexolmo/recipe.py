@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from services.model.flexolmo.export import export
-from services.model.flexolmo.train import DEFAULTS, Progress, Settings, train
+from services.model.flexolmo.optimise import Progress
+from services.model.flexolmo.train import train
+from services.model.flexolmo.training import DEFAULTS, Settings
 
 EXPERTS = Path(__file__).parent.parent / "experts"
 """The folder of the committed experts, OWNER.safetensors."""
@@ -44,4 +46,4 @@ def train_expert(
         settings=settings,
         progress=progress,
     )
-    return export(trained, out, command=f"python -m services.model.flexolmo train {owner}")
+    return export(trained, out)

@@ -1,15 +1,25 @@
-"""A tiny anchor (random Llama, byte-level tokenizer) and two owners' made-up documents, as the product reads them."""
+"""Tiny random anchors of every family (byte-level tokenizer) and owners' documents, as the product reads them."""
 
 import json
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    FlexOlmoConfig,
+    LlamaConfig,
+    MixtralConfig,
+    Olmo2Config,
+    OlmoeConfig,
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+)
 
-from services.model.flexolmo.train import Settings
+from services.model.flexolmo.training import Settings
 
 OWNERS = {
     "harbour": "tide quay gale mooring boat anchor rope pilot buoy lighthouse dredge lock ferry crane",
@@ -54,24 +64,15 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def make_anchor(folder: Path, seed: int) -> Path:
-    """Grouped-query attention, a head size that is not hidden / heads, and tied embeddings, as traps."""
+def make_anchor(folder: Path, seed: int, family: str = "llama", dtype: torch.dtype = torch.bfloat16) -> Path:
+    """Grouped-query attention, where possible a head size that is not hidden / heads, tied embeddings: traps."""
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=257,
-        hidden_size=48,
-        intermediate_size=96,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-        max_position_embeddings=128,
-        rms_norm_eps=3e-5,
-        rope_parameters={"rope_type": "default", "rope_theta": 12345.0},
-        tie_word_embeddings=True,
-        initializer_range=0.2,
-    )
-    LlamaForCausalLM(config).bfloat16().save_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_config(_config(family))  # type: ignore[no-untyped-call]
+    for module in model.modules():
+        if type(module).__name__.endswith("TopKRouter"):
+            # Experts that are chosen for reasons, so that a wrong choice shows.
+            torch.nn.init.normal_(module.weight, std=0.5)
+    model.to(dtype).save_pretrained(folder)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {"<|endoftext|>": 0} | {letter: i for i, letter in enumerate(alphabet, start=1)}
     bytes_only = Tokenizer(models.BPE(vocabulary, []))
@@ -83,3 +84,31 @@ def make_anchor(folder: Path, seed: int) -> Path:
     tokenizer.chat_template = "{{ messages[0].content }}"
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def _config(family: str) -> PreTrainedConfig:
+    sizes: dict[str, Any] = {
+        "vocab_size": 257,
+        "hidden_size": 48,
+        "intermediate_size": 96,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 128,
+        "rms_norm_eps": 3e-5,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 12345.0},
+        "tie_word_embeddings": True,
+        "initializer_range": 0.2,
+        "pad_token_id": None,
+        "bos_token_id": None,
+        "eos_token_id": 0,
+    }
+    if family == "llama":
+        return LlamaConfig(**sizes, head_dim=16)
+    if family == "olmo2":
+        return Olmo2Config(**sizes)
+    if family == "mixtral":
+        return MixtralConfig(**sizes, num_local_experts=3, num_experts_per_tok=2)
+    if family == "olmoe":
+        return OlmoeConfig(**sizes, num_experts=4, num_experts_per_tok=2)
+    return FlexOlmoConfig(**sizes, num_experts=3, num_experts_per_tok=2)

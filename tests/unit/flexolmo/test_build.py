@@ -13,7 +13,8 @@ from services.model.flexolmo import build
 from services.model.flexolmo.build import ensure_merged
 from services.model.flexolmo.export import export
 from services.model.flexolmo.merge import merge
-from services.model.flexolmo.train import Settings, train
+from services.model.flexolmo.train import train
+from services.model.flexolmo.training import Settings
 
 
 def test_the_model_is_built_once_and_again_when_its_experts_change(

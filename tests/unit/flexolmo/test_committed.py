@@ -1,13 +1,19 @@
 """The committed experts are whole, alike in budget, and of the model and text that `candor data pull` brings."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from services.model.flexolmo.anchor import fingerprint
 from services.model.flexolmo.corpus import data_hash, read_documents
-from services.model.flexolmo.expert import check_anchor, read_expert
+from services.model.flexolmo.expert import read_expert
+from services.model.flexolmo.merge import merge
 from services.model.flexolmo.recipe import EXPERTS, OWNERS, anchor_folder
+from services.model.flexolmo.verify import check_anchor
+
+MERGED = "24d3e71244955e7adb62d73782d8f641f258d66fba12e18e5a122fc865687739"
+"""SHA-256 of the weights that docs/experts.md speaks of, as the code merged them that measured them."""
 
 
 def test_every_owner_has_an_expert_of_the_same_budget_in_under_ten_megabytes() -> None:
@@ -22,6 +28,14 @@ def test_the_committed_experts_are_of_the_pulled_model(candor_home: Path) -> Non
     anchor = fingerprint(anchor_folder(candor_home))
     for owner in OWNERS:
         check_anchor(read_expert(EXPERTS / f"{owner}.safetensors"), anchor)
+
+
+def test_the_committed_experts_merge_to_the_very_bytes_that_were_measured(candor_home: Path, tmp_path: Path) -> None:
+    files = [EXPERTS / f"{owner}.safetensors" for owner in ("papers", "medicine", "python")]
+    weights = merge(anchor_folder(candor_home), files, tmp_path / "merged") / "model.safetensors"
+    with weights.open("rb") as stored:
+        assert hashlib.file_digest(stored, "sha256").hexdigest() == MERGED
+    weights.unlink()
 
 
 @pytest.mark.parametrize("owner", OWNERS)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from services.model.flexolmo import loss
 from services.model.flexolmo.anchor import load_anchor
-from services.model.flexolmo.lowrank import attach_expert, trained_parameters
+from services.model.flexolmo.blocks import attach_expert, trained_parameters
 
 
 def test_loss_and_gradients_are_those_of_cross_entropy(anchor: Path) -> None:

@@ -12,12 +12,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, MixtralForCausalLM
 from transformers.models.mixtral.modeling_mixtral import MixtralTopKRouter
 
 from services.model.flexolmo.anchor import WrongAnchor, load_anchor
+from services.model.flexolmo.blocks import attach_expert
 from services.model.flexolmo.corpus import read_documents
-from services.model.flexolmo.expert import BrokenExpert, load_into, read_expert, verify
+from services.model.flexolmo.expert import BrokenExpert, load_into, read_expert
 from services.model.flexolmo.export import export
-from services.model.flexolmo.lowrank import attach_expert
 from services.model.flexolmo.merge import merge
-from services.model.flexolmo.train import Settings, train
+from services.model.flexolmo.train import train
+from services.model.flexolmo.training import Settings
+from services.model.flexolmo.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,6 @@ def experts(anchor: Path, texts: Path, settings: Settings, tmp_path_factory: pyt
                 settings=replace(settings, steps=20),
             ),
             folder / f"{owner}.safetensors",
-            command="a command",
         )
         for owner in ("harbour", "bakery")
     }
@@ -157,13 +158,12 @@ def test_an_expert_file_round_trips_and_holds_no_text(
         resume=tmp_path / "c",
         settings=settings,
     )
-    file = export(trained, tmp_path / "harbour.safetensors", command="a command")
+    file = export(trained, tmp_path / "harbour.safetensors")
     expert = read_expert(file)
     assert (expert.owner, expert.licence, expert.rank, expert.layers) == ("harbour", "CC0-1.0", 4, 3)
-    assert expert.anchor == trained.anchor
+    assert expert.anchor == trained.training.anchor
     assert expert.card["tokens"] == settings.steps * settings.blocks * settings.block_tokens
     assert expert.card["documents"] == 18
-    assert expert.card["command"] == "a command"
     for i, layer in enumerate(trained.layers):
         assert torch.equal(expert.router(i), layer.router.detach().bfloat16().float())
         for name, delta in (("gate", layer.gate), ("up", layer.up), ("down", layer.down)):

@@ -16,7 +16,8 @@ from services.model.flexolmo.heldout import read_heldout
 from services.model.flexolmo.matrix import measure, variants
 from services.model.flexolmo.perplexity import Scores, change, score
 from services.model.flexolmo.report import BEGIN, END, write
-from services.model.flexolmo.train import Settings, train
+from services.model.flexolmo.train import train
+from services.model.flexolmo.training import Settings
 
 OWNERS = ("harbour", "bakery", "public")
 

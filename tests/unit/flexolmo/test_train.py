@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from services.model.flexolmo.anchor import load_anchor
+from services.model.flexolmo.blocks import trained_parameters
 from services.model.flexolmo.checkpoint import OtherTraining
 from services.model.flexolmo.corpus import read_documents
-from services.model.flexolmo.lowrank import trained_parameters
-from services.model.flexolmo.train import Progress, Settings, Trained, train
+from services.model.flexolmo.optimise import Progress
+from services.model.flexolmo.train import Trained, train
+from services.model.flexolmo.training import Settings
 
 
 def run(
@@ -49,7 +51,7 @@ def test_every_shared_weight_is_bit_equal_after_training(
     after = {name.replace(".mlp.public.", ".mlp."): w for name, w in trained.model.state_dict().items()}
     assert all(torch.equal(before[name], after[name]) for name in before)
     # ... and the rest did move, so that equality says something.
-    assert all(layer.down.b.abs().max() > 0 for layer in trained.layers)
+    assert all(layer.down.matrix().abs().max() > 0 for layer in trained.layers)
 
 
 def test_training_lowers_the_loss(anchor: Path, texts: Path, tmp_path: Path, settings: Settings) -> None:
