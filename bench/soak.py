@@ -31,7 +31,7 @@ EXPERTS = ("papers", "medicine", "python")
 COMES_AND_GOES = "medicine"
 FILE = Path(__file__).parents[1] / "services" / "model" / "experts" / f"{COMES_AND_GOES}.safetensors"
 STUCK_SECONDS = 300.0
-ABANDONED, COMPARED, LEAST_COMPARED = 0.1, 0.01, 20
+ABANDONED, COMPARED, LEAST_COMPARED = 0.1, 0.01, 10
 TOLERANCE = 0.02
 """Nats. A batch's products are summed in another order than one sequence's alone; another mask is off by far more."""
 

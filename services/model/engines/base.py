@@ -183,7 +183,7 @@ class Engine(Protocol):
     def read(self, file: Path) -> NewExpert:
         """Read an expert's file and check it against the model, which takes a second or more and changes nothing.
 
-        Raises BadExpert, OtherAnchor.
+        Raises BadExpert, OtherAnchor, and EngineFailed when this engine's experts cannot change.
         """
         ...
 
