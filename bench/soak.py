@@ -85,14 +85,18 @@ def _service(state: Path, dtype: str) -> Iterator[tuple[str, subprocess.Popen[by
             time.sleep(0.5)
         yield address, process
     finally:
+        if process.poll() is not None:
+            print(
+                f"the service ended with {process.returncode}:\n{(state / 'log').read_text()[-3000:]}", file=sys.stderr
+            )
         process.terminate()
         process.wait(60)
 
 
 async def _soak(address: str, process: subprocess.Popen[bytes], seconds: float, callers: int, seed: int) -> Tally:
     tally, started = Tally(), time.monotonic()
-    # less than uvicorn's 5 s: it may close an idle connection in the moment in which it is used again
-    limits = httpx.Limits(max_connections=callers + 8, keepalive_expiry=2)
+    # none kept: on a busy machine the service may close an idle one in the moment in which it is used again
+    limits = httpx.Limits(max_connections=callers + 8, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=address, timeout=STUCK_SECONDS, limits=limits, trust_env=False) as client:
         until = started + seconds
         maker = Maker(candor_home(), EXPERTS, seed)
