@@ -18,6 +18,12 @@ class ModelSettings(BaseSettings):
 
     directory: Path | None = None
     """A checkpoint in transformers' format; default the embedded model, built in the data folder if need be."""
+    experts: Path | None = None
+    """Where experts that were added or removed while serving are kept; default `experts` in the data folder."""
+    max_expert_megabytes: Positive = 1024
+    """The largest file of an expert that is taken."""
+    removal_seconds: Annotated[float, Field(ge=0)] = 30
+    """How long requests under way may go on with an expert that is removed."""
     name: str = "candor"
     """What clients call the model."""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"

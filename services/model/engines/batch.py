@@ -42,8 +42,7 @@ class Batch:
         if not count:
             return []
         joining = [
-            Sample(job.request, job.started + place, self._decode, self._checkpoint.ends, self._checkpoint.info.experts)
-            for place in range(count)
+            Sample(job.request, job.started + place, self._decode, self._checkpoint.ends) for place in range(count)
         ]
         job.started += count
         deltas, alive = self._take(
@@ -64,9 +63,13 @@ class Batch:
             self._rows = self._checkpoint.mask.rows(self._checkpoint.allowed(masks))
         tokens = torch.tensor([[running.sample.last] for running in self.samples])
         logits, routing = self._checkpoint.extend(self._values, tokens, self._rows)
-        deltas, alive = self._take(self.samples, logits, routing.tolist())
+        deltas, alive = self._take(self.samples, logits, self._checkpoint.by_number(routing))
         self._keep(alive)
         return deltas
+
+    def experts_changed(self) -> None:
+        """Lay the masks out anew: experts stand at other places now."""
+        self._rows = None
 
     def leave_cancelled(self) -> None:
         """Let go of the samples whose requests were cancelled."""
@@ -79,7 +82,7 @@ class Batch:
         return jobs
 
     def _take(
-        self, samples: list[Running], logits: torch.Tensor, routing: list[list[float]]
+        self, samples: list[Running], logits: torch.Tensor, routing: list[dict[int, float]]
     ) -> tuple[list[tuple[Job, Delta]], list[bool]]:
         """Choose a token for each sample. Returns what can be sent, and which samples go on."""
         chosen = choose(
