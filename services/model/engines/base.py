@@ -1,4 +1,4 @@
-"""What every engine of the model service offers: generation and scores under masks of experts. No HTTP here."""
+"""What every engine of the model service offers: generation, scores and routing under masks. No HTTP here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 FinishReason = Literal["stop", "length"]
 TopTokens = list[tuple[int, float]]
@@ -117,6 +120,32 @@ class Score:
     routing: dict[int, float]
 
 
+@dataclass(frozen=True, slots=True)
+class RouteTask:
+    """A sequence of tokens to route under a mask; `predict`: also the token the model would choose next, greedily."""
+
+    tokens: tuple[int, ...]
+    allowed: frozenset[int]
+    predict: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Routing:
+    """Where the routers sent each token of a sequence.
+
+    `experts`: the numbers of the experts that the columns of `probabilities` speak of.
+    `probabilities`: (tokens, layers, experts) fp32, sums to 1 over the experts, 0 for one left out.
+    `chosen`: (tokens, layers, k) int64, numbers of the experts that computed, the most probable first; -1 in a
+    slot that no allowed expert filled.
+    `predicted`: (tokens,) int64, the most probable token after each; None when not asked for.
+    """
+
+    experts: tuple[int, ...]
+    probabilities: NDArray[np.float32]
+    chosen: NDArray[np.int64]
+    predicted: NDArray[np.int64] | None = None
+
+
 class Engine(Protocol):
     """A model that computes for many requests at once, each under its own mask."""
 
@@ -131,6 +160,10 @@ class Engine(Protocol):
 
     def score(self, tasks: Sequence[ScoreTask]) -> Future[list[Score]]:
         """Queue sequences to score. Raises EngineBusy, TooLong; the future may raise EngineFailed."""
+        ...
+
+    def route(self, tasks: Sequence[RouteTask]) -> Future[list[Routing]]:
+        """Queue sequences to route. Raises EngineBusy, TooLong; the future may raise EngineFailed."""
         ...
 
     def close(self) -> None:

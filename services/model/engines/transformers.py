@@ -1,8 +1,8 @@
 """The engine on transformers: continuous batching, each sequence under its own mask of experts.
 
-A thread of its own goes round: take what was queued, compute a piece of a prompt, let samples join, score a
-batch, and give every running sample its next token. So requests join and leave between any two tokens, and a
-long prompt holds the others up for no longer than one piece of it.
+A thread of its own goes round: take what was queued, compute a piece of a prompt, let samples join, score or
+route a batch of whole texts, and give every running sample its next token. So requests join and leave between
+any two tokens, and a long prompt holds the others up for no longer than one piece of it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
 
@@ -23,14 +25,19 @@ from services.model.engines.base import (
     EngineFailed,
     Generation,
     ModelInfo,
+    RouteTask,
+    Routing,
     Score,
     ScoreTask,
     TooLong,
 )
 from services.model.engines.batch import Batch
 from services.model.engines.checkpoint import Checkpoint
-from services.model.engines.jobs import Job, ScoreJob
+from services.model.engines.jobs import Job, SequencesJob
 from services.model.engines.prefill import Prefill
+from services.model.engines.routing import route
+from services.model.engines.scoring import score
+from services.model.engines.sequences import Result, Task, in_batches
 from services.model.engines.text import Decode
 
 _log = logging.getLogger(__name__)
@@ -63,7 +70,7 @@ class TransformersEngine:
         self._changed = threading.Condition()
         self._closed = False
         self._waiting: deque[Job] = deque()
-        self._scoring: deque[ScoreJob] = deque()
+        self._sequences: deque[SequencesJob[Any]] = deque()
         self._ready: Job | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -87,17 +94,11 @@ class TransformersEngine:
 
     def score(self, tasks: Sequence[ScoreTask]) -> Future[list[Score]]:
         """Queue sequences to score. Raises EngineBusy, TooLong, ValueError for an unknown expert or no token."""
-        for task in tasks:
-            self._check(len(task.tokens), 0)
-        for allowed in {task.allowed for task in tasks}:
-            self._checkpoint.check(allowed)
-        job = ScoreJob(self._checkpoint, tasks)
-        with self._changed:
-            if len(self._scoring) >= self._limits.queue:
-                raise EngineBusy(f"{len(self._scoring)} scoring jobs are waiting already")
-            self._scoring.append(job)
-            self._changed.notify()
-        return job.future
+        return self._queue(tasks, partial(score, self._checkpoint))
+
+    def route(self, tasks: Sequence[RouteTask]) -> Future[list[Routing]]:
+        """Queue sequences to route. Raises EngineBusy, TooLong, ValueError for an unknown expert or no token."""
+        return self._queue(tasks, partial(route, self._checkpoint))
 
     def close(self) -> None:
         """Stop; what is running fails with EngineFailed."""
@@ -105,6 +106,19 @@ class TransformersEngine:
             self._closed = True
             self._changed.notify()
         self._thread.join()
+
+    def _queue(self, tasks: Sequence[Task], compute: Callable[[Sequence[Task]], list[Result]]) -> Future[list[Result]]:
+        for task in tasks:
+            self._check(len(task.tokens), 0)
+        for allowed in {task.allowed for task in tasks}:
+            self._checkpoint.check(allowed)
+        job = SequencesJob(in_batches(tasks, compute))
+        with self._changed:
+            if len(self._sequences) >= self._limits.queue:
+                raise EngineBusy(f"{len(self._sequences)} jobs over whole texts are waiting already")
+            self._sequences.append(job)
+            self._changed.notify()
+        return job.future
 
     def _check(self, prompt: int, new: int) -> None:
         if not prompt:
@@ -120,7 +134,7 @@ class TransformersEngine:
             try:
                 self._prefill_a_piece()
                 self._join()
-                self._score_a_batch()
+                self._compute_a_batch()
                 self._send(self._batch.step())
             except Exception as error:
                 # whatever it was, the requests it hit must hear of it and the next ones be served
@@ -132,7 +146,7 @@ class TransformersEngine:
         """Sleep until there is something to do; False when closed."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or self._waiting or self._scoring or self._ready or self._batch.samples
+                lambda: self._closed or self._waiting or self._sequences or self._ready or self._batch.samples
             )
             self._waiting = deque(job for job in self._waiting if not job.cancelled)
         if self._ready and self._ready.cancelled:
@@ -153,10 +167,10 @@ class TransformersEngine:
             if not self._ready.to_start:
                 self._ready = None
 
-    def _score_a_batch(self) -> None:
-        if self._scoring and not self._scoring[0].advance():
+    def _compute_a_batch(self) -> None:
+        if self._sequences and not self._sequences[0].advance():
             with self._changed:
-                self._scoring.popleft()
+                self._sequences.popleft()
 
     def _send(self, deltas: Sequence[tuple[Job, Delta]]) -> None:
         by_job: defaultdict[Job, list[Delta]] = defaultdict(list)
@@ -169,9 +183,9 @@ class TransformersEngine:
         """Fail all that is being computed; when closed, also what waits."""
         with self._changed:
             waiting = [self._waiting.popleft() for _ in range(len(self._waiting))] if self._closed else []
-            scoring = [self._scoring.popleft() for _ in range(len(self._scoring))] if self._closed else []
+            sequences = [self._sequences.popleft() for _ in range(len(self._sequences))] if self._closed else []
         for job in {*self._batch.clear(), *([self._ready] if self._ready else []), *waiting}:
             job.send(error)
-        for score in scoring:
-            score.fail(error)
+        for whole in sequences:
+            whole.fail(error)
         self._ready = None

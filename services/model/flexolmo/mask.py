@@ -64,6 +64,7 @@ class ExpertMask:
         self.experts, self.top_k = experts, top_k
         self._rows: MaskRows | None = None
         self._probabilities: list[Tensor] = []
+        self._chosen: list[Tensor] | None = None
 
     def rows(self, allowed: Tensor, tokens: int = 1) -> MaskRows:
         """Lay out `allowed`, (batch, experts) bool, for a forward pass over `tokens` tokens of each sequence.
@@ -84,9 +85,10 @@ class ExpertMask:
         return MaskRows(~by_row, spare, slots, uneven=fewest < slots, common=common)
 
     @contextmanager
-    def over(self, rows: MaskRows) -> Iterator[None]:
+    def over(self, rows: MaskRows, *, record_chosen: bool = False) -> Iterator[None]:
         """Apply these rows to the forward pass inside, and record its routing. Without it the model refuses."""
         self._rows, self._probabilities = rows, []
+        self._chosen = [] if record_chosen else None
         try:
             yield
         finally:
@@ -95,6 +97,15 @@ class ExpertMask:
     def routing(self) -> Tensor:
         """Router probabilities of the last forward pass: (layers, rows, experts), fp32, 0 where masked."""
         return torch.stack(self._probabilities)
+
+    def chosen(self) -> Tensor:
+        """Experts that the last forward pass computed, the most probable first: (layers, rows, slots) int64.
+
+        -1 in a slot that no allowed expert filled. Raises RuntimeError when they were not to be recorded.
+        """
+        if self._chosen is None:
+            raise RuntimeError("the chosen experts are recorded only inside over(rows, record_chosen=True)")
+        return torch.stack(self._chosen)
 
     def route(self, router: Router, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A router's forward pass under the mask: masked logits, weights and indices of the chosen experts."""
@@ -105,6 +116,8 @@ class ExpertMask:
         probabilities = functional.softmax(logits, dim=-1, dtype=torch.float32)
         self._probabilities.append(probabilities)
         weights, chosen = probabilities.topk(rows.slots, dim=-1)
+        if self._chosen is not None:
+            self._chosen.append(chosen.masked_fill(rows.off.gather(1, chosen), -1))
         if rows.uneven:
             # a masked expert can only be picked with weight 0, to fill a slot; it must not even be computed
             chosen = torch.where(rows.off.gather(1, chosen), rows.spare, chosen)
