@@ -35,3 +35,13 @@ class ContextLengthExceeded(InvalidRequest):
         super().__init__(
             f"This model's context is {limit} tokens; the request needs {prompt + new}: {asked}.", field=field
         )
+
+
+class UnknownCheckpoint(NotFound):
+    """A request names a checkpoint that is not in the folder of models."""
+
+    code = "unknown_checkpoint"
+
+    def __init__(self, name: str, known: Sequence[str], field: str) -> None:
+        listed = ", ".join(known) or "none"
+        super().__init__(f"There is no checkpoint {name!r} in CANDOR_HOME/models. There: {listed}.", field=field)

@@ -17,6 +17,7 @@ from shared.contracts.model import (
     Scores,
 )
 from shared.contracts.openai import ModelList
+from shared.contracts.routing import AnalysisRequest, RoutingAnalysis, RoutingRequest, TextRouting
 
 
 class ModelClient(ServiceClient):
@@ -42,6 +43,14 @@ class ModelClient(ServiceClient):
     async def score(self, request: ScoreRequest) -> Scores:
         """Per-token statistics under a mask."""
         return await self._post(Scores, "/v1/score", request)
+
+    async def route(self, request: RoutingRequest) -> TextRouting:
+        """The experts' and owners' shares of one text."""
+        return await self._post(TextRouting, "/v1/routing", request)
+
+    async def analyse(self, request: AnalysisRequest) -> RoutingAnalysis:
+        """The analyses of texts by domain."""
+        return await self._post(RoutingAnalysis, "/v1/routing/analysis", request)
 
     async def experts(self) -> ExpertList:
         """The experts of the served model."""
