@@ -284,3 +284,34 @@ def test_a_bad_analysis_is_a_problem_that_names_its_field(
 ) -> None:
     response = model.post("/v1/routing/analysis", json={"texts": TEXTS, **body})
     assert (response.status_code, response.json()["field"]) == (status, field), response.text
+
+
+def test_the_gateway_routes_among_the_experts_of_the_owners_named(front: httpx.Client, model: httpx.Client) -> None:
+    found = post(front, "/v1/routing", text=TEXT, owners=["papers", "news"], chosen=True)
+    assert found["candor"]["experts"] == ["public", "papers"]
+    # news has no expert in this model, and the encyclopedia, which is always on, has none at all
+    assert list(found["shares"]["owners"]) == ["papers"]
+    alone = post(model, "/v1/routing", text=TEXT, experts=["papers"], chosen=True)
+    for name in ("shares", "by_layer", "by_token"):
+        assert found[name]["owners"]["papers"] == alone[name]["experts"]["papers"]
+        assert found[name]["experts"] == alone[name]["experts"]
+    assert (found["tokens"], found["chosen"]) == (alone["tokens"], alone["chosen"])
+
+
+def test_the_gateway_routes_among_every_owner_by_default_and_conversations_too(front: httpx.Client) -> None:
+    found = post(front, "/v1/routing", messages=[{"role": "user", "content": "the owner leaves"}])
+    assert found["candor"]["experts"] == NAMES
+    assert set(found["by_token"]["owners"]) == set(NAMES[1:])
+
+
+def test_the_gateway_analyses_with_the_experts_of_the_owners_named(front: httpx.Client, model: httpx.Client) -> None:
+    found = post(front, "/v1/routing/analysis", texts=TEXTS, owners=["python"], against="early")
+    assert found == post(model, "/v1/routing/analysis", texts=TEXTS, experts=["python"], against="early")
+
+
+@pytest.mark.parametrize("path", ["/v1/routing", "/v1/routing/analysis"])
+def test_the_gateway_passes_on_what_the_model_service_refuses(front: httpx.Client, path: str) -> None:
+    long = {"text": "x" * 5000} if path == "/v1/routing" else {"texts": {"a": ["x" * 5000]}}
+    response = front.post(path, json=long)
+    assert (response.status_code, response.json()["code"]) == (400, "context_length_exceeded")
+    assert response.json()["field"] == ("text" if path == "/v1/routing" else "texts.a.0")
