@@ -25,6 +25,7 @@ def analyse(
         list[str] | None, typer.Option(metavar="OWNER", help="Leave this owner's experts out. May be repeated.")
     ] = None,
     tokens: Annotated[int, typer.Option(min=1, help="Tokens of each domain at most.")] = 4096,
+    length: Annotated[int, typer.Option(min=1, help="Tokens of each document at most, from its beginning.")] = 256,
     least: Annotated[int, typer.Option(min=1, help="Leave out vocabulary entries seen fewer times.")] = 10,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures here as well.")] = None,
 ) -> None:
@@ -37,7 +38,7 @@ def analyse(
         found = analyse_folder(
             directory,
             read_domains(text),
-            Sample(tokens=tokens, least=least),
+            Sample(tokens=tokens, length=length, least=least),
             exclude=exclude or [],
             against=against,
             progress=lambda what: status.update(f"{what} ..."),

@@ -20,7 +20,7 @@ _GREY = "#9A9A9A"
 _PANELS = 4
 """Panels in a row."""
 _NUMBERS = 16
-"""Rows of a matrix that still have room for numbers in its cells."""
+"""Experts that a legend, or rows of a matrix that numbers in its cells, still have room for."""
 
 Matrices = NDArray[np.float64]
 
@@ -36,14 +36,15 @@ def shares_by_layer(found: RoutingAnalysis) -> go.Figure:
                 y=shares[:, expert],
                 name=name,
                 legendgroup=name,
-                showlegend=first,
+                # beyond these a legend would hide the plot; hovering names the expert
+                showlegend=first and len(found.experts) <= _NUMBERS,
                 marker={"color": _colour(name, expert), "line": {"width": 0}},
                 hovertemplate=f"layer %{{x}}: {name} %{{y:.3f}}<extra></extra>",
             )
             figure.add_trace(bar, row, column)
-    figure.update_layout(barmode="stack", bargap=0, legend={"orientation": "h", "y": 1.12, "x": 0})
+    figure.update_layout(barmode="stack", bargap=0, legend={"orientation": "h", "yref": "container", "y": 1, "x": 0})
     figure.update_yaxes(range=[0, 1])
-    return _finished(figure, 90 + 190 * math.ceil(len(places) / _PANELS))
+    return _finished(figure, 130 + 190 * math.ceil(len(places) / _PANELS), top=90)
 
 
 def domains_and_experts(found: RoutingAnalysis) -> go.Figure:
@@ -80,7 +81,7 @@ def co_activation(found: CoActivation, experts: Sequence[str], active: int) -> g
 def vocabulary_by_layer(found: RoutingAnalysis) -> go.Figure:
     """Mean vocabulary specialisation, a line for each kind of id."""
     lines = {name: kind.by_layer for name, kind in _kinds(found)}
-    return _lines(lines, found.uniform, "mean share of an entry's most frequent expert")
+    return _lines(lines, found.uniform, "mean specialisation")
 
 
 def vocabulary_histogram(found: RoutingAnalysis) -> go.Figure:
@@ -179,19 +180,22 @@ def _matrix(matrices: Matrices, rows: Sequence[str], columns: Sequence[str], wha
 
 
 def _scale(even: float) -> dict[str, Any]:
-    """Blue above what an even choice would give, brown below."""
-    return {"colorscale": "BrBG", "cmin": 0, "cmid": even, "cmax": 1, "colorbar": {"title": "share", "thickness": 12}}
+    """White where an even choice would be, green above it and brown below."""
+    below = [[0, "#8C510A"], [even / 2, "#D8B365"]] if even > 0 else []
+    above = [[(1 + even) / 2, "#5AB4AC"], [1, "#01665E"]] if even < 1 else []
+    colours = [*below, [even, "#F5F5F5"], *above]
+    return {"colorscale": colours, "cmin": 0, "cmax": 1, "colorbar": {"title": "share", "thickness": 12}}
 
 
 def _colour(name: str, place: int) -> str:
     return _GREY if name == PUBLIC else _COLOURS[(place - 1) % len(_COLOURS)]
 
 
-def _finished(figure: go.Figure, height: int) -> go.Figure:
+def _finished(figure: go.Figure, height: int, top: int = 60) -> go.Figure:
     figure.update_layout(
         template="plotly_white",
         height=height,
-        margin={"l": 60, "r": 20, "t": 60, "b": 50},
+        margin={"l": 60, "r": 20, "t": top, "b": 50},
         font={"family": "system-ui, sans-serif", "size": 13},
     )
     return figure

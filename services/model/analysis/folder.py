@@ -26,7 +26,7 @@ class Sample:
     decides, until there are `tokens`. `least`: how often a vocabulary entry must be seen."""
 
     tokens: int = 4096
-    length: int = 512
+    length: int = 256
     least: int = 10
 
 
