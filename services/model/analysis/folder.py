@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from services.model.analysis.against import against as load_and_route
 from services.model.analysis.report import Model, report
-from services.model.analysis.routed import routed
+from services.model.analysis.routed import Routed, routed
 from services.model.engines.base import RouteTask
 from services.model.engines.loading import load
 from services.model.engines.tokenizer import Tokenizer
@@ -44,31 +45,46 @@ def analyse_folder(
     `exclude`: owners whose experts are left out. `progress` is told what is being done. Raises OSError or ValueError
     for a checkpoint that cannot be loaded, an owner it does not know, or one that cannot be compared with it.
     """
-    progress(f"loading {directory}")
     settings = ModelSettings()
+    progress(f"loading {directory}")
+    tokenizer, model, texts, found = _routed(directory, settings, domains, sample, exclude=exclude, progress=progress)
+    # before another checkpoint takes its place: the patched routers and their mask refer to each other
+    gc.collect()
+    other = None
+    if against is not None:
+        progress(f"comparing with {against}")
+        flat = [tokens for own in texts.values() for tokens in own]
+        names = {expert.id: expert.index for expert in model.experts}
+        other = load_and_route(against, settings, flat, names, tokenizer.bytes_of)
+    progress("counting")
+    return report(model, found, sample.least, other)
+
+
+def _routed(
+    directory: Path,
+    settings: ModelSettings,
+    domains: Mapping[str, Sequence[str]],
+    sample: Sample,
+    *,
+    exclude: Sequence[str],
+    progress: Callable[[str], None],
+) -> tuple[Tokenizer, Model, dict[str, list[list[int]]], dict[str, Routed]]:
+    """The tokens of each domain's sample and their routing; the checkpoint itself is let go."""
     engine, tokenizer = load(directory, settings)
     try:
         experts = _experts(Experts.of(directory, engine.info.experts), exclude)
+        mask = AppliedMask(experts=[expert.id for expert in experts], vocabulary=engine.info.vocabulary)
+        model = Model(directory.resolve().name, engine.info.active, mask, experts, tokenizer.name)
         allowed = frozenset(expert.index for expert in experts)
         texts = {name: _sampled(tokenizer, documents, sample) for name, documents in domains.items()}
         found = {}
         for name, own in texts.items():
             progress(f"routing {name}")
-            found[name] = routed(
-                own, engine.route([RouteTask(tuple(tokens), allowed, predict=True) for tokens in own]).result()
-            )
+            tasks = [RouteTask(tuple(tokens), allowed, predict=True) for tokens in own]
+            found[name] = routed(own, engine.route(tasks).result())
     finally:
         engine.close()
-    other = None
-    if against is not None:
-        progress(f"comparing with {against}")
-        flat = [tokens for own in texts.values() for tokens in own]
-        names = {expert.id: expert.index for expert in experts}
-        other = load_and_route(against, settings, flat, names, tokenizer.bytes_of)
-    mask = AppliedMask(experts=[expert.id for expert in experts], vocabulary=engine.info.vocabulary)
-    model = Model(directory.resolve().name, engine.info.active, mask, experts, tokenizer.name)
-    progress("counting")
-    return report(model, found, sample.least, other)
+    return tokenizer, model, texts, found
 
 
 def _experts(experts: Experts, exclude: Sequence[str]) -> list[Expert]:
