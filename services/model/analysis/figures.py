@@ -42,7 +42,9 @@ def shares_by_layer(found: RoutingAnalysis) -> go.Figure:
                 hovertemplate=f"layer %{{x}}: {name} %{{y:.3f}}<extra></extra>",
             )
             figure.add_trace(bar, row, column)
-    figure.update_layout(barmode="stack", bargap=0, legend={"orientation": "h", "yref": "container", "y": 1, "x": 0})
+    figure.update_layout(
+        barmode="stack", bargap=0, legend={"orientation": "h", "yref": "container", "yanchor": "top", "y": 0.99, "x": 0}
+    )
     figure.update_yaxes(range=[0, 1])
     return _finished(figure, 130 + 190 * math.ceil(len(places) / _PANELS), top=90)
 

@@ -44,6 +44,6 @@ def _most(found: RoutingAnalysis, expert: int) -> list[VocabularyEntry]:
 
 def _html(figure: go.Figure) -> str:
     part: str = plotly.io.to_html(
-        figure, full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True}
+        figure, full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True}
     )
     return part
