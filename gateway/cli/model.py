@@ -1,4 +1,4 @@
-"""`candor model`: put owners' experts and the public model together."""
+"""`candor model`: put owners' experts and the public model together, and look at what comes out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.analyse import analyse
 from gateway.cli.failure import Failure, explained
 from gateway.cli.many import ManyValues
 from gateway.cli.terminal import errors, out
@@ -15,11 +16,7 @@ from gateway.cli.wanting import require_pulled
 from shared.settings import candor_home
 
 commands = typer.Typer(no_args_is_help=True, help="Work on the language model.")
-
-
-@commands.callback()
-def _group() -> None:
-    """Keeps `merge` a command of a group while it is the only one."""
+commands.command()(analyse)
 
 
 @commands.command(cls=ManyValues)

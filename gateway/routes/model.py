@@ -1,14 +1,16 @@
-"""The model service's own resources: its experts, and scores with the experts of effective owners."""
+"""The model service's own resources: its experts, scores and routing with the experts of effective owners."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
 from gateway.pipeline.faults import ServiceUnavailable
+from gateway.pipeline.routing import by_registry
 from gateway.policy import UnknownOwner
 from gateway.routes.dependencies import Connected
-from shared.contracts.gateway import ScoreTexts
+from shared.contracts.gateway import AnalyseTexts, RouteText, ScoreTexts
 from shared.contracts.model import ExpertList, ScoreRequest, Scores
+from shared.contracts.routing import AnalysisRequest, RoutingAnalysis, RoutingRequest, TextRouting
 from shared.http.errors import InvalidRequest, problems
 
 router = APIRouter(tags=["model"])
@@ -38,3 +40,31 @@ async def score(body: ScoreTexts, services: Connected) -> Scores:
     routed = {expert for text in scores.data for expert, share in text.routing.items() if share > 0}
     consent.check_experts({*scores.candor.experts, *routed})
     return scores
+
+
+@router.post(
+    "/v1/routing", response_model=TextRouting, responses=problems(InvalidRequest, UnknownOwner, ServiceUnavailable)
+)
+async def route(body: RouteText, services: Connected) -> TextRouting:
+    """Each owner's share of a text, over all of it, by layer and by token, among the owners named and the public."""
+    consent = services.policy.named(body.owners)
+    served = await services.served.now()
+    given = body.model_dump(exclude={"model", "owners"}, exclude_unset=True)
+    request = RoutingRequest(model=served.name, experts=served.allowed(consent.experts), **given)
+    return by_registry(await services.model.route(request), consent)
+
+
+@router.post(
+    "/v1/routing/analysis",
+    response_model=RoutingAnalysis,
+    responses=problems(InvalidRequest, UnknownOwner, ServiceUnavailable),
+)
+async def analyse_routing(body: AnalyseTexts, services: Connected) -> RoutingAnalysis:
+    """OLMoE's analyses of texts by domain, with the experts of the owners named and the public expert."""
+    consent = services.policy.named(body.owners)
+    served = await services.served.now()
+    given = body.model_dump(exclude={"model", "owners"}, exclude_unset=True)
+    request = AnalysisRequest(model=served.name, experts=served.allowed(consent.experts), **given)
+    found = await services.model.analyse(request)
+    consent.check_experts({*found.candor.experts, *found.experts})
+    return found

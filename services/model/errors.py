@@ -94,3 +94,13 @@ class ChangeFailed(CandorError):
     """The engine could not change its experts; the detail says how things stand."""
 
     status, code = 503, "change_failed"
+
+
+class UnknownCheckpoint(NotFound):
+    """A request names a checkpoint that is not in the folder of models."""
+
+    code = "unknown_checkpoint"
+
+    def __init__(self, name: str, known: Sequence[str], field: str) -> None:
+        listed = ", ".join(known) or "none"
+        super().__init__(f"There is no checkpoint {name!r} in CANDOR_HOME/models. There: {listed}.", field=field)

@@ -20,6 +20,7 @@ from shared.contracts.model import (
     Scores,
 )
 from shared.contracts.openai import ModelList
+from shared.contracts.routing import AnalysisRequest, RoutingAnalysis, RoutingRequest, TextRouting
 
 _PIECE = 1 << 20
 """Bytes of a file that are sent at a time."""
@@ -48,6 +49,14 @@ class ModelClient(ServiceClient):
     async def score(self, request: ScoreRequest) -> Scores:
         """Per-token statistics under a mask."""
         return await self._post(Scores, "/v1/score", request)
+
+    async def route(self, request: RoutingRequest) -> TextRouting:
+        """The experts' and owners' shares of one text."""
+        return await self._post(TextRouting, "/v1/routing", request)
+
+    async def analyse(self, request: AnalysisRequest) -> RoutingAnalysis:
+        """The analyses of texts by domain."""
+        return await self._post(RoutingAnalysis, "/v1/routing/analysis", request)
 
     async def experts(self) -> ExpertList:
         """The experts of the served model."""

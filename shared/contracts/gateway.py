@@ -8,6 +8,7 @@ from pydantic import BaseModel, model_validator
 
 from shared.contracts.base import OwnerId, Strict
 from shared.contracts.candor import AnswerTrace, AppliedOwners, LedgerEntry
+from shared.contracts.routing import AnalysisInput, RoutingInput
 
 
 class OwnerSource(BaseModel):
@@ -101,3 +102,21 @@ class ScoreTexts(Strict):
         if (self.texts is None) == (self.tokens is None):
             raise ValueError("give either `texts` or `tokens`")
         return self
+
+
+class RouteText(RoutingInput):
+    """POST /v1/routing of the gateway: a text, routed among the experts of these owners.
+
+    No `owners` means every permitted owner whose default is in.
+    """
+
+    owners: list[OwnerId] | None = None
+
+
+class AnalyseTexts(AnalysisInput):
+    """POST /v1/routing/analysis of the gateway: texts by domain, routed among the experts of these owners.
+
+    No `owners` means every permitted owner whose default is in.
+    """
+
+    owners: list[OwnerId] | None = None

@@ -119,6 +119,8 @@ def test_it_is_not_ready_and_says_which_services_are_missing(alone: httpx.Client
         ("GET", "/v1/corpora/news/documents/a:b", None),
         ("GET", "/v1/experts", None),
         ("POST", "/v1/score", {"texts": ["x"]}),
+        ("POST", "/v1/routing", {"text": "x"}),
+        ("POST", "/v1/routing/analysis", {"texts": {"a": ["x"]}}),
         ("GET", "/v1/suites", None),
         ("POST", "/v1/evaluations", {"suite": "rag-qa"}),
         ("GET", "/v1/evaluations/e1/events", None),
@@ -141,9 +143,15 @@ def test_openais_paths_have_openais_errors(alone: httpx.Client, path: str) -> No
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
 
 
-@pytest.mark.parametrize("path", ["/v1/search", "/v1/trace", "/v1/count", "/v1/find", "/v1/score"])
+@pytest.mark.parametrize(
+    "path", ["/v1/search", "/v1/trace", "/v1/count", "/v1/find", "/v1/score", "/v1/routing", "/v1/routing/analysis"]
+)
 def test_no_resource_takes_an_owner_that_does_not_exist(alone: httpx.Client, path: str) -> None:
-    bodies: dict[str, dict[str, Any]] = {"/v1/search": {"query": "x"}, "/v1/score": {"texts": ["x"]}}
+    bodies: dict[str, dict[str, Any]] = {
+        "/v1/search": {"query": "x"},
+        "/v1/score": {"texts": ["x"]},
+        "/v1/routing/analysis": {"texts": {"a": ["x"]}},
+    }
     body = bodies.get(path, {"text": "x"})
     response = alone.post(path, json={**body, "owners": ["nobody"]})
     assert (response.status_code, response.json()["field"]) == (404, "owners")

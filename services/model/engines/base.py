@@ -1,4 +1,4 @@
-"""What every engine of the model service offers: generation and scores under masks of experts. No HTTP here."""
+"""What every engine of the model service offers: generation, scores and routing under masks. No HTTP here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+import numpy as np
+from numpy.typing import NDArray
 
 FinishReason = Literal["stop", "length"]
 TopTokens = list[tuple[int, float]]
@@ -139,6 +142,32 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteTask:
+    """A sequence of tokens to route under a mask; `predict`: also the token the model would choose next, greedily."""
+
+    tokens: tuple[int, ...]
+    allowed: frozenset[int]
+    predict: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Routing:
+    """Where the routers sent each token of a sequence.
+
+    `experts`: the numbers of the experts that the columns of `probabilities` speak of.
+    `probabilities`: (tokens, layers, experts) fp32, sums to 1 over the experts, 0 for one left out.
+    `chosen`: (tokens, layers, k) int64, numbers of the experts that computed, the most probable first; -1 in a
+    slot that no allowed expert filled.
+    `predicted`: (tokens,) int64, the most probable token after each; None when not asked for.
+    """
+
+    experts: tuple[int, ...]
+    probabilities: NDArray[np.float32]
+    chosen: NDArray[np.int64]
+    predicted: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ExpertLayer:
     """An expert's weights in one layer, in the model's dtype.
 
@@ -197,6 +226,10 @@ class Engine(Protocol):
         Requests that may use it have `patience` seconds to end and then fail with ExpertGone. Raises ExpertGone when
         it is gone already, EngineFailed.
         """
+        ...
+
+    def route(self, tasks: Sequence[RouteTask]) -> Future[list[Routing]]:
+        """Queue sequences to route. Raises EngineBusy, TooLong; the future may raise EngineFailed."""
         ...
 
     def close(self) -> None:

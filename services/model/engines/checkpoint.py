@@ -121,6 +121,18 @@ class Checkpoint:
             states = self.model.model(input_ids=tokens, use_cache=False).last_hidden_state
         return states, self.mask.routing().mean(dim=0).view(*tokens.shape, -1)
 
+    def routed(self, tokens: Tensor, rows: MaskRows) -> tuple[Tensor, Tensor, Tensor]:
+        """A pass over whole sequences as `hidden` makes it, with all of its routing.
+
+        Returns the last hidden states, the router probabilities, (layers, sequences, count, experts) fp32, and
+        the chosen experts, (layers, sequences, count, slots) int64, -1 in a slot that none filled.
+        """
+        with self.mask.over(rows, record_chosen=True):
+            states = self.model.model(input_ids=tokens, use_cache=False).last_hidden_state
+        probabilities, chosen = self.mask.routing(), self.mask.chosen()
+        shape = (len(probabilities), *tokens.shape, -1)
+        return states, probabilities.view(shape), chosen.view(shape)
+
     def logits(self, hidden: Tensor) -> Tensor:
         """(positions, vocabulary) fp32 from (positions, width), computed in fp32.
 

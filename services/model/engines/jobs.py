@@ -1,17 +1,18 @@
-"""What the engine works on: requests on their way from the queue to their last sample, and scoring jobs."""
+"""What the engine works on: requests on their way from the queue to their last sample, and whole sequences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from torch import Tensor
 
-from services.model.engines.base import Deliver, Delta, EngineFailed, Generation, Score, ScoreTask
-from services.model.engines.checkpoint import Checkpoint
+from services.model.engines.base import Deliver, Delta, EngineFailed, Generation
 from services.model.engines.keyvalues import KeyValues
-from services.model.engines.scoring import score_in_batches
+
+Result = TypeVar("Result")
 
 
 @dataclass(eq=False)
@@ -55,14 +56,16 @@ class Job:
         self.cancelled = True
 
 
-class ScoreJob:
-    """Sequences to score, a batch at a time."""
+class SequencesJob(Generic[Result]):
+    """Whole sequences to score or to route, a batch at a time."""
 
-    def __init__(self, checkpoint: Checkpoint, tasks: Sequence[ScoreTask]) -> None:
-        self.future: Future[list[Score]] = Future()
-        self._experts = frozenset[int]().union(*(task.allowed for task in tasks))
-        self._scores: dict[int, Score] = {}
-        self._batches: Iterator[list[tuple[int, Score]]] = score_in_batches(checkpoint, tasks)
+    def __init__(self, batches: Iterator[list[tuple[int, Result]]], experts: frozenset[int]) -> None:
+        """`batches` yields (a sequence's place, its result) in any order; nothing is computed before `advance`.
+        `experts`: all that some sequence's mask allows."""
+        self.future: Future[list[Result]] = Future()
+        self._experts = experts
+        self._results: dict[int, Result] = {}
+        self._batches = batches
 
     @property
     def cancelled(self) -> bool:
@@ -74,17 +77,17 @@ class ScoreJob:
         return expert in self._experts
 
     def advance(self) -> bool:
-        """Score one batch; False when nothing is left to do. Never raises: an error goes to the future."""
+        """Compute one batch; False when nothing is left to do. Never raises: an error goes to the future."""
         try:
             batch = next(self._batches, None)
         except Exception as error:
-            self.fail(EngineFailed(f"scoring failed: {error}"))
+            self.fail(EngineFailed(f"the sequences could not be computed: {error}"))
             return False
         if batch is not None:
-            self._scores.update(batch)
+            self._results.update(batch)
             return True
         if self.future.set_running_or_notify_cancel():
-            self.future.set_result([self._scores[place] for place in range(len(self._scores))])
+            self.future.set_result([self._results[place] for place in range(len(self._results))])
         return False
 
     def fail(self, error: EngineFailed) -> None:

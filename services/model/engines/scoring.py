@@ -1,8 +1,8 @@
-"""Scores of whole sequences, batched, each under its own mask."""
+"""Scores of whole sequences, each under its own mask."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,34 +10,15 @@ from torch import Tensor
 from services.model.engines.base import Score, ScoreTask, TopTokens
 from services.model.engines.checkpoint import Checkpoint
 from services.model.engines.sampling import top
-
-_BATCH_TOKENS = 512
-"""Padded tokens of one forward pass: running samples wait for it."""
+from services.model.engines.sequences import laid_out
 
 _ROWS = 128
 """Positions whose distributions over the vocabulary are in memory at once."""
 
 
-def score_in_batches(checkpoint: Checkpoint, tasks: Sequence[ScoreTask]) -> Iterator[list[tuple[int, Score]]]:
-    """Score each task; yields (its place, its score) a batch at a time, so that other work can go between."""
-    batch: list[int] = []
-    # by length, so that little is padded
-    for place in sorted(range(len(tasks)), key=lambda place: len(tasks[place].tokens)):
-        if batch and (len(batch) + 1) * len(tasks[place].tokens) > _BATCH_TOKENS:
-            yield list(zip(batch, _score(checkpoint, [tasks[i] for i in batch]), strict=True))
-            batch = []
-        batch.append(place)
-    if batch:
-        yield list(zip(batch, _score(checkpoint, [tasks[i] for i in batch]), strict=True))
-
-
-def _score(checkpoint: Checkpoint, tasks: Sequence[ScoreTask]) -> list[Score]:
-    longest = max(len(task.tokens) for task in tasks)
-    tokens = torch.zeros(len(tasks), longest, dtype=torch.long)
-    for row, task in enumerate(tasks):
-        # padded at the right, which causal attention never sees
-        tokens[row, : len(task.tokens)] = torch.tensor(task.tokens)
-    rows = checkpoint.mask.rows(checkpoint.allowed([task.allowed for task in tasks]), longest)
+def score(checkpoint: Checkpoint, tasks: Sequence[ScoreTask]) -> list[Score]:
+    """Score sequences in one forward pass."""
+    tokens, rows = laid_out(checkpoint, tasks)
     hidden, routing = checkpoint.hidden(tokens, rows)
     scores = []
     for row, task in enumerate(tasks):

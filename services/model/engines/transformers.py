@@ -1,8 +1,8 @@
 """The engine on transformers: continuous batching, each sequence under its own mask of experts.
 
 A thread of its own goes round: let experts join and leave, take what was queued, compute a piece of a prompt, let
-samples join, score a batch, and give every running sample its next token. So requests and experts come and go
-between any two tokens, and a long prompt holds the others up for no longer than one piece of it.
+samples join, score or route a batch of whole texts, and give every running sample its next token. So requests and
+experts come and go between any two tokens, and a long prompt holds the others up for no longer than one piece of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -26,6 +28,8 @@ from services.model.engines.base import (
     Generation,
     ModelInfo,
     NewExpert,
+    RouteTask,
+    Routing,
     Score,
     ScoreTask,
     TooLong,
@@ -33,8 +37,11 @@ from services.model.engines.base import (
 from services.model.engines.batch import Batch
 from services.model.engines.changes import Addition, Changes, Removal
 from services.model.engines.checkpoint import Checkpoint
-from services.model.engines.jobs import Job, ScoreJob
+from services.model.engines.jobs import Job, SequencesJob
 from services.model.engines.prefill import Prefill
+from services.model.engines.routing import route
+from services.model.engines.scoring import score
+from services.model.engines.sequences import Result, Task, in_batches
 from services.model.engines.text import Decode
 
 _log = logging.getLogger(__name__)
@@ -67,7 +74,7 @@ class TransformersEngine:
         self._changed = threading.Condition()
         self._closed = False
         self._waiting: deque[Job] = deque()
-        self._scoring: deque[ScoreJob] = deque()
+        self._sequences: deque[SequencesJob[Any]] = deque()
         self._ready: Job | None = None
         self._changes = Changes()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -99,17 +106,11 @@ class TransformersEngine:
 
         Raises EngineBusy, TooLong, ExpertGone, and ValueError for an expert that never was, or no token.
         """
-        for task in tasks:
-            self._check(len(task.tokens), 0)
-        job = ScoreJob(self._checkpoint, tasks)
-        with self._changed:
-            for allowed in {task.allowed for task in tasks}:
-                self._check_mask(allowed)
-            if len(self._scoring) >= self._limits.queue:
-                raise EngineBusy(f"{len(self._scoring)} scoring jobs are waiting already")
-            self._scoring.append(job)
-            self._changed.notify()
-        return job.future
+        return self._queue(tasks, partial(score, self._checkpoint))
+
+    def route(self, tasks: Sequence[RouteTask]) -> Future[list[Routing]]:
+        """Queue sequences to route. Raises as `score` does."""
+        return self._queue(tasks, partial(route, self._checkpoint))
 
     def read(self, file: Path) -> NewExpert:
         """Read an expert's file and check it against the model. Raises BadExpert, OtherAnchor."""
@@ -148,6 +149,20 @@ class TransformersEngine:
             self._changed.notify()
         self._thread.join()
 
+    def _queue(self, tasks: Sequence[Task], compute: Callable[[Sequence[Task]], list[Result]]) -> Future[list[Result]]:
+        for task in tasks:
+            self._check(len(task.tokens), 0)
+        masks = {task.allowed for task in tasks}
+        job = SequencesJob(in_batches(tasks, compute), frozenset[int]().union(*masks))
+        with self._changed:
+            for allowed in masks:
+                self._check_mask(allowed)
+            if len(self._sequences) >= self._limits.queue:
+                raise EngineBusy(f"{len(self._sequences)} jobs over whole texts are waiting already")
+            self._sequences.append(job)
+            self._changed.notify()
+        return job.future
+
     def _check(self, prompt: int, new: int) -> None:
         if not prompt:
             raise ValueError("a sequence needs at least one token")
@@ -175,7 +190,7 @@ class TransformersEngine:
                 self._let_go()
                 self._prefill_a_piece()
                 self._join()
-                self._score_a_batch()
+                self._compute_a_batch()
                 self._send(self._batch.step())
             except Exception as error:
                 # whatever it was, the requests it hit must hear of it and the next ones be served
@@ -190,7 +205,7 @@ class TransformersEngine:
                 lambda: (
                     self._closed
                     or self._waiting
-                    or self._scoring
+                    or self._sequences
                     or self._ready
                     or self._batch.samples
                     or self._changes
@@ -239,19 +254,19 @@ class TransformersEngine:
         else:
             removal.future.set_exception(error)
 
-    def _using(self, expert: int) -> list[Job | ScoreJob]:
+    def _using(self, expert: int) -> list[Job | SequencesJob[Any]]:
         """Who may compute with an expert. Nobody joins them: the expert is refused by now."""
         with self._changed:
             jobs = {*self._waiting, *(running.job for running in self._batch.samples)}
             jobs |= {self._ready} if self._ready else set()
-            everyone: list[Job | ScoreJob] = [*jobs, *self._scoring]
+            everyone: list[Job | SequencesJob[Any]] = [*jobs, *self._sequences]
             return [job for job in everyone if not job.cancelled and job.uses(expert)]
 
     def _let_go(self) -> None:
         """Forget requests that were cancelled, or have failed."""
         with self._changed:
             self._waiting = deque(job for job in self._waiting if not job.cancelled)
-            self._scoring = deque(job for job in self._scoring if not job.cancelled)
+            self._sequences = deque(job for job in self._sequences if not job.cancelled)
         if self._ready and self._ready.cancelled:
             self._ready = None
         self._batch.leave_cancelled()
@@ -269,10 +284,10 @@ class TransformersEngine:
             if not self._ready.to_start:
                 self._ready = None
 
-    def _score_a_batch(self) -> None:
-        if self._scoring and not self._scoring[0].advance():
+    def _compute_a_batch(self) -> None:
+        if self._sequences and not self._sequences[0].advance():
             with self._changed:
-                self._scoring.popleft()
+                self._sequences.popleft()
 
     def _send(self, deltas: Sequence[tuple[Job, Delta]]) -> None:
         by_job: defaultdict[Job, list[Delta]] = defaultdict(list)
@@ -285,12 +300,12 @@ class TransformersEngine:
         """Fail all that is being computed; when closed, also what waits."""
         with self._changed:
             waiting = [self._waiting.popleft() for _ in range(len(self._waiting))] if self._closed else []
-            scoring = [self._scoring.popleft() for _ in range(len(self._scoring))] if self._closed else []
+            sequences = [self._sequences.popleft() for _ in range(len(self._sequences))] if self._closed else []
             changes = self._changes.clear() if self._closed else []
         for job in {*self._batch.clear(), *([self._ready] if self._ready else []), *waiting}:
             job.send(error)
-        for score in scoring:
-            score.fail(error)
+        for whole in sequences:
+            whole.fail(error)
         for change in changes:
             change.fail(error)
         self._ready = None

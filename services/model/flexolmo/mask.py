@@ -66,6 +66,7 @@ class ExpertMask:
         self._sequences: Tensor | None = None
         self._laid_out: MaskRows
         self._probabilities: list[Tensor] = []
+        self._chosen: list[Tensor] | None = None
 
     def rows(self, allowed: Tensor, tokens: int = 1) -> MaskRows:
         """Lay out `allowed`, (batch, experts) bool, for a forward pass over `tokens` tokens of each sequence.
@@ -86,9 +87,10 @@ class ExpertMask:
         return MaskRows(~by_row, spare, slots, uneven=fewest < slots, common=common)
 
     @contextmanager
-    def over(self, rows: MaskRows) -> Iterator[None]:
+    def over(self, rows: MaskRows, *, record_chosen: bool = False) -> Iterator[None]:
         """Apply these rows to the forward pass inside, and record its routing. Without it the model refuses."""
         self._rows, self._probabilities = rows, []
+        self._chosen = [] if record_chosen else None
         try:
             yield
         finally:
@@ -112,6 +114,15 @@ class ExpertMask:
         """Router probabilities of the last forward pass in `over`: (layers, rows, experts), fp32, 0 where masked."""
         return torch.stack(self._probabilities)
 
+    def chosen(self) -> Tensor:
+        """Experts that the last forward pass computed, the most probable first: (layers, rows, slots) int64.
+
+        -1 in a slot that no allowed expert filled. Raises RuntimeError when they were not to be recorded.
+        """
+        if self._chosen is None:
+            raise RuntimeError("the chosen experts are recorded only inside over(rows, record_chosen=True)")
+        return torch.stack(self._chosen)
+
     def route(self, router: Router, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A router's forward pass under the mask: masked logits, weights and indices of the chosen experts."""
         hidden = hidden.reshape(-1, router.hidden_dim)
@@ -121,6 +132,8 @@ class ExpertMask:
         if self._sequences is None:
             self._probabilities.append(probabilities)
         weights, chosen = probabilities.topk(rows.slots, dim=-1)
+        if self._chosen is not None:
+            self._chosen.append(chosen.masked_fill(rows.off.gather(1, chosen), -1))
         if rows.uneven:
             # a masked expert can only be picked with weight 0, to fill a slot; it must not even be computed
             chosen = torch.where(rows.off.gather(1, chosen), rows.spare, chosen)

@@ -128,20 +128,7 @@ def _generation(service: ModelService, body: ModelChatRequest) -> Generation:
     allowed = service.experts.mask(body.candor.experts, "candor.experts")
     if body.top_logprobs is not None and not body.logprobs:
         raise InvalidRequest("top_logprobs needs logprobs to be true.", field="top_logprobs")
-    prompt = _prompt(service, body)
+    prompt = requests.conversation(service, body.messages, body.candor.continue_final_message, "candor.")
     max_tokens = service.new_tokens(len(prompt), body.token_limit(), "messages")
     sampling = requests.sampling(service, body, max_tokens, body.top_logprobs or 0)
     return Generation(tuple(prompt), allowed, sampling, body.n)
-
-
-def _prompt(service: ModelService, body: ModelChatRequest) -> list[int]:
-    continued = body.candor.continue_final_message
-    if continued and body.messages[-1].role != "assistant":
-        detail = "continue_final_message continues an assistant's message, but the last one is not."
-        raise InvalidRequest(detail, field="candor.continue_final_message")
-    # templates know only the older name of the developer's role
-    turns = [("system" if m.role == "developer" else m.role, m.text()) for m in body.messages]
-    try:
-        return service.tokenizer.conversation(turns, continue_last=continued)
-    except ValueError as error:
-        raise InvalidRequest(f"The messages cannot be put to the model: {error}.", field="messages") from error

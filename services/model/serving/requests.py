@@ -1,12 +1,12 @@
-"""From the wire's sampling parameters to the engine's."""
+"""From the wire's messages and sampling parameters to the engine's tokens and its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from services.model.engines.base import Sampling
 from services.model.service import ModelService
-from shared.contracts.openai import SamplingFields
+from shared.contracts.openai import Message, SamplingFields
 from shared.http.errors import InvalidRequest
 
 
@@ -26,6 +26,23 @@ def sampling(service: ModelService, body: SamplingFields, max_tokens: int, top_l
 def warnings(body: SamplingFields) -> list[str]:
     """What of a request was accepted without effect."""
     return [f"The field {name!r} is not known here and was ignored." for name in body.unknown()]
+
+
+def conversation(service: ModelService, messages: Sequence[Message], continued: bool, place: str = "") -> list[int]:
+    """The tokens of messages in the model's chat template; `place` is where the request has what it continues.
+
+    Raises InvalidRequest when the last message is to be continued and is not the assistant's, or for messages that
+    the template refuses.
+    """
+    if continued and messages[-1].role != "assistant":
+        detail = "continue_final_message continues an assistant's message, but the last one is not."
+        raise InvalidRequest(detail, field=f"{place}continue_final_message")
+    # templates know only the older name of the developer's role
+    turns = [("system" if m.role == "developer" else m.role, m.text()) for m in messages]
+    try:
+        return service.tokenizer.conversation(turns, continue_last=continued)
+    except ValueError as error:
+        raise InvalidRequest(f"The messages cannot be put to the model: {error}.", field="messages") from error
 
 
 def _bias(bias: Mapping[str, float], vocabulary: int) -> dict[int, float]:
