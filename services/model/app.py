@@ -12,7 +12,7 @@ import structlog
 from fastapi import FastAPI
 
 from services.model.experts import Experts
-from services.model.routes import chat, completions, models, score
+from services.model.routes import chat, completions, models, score, tokens
 from services.model.service import ModelService
 from services.model.settings import ModelSettings
 from shared.http.app import create_app as candor_app
@@ -37,7 +37,7 @@ def create_app(settings: ModelSettings | None = None) -> FastAPI:
             if app.state.service is not None:
                 await asyncio.to_thread(app.state.service.engine.close)
 
-    routers = [chat.router, completions.router, models.router, score.router]
+    routers = [chat.router, completions.router, models.router, score.router, tokens.router]
     description = "Generation and scores under per-request masks of experts."
     return candor_app("Candor model service", routers, lifespan, description=description)
 

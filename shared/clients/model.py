@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 from shared.clients.base import ServiceClient
 from shared.contracts.model import (
+    Detokenized,
+    DetokenizeRequest,
     ExpertList,
     ModelChatChunk,
     ModelChatCompletion,
@@ -15,6 +17,9 @@ from shared.contracts.model import (
     ModelTextCompletion,
     ScoreRequest,
     Scores,
+    TokenizeRequest,
+    TokenizerInfo,
+    Tokens,
 )
 from shared.contracts.openai import ModelList
 
@@ -42,6 +47,18 @@ class ModelClient(ServiceClient):
     async def score(self, request: ScoreRequest) -> Scores:
         """Per-token statistics under a mask."""
         return await self._post(Scores, "/v1/score", request)
+
+    async def tokenize(self, request: TokenizeRequest) -> Tokens:
+        """The tokens of a prompt, or of messages."""
+        return await self._post(Tokens, "/tokenize", request)
+
+    async def detokenize(self, request: DetokenizeRequest) -> Detokenized:
+        """The text of tokens."""
+        return await self._post(Detokenized, "/detokenize", request)
+
+    async def tokenizer_info(self) -> TokenizerInfo:
+        """Its special tokens and chat template."""
+        return await self._get(TokenizerInfo, "/tokenizer_info")
 
     async def experts(self) -> ExpertList:
         """The experts of the served model."""
