@@ -9,12 +9,15 @@ from services.model.service import ModelService
 from shared.contracts.openai import SamplingFields
 from shared.http.errors import InvalidRequest
 
+_LEAST_TEMPERATURE = 1e-5
+
 
 def sampling(service: ModelService, body: SamplingFields, max_tokens: int, top_logprobs: int) -> Sampling:
     """How a request's tokens are to be chosen. Raises InvalidRequest for a bias on what is no token."""
     return Sampling(
         max_tokens=max_tokens,
-        temperature=body.temperature,
+        # so little that the logits divided by it would overflow: greedy, which it is in effect
+        temperature=body.temperature if body.temperature >= _LEAST_TEMPERATURE else 0,
         top_p=body.top_p,
         seed=body.seed,
         stops=tuple(body.stops()),
@@ -30,7 +33,8 @@ def warnings(body: SamplingFields) -> list[str]:
 
 def _bias(bias: Mapping[str, float], vocabulary: int) -> dict[int, float]:
     for token in bias:
-        if not token.isdecimal() or int(token) >= vocabulary:
-            detail = f"logit_bias names token {token!r}; tokens are numbers below {vocabulary}."
+        # by its length first: thousands of digits are no int in Python
+        if not (token.isascii() and token.isdecimal()) or len(token) > 9 or int(token) >= vocabulary:
+            detail = f"logit_bias names token {token[:20]!r}; tokens are numbers below {vocabulary}."
             raise InvalidRequest(detail, field="logit_bias")
     return {int(token): value for token, value in bias.items()}
