@@ -17,7 +17,7 @@ from services.model.settings import ModelSettings
 from tests.contract.gateway_support import serving
 from tests.unit.model.tiny import save
 
-EXPERTS = [
+EXPERTS: list[dict[str, Any]] = [
     {"id": "public"},
     {"id": "papers", "owner": "papers", "licence": "CC-BY-4.0", "tokens": 1000},
     {"id": "medicine", "owner": "medicine"},
@@ -46,7 +46,7 @@ def ready(app: FastAPI) -> Iterator[str]:
         yield address
 
 
-def until_ready(address: str, seconds: float = 60) -> None:
+def until_ready(address: str, seconds: float = 240) -> None:
     """Wait until a service says that it is ready."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

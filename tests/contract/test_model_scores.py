@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.contract.model_support import EXPERTS, ready, tiny_app, tiny_checkpoint
 from tests.unit.model.tiny import VOCABULARY, build, prune
 
-NAMES = [str(expert["id"]) for expert in EXPERTS]
+NAMES: list[str] = [expert["id"] for expert in EXPERTS]
 OWNED = NAMES[1:]
 
 
