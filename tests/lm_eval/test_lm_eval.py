@@ -161,7 +161,7 @@ def test_completions_under_a_mask_with_a_tokenizer_of_the_harness(
 def test_chat_under_a_mask_in_the_generation_arguments(
     harness: Harness, direct: Callable[[Sequence[int]], Direct]
 ) -> None:
-    options = ["--apply_chat_template", "--gen_kwargs", 'candor={"experts": ["papers"]}']
+    options = ["--apply_chat_template", "--gen_kwargs", '{"candor": {"experts": ["papers"]}}']
     task = "candor_continuations"
     samples = harness.run("local-chat-completions", "/v1/chat/completions", [task], "candor", *options)[task]
     plain = direct(PAPERS)
