@@ -1,13 +1,15 @@
 # make demo   set up, pull, build, start, ask one question twice (the second time with an owner left out)
 # make test   set up, pull, build, run the test suite
 # make up     start the stack and leave it running;  make lint   style, types and import boundaries
+# make test-lm-eval   lm-eval, in an environment of its own, against the model service
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LM_EVAL := $(or $(CANDOR_HOME),$(HOME)/.cache/candor)/lm-eval-venv
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint up data
+.PHONY: demo test test-lm-eval lint up data
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -18,6 +20,9 @@ up: data
 
 test: lint data
 	$(BIN)/pytest
+
+test-lm-eval: data $(LM_EVAL)/.ready
+	$(BIN)/pytest tests/lm_eval
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -37,4 +42,10 @@ $(READY): pyproject.toml constraints.txt
 	  echo "$(PYTHON) cannot make virtual environments. On Debian: apt-get install python3-venv."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# its pins clash with ours
+$(LM_EVAL)/.ready: tests/lm_eval/constraints.txt
+	$(PYTHON) -m venv $(LM_EVAL)
+	$(LM_EVAL)/bin/pip install --quiet --requirement tests/lm_eval/constraints.txt
 	@touch $@

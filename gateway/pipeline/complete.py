@@ -72,7 +72,8 @@ async def stream(asked: Asked, services: Services) -> AsyncGenerator[CompletionA
     applied: AppliedMask | None = None
     async with services.model.stream_complete(asked.request) as chunks:
         async for chunk in chunks:
-            asked.consent.check_experts(chunk.candor.experts)
+            # each says its mask, so that text computed under another one is never passed on
+            check_mask(asked.consent, asked.request.candor.experts, chunk.candor)
             applied = chunk.candor
             ended += [choice for choice in chunk.choices if choice.candor is not None]
             if held is not None:

@@ -49,7 +49,7 @@ async def list_models(services: Connected) -> ModelList:
     return ModelList(data=[_model(name, length) for name in MODELS])
 
 
-@router.get("/v1/models/{model}", tags=["models"], response_model=Model, responses=openai_errors(UnknownModel))
+@router.get("/v1/models/{model:path}", tags=["models"], response_model=Model, responses=openai_errors(UnknownModel))
 async def get_model(model: str, services: Connected) -> Model:
     """One of them."""
     require_model(model)

@@ -1,19 +1,32 @@
-"""The model service's own resources: its experts, scores and routing with the experts of effective owners."""
+"""The model service's own resources: experts, tokenizer, scores and routing, with the experts of effective owners."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
 from gateway.pipeline.faults import ServiceUnavailable
+from gateway.pipeline.options import UnknownModel, require_model
 from gateway.pipeline.routing import by_registry
 from gateway.policy import UnknownOwner
 from gateway.routes.dependencies import Connected
+from gateway.services import Services
 from shared.contracts.gateway import AnalyseTexts, RouteText, ScoreTexts
-from shared.contracts.model import ExpertList, ScoreRequest, Scores
+from shared.contracts.model import (
+    Detokenized,
+    DetokenizeRequest,
+    ExpertList,
+    ScoreRequest,
+    Scores,
+    TokenizeRequest,
+    TokenizerInfo,
+    Tokens,
+)
 from shared.contracts.routing import AnalysisRequest, RoutingAnalysis, RoutingRequest, TextRouting
 from shared.http.errors import InvalidRequest, problems
 
 router = APIRouter(tags=["model"])
+
+_TOKENISING = problems(InvalidRequest, UnknownModel, ServiceUnavailable)
 
 
 @router.get("/v1/experts", response_model=ExpertList, responses=problems(ServiceUnavailable))
@@ -68,3 +81,28 @@ async def analyse_routing(body: AnalyseTexts, services: Connected) -> RoutingAna
     found = await services.model.analyse(request)
     consent.check_experts({*found.candor.experts, *found.experts})
     return found
+
+
+@router.post("/tokenize", response_model=Tokens, responses=_TOKENISING)
+async def tokenize(body: TokenizeRequest, services: Connected) -> Tokens:
+    """The tokens of a prompt, or of messages under the chat template: without passages, which only an answer reads."""
+    return await services.model.tokenize(body.model_copy(update={"model": await _served(body.model, services)}))
+
+
+@router.post("/detokenize", response_model=Detokenized, responses=_TOKENISING)
+async def detokenize(body: DetokenizeRequest, services: Connected) -> Detokenized:
+    """The text of tokens, special ones too."""
+    return await services.model.detokenize(body.model_copy(update={"model": await _served(body.model, services)}))
+
+
+@router.get("/tokenizer_info", response_model=TokenizerInfo, responses=problems(ServiceUnavailable))
+async def tokenizer_info(services: Connected) -> TokenizerInfo:
+    """The special tokens and the chat template of the served model."""
+    return await services.model.tokenizer_info()
+
+
+async def _served(name: str | None, services: Services) -> str:
+    """The served model behind a name of the gateway's. Raises UnknownModel."""
+    if name is not None:
+        require_model(name)
+    return (await services.served.now()).name

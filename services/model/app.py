@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from services.model.experts import Experts
 from services.model.folder import ExpertFolder
 from services.model.roster import Roster
-from services.model.routes import chat, completions, experts, models, routing, score
+from services.model.routes import chat, completions, experts, models, routing, score, tokens
 from services.model.service import ModelService
 from services.model.settings import ModelSettings
 from shared.http.app import create_app as candor_app
@@ -39,7 +39,8 @@ def create_app(settings: ModelSettings | None = None) -> FastAPI:
             if app.state.service is not None:
                 await asyncio.to_thread(app.state.service.engine.close)
 
-    routers = [chat.router, completions.router, models.router, experts.router, score.router, routing.router]
+    modules = (chat, completions, models, experts, score, routing, tokens)
+    routers = [module.router for module in modules]
     description = "Generation, scores and routing under per-request masks of experts."
     uploads = {experts.PATH: chosen.max_expert_megabytes << 20}
     return candor_app("Candor model service", routers, lifespan, description=description, uploads=uploads)

@@ -28,10 +28,29 @@ class ModelService:
     started: int
     """Unix time in seconds."""
 
-    def check_model(self, name: str) -> None:
-        """Raises UnknownModel unless it is the one served."""
-        if name != self.settings.name:
-            raise UnknownModel(name, self.settings.name)
+    def added(self, name: str) -> list[str]:
+        """The experts that a model's name adds: `NAME+EXPERT+...` is the served model with these experts.
+
+        For clients that can send no field of ours. Raises UnknownModel, UnknownExpert.
+        """
+        served = self.settings.name
+        if name == served:
+            return []
+        if not name.startswith(served + "+"):
+            raise UnknownModel(name, served)
+        added = name.removeprefix(served + "+").split("+")
+        self.experts.mask(added, "model")
+        return added
+
+    def mask(self, name: str, experts: Sequence[str] | None, field: str) -> frozenset[int]:
+        """The experts that may compute for a request: those of its `field`, or those that its model's name adds.
+
+        Raises UnknownModel, UnknownExpert, and InvalidRequest when both name experts.
+        """
+        added = self.added(name)
+        if added and experts is not None:
+            raise InvalidRequest(f"The model's name and {field} both name experts. Name them once.", field=field)
+        return self.experts.mask(added if experts is None else experts, field)
 
     def check_tokens(self, tokens: Sequence[int], field: str) -> None:
         """Raises InvalidRequest for no token, or one outside the vocabulary."""

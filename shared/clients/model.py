@@ -9,6 +9,8 @@ from pathlib import Path
 
 from shared.clients.base import ServiceClient, segment
 from shared.contracts.model import (
+    Detokenized,
+    DetokenizeRequest,
     Expert,
     ExpertList,
     ModelChatChunk,
@@ -18,6 +20,9 @@ from shared.contracts.model import (
     ModelTextCompletion,
     ScoreRequest,
     Scores,
+    TokenizeRequest,
+    TokenizerInfo,
+    Tokens,
 )
 from shared.contracts.openai import ModelList
 from shared.contracts.routing import AnalysisRequest, RoutingAnalysis, RoutingRequest, TextRouting
@@ -57,6 +62,18 @@ class ModelClient(ServiceClient):
     async def analyse(self, request: AnalysisRequest) -> RoutingAnalysis:
         """The analyses of texts by domain."""
         return await self._post(RoutingAnalysis, "/v1/routing/analysis", request)
+
+    async def tokenize(self, request: TokenizeRequest) -> Tokens:
+        """The tokens of a prompt, or of messages."""
+        return await self._post(Tokens, "/tokenize", request)
+
+    async def detokenize(self, request: DetokenizeRequest) -> Detokenized:
+        """The text of tokens."""
+        return await self._post(Detokenized, "/detokenize", request)
+
+    async def tokenizer_info(self) -> TokenizerInfo:
+        """Its special tokens and chat template."""
+        return await self._get(TokenizerInfo, "/tokenizer_info")
 
     async def experts(self) -> ExpertList:
         """The experts of the served model."""

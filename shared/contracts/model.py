@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, model_validator
 
-from shared.contracts.base import OwnerId, Strict, Text
+from shared.contracts.base import Open, OwnerId, Strict, Text
 from shared.contracts.openai import (
     ChatChunk,
     ChatCompletion,
@@ -14,6 +14,7 @@ from shared.contracts.openai import (
     Choice,
     CompletionChoice,
     CompletionRequestFields,
+    Message,
     TextCompletion,
 )
 
@@ -29,6 +30,10 @@ class ExpertMask(Strict):
     """The last message is the assistant's own beginning, to be continued (NoThinking's prefill)."""
     tokens: bool = False
     """Return `SampleDetail.logprobs` and `mean_logprobs`."""
+
+    def named(self) -> list[str] | None:
+        """The experts the request names; None when it does not say."""
+        return self.experts if "experts" in self.model_fields_set else None
 
 
 class AppliedMask(BaseModel):
@@ -127,20 +132,44 @@ class ExpertList(BaseModel):
     data: list[Expert]
 
 
-class ScoreRequest(Strict):
-    """Texts (or token ids) to score under a mask."""
+class TextsOrTokens(Strict):
+    """What is to be scored: texts, or what they are as token ids."""
+
+    texts: Annotated[list[Text], Field(min_length=1, max_length=1024)] | None = None
+    tokens: Annotated[list[list[int]], Field(min_length=1, max_length=1024)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.texts is None) == (self.tokens is None):
+            raise ValueError("give either `texts` or `tokens`")
+        return self
+
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.texts if self.texts is not None else self.tokens or [])
+
+
+class ScoreRequest(TextsOrTokens):
+    """Texts (or token ids) to score, all under one mask, or each under its own of `masks`."""
 
     model: str = "candor"
-    texts: list[Text] | None = None
-    tokens: list[list[int]] | None = None
-    experts: list[str] = [PUBLIC]
+    experts: list[str] | None = None
+    masks: list[list[str]] | None = None
+
+    @model_validator(mode="after")
+    def _one_mask_each(self) -> Self:
+        if self.masks is not None and self.experts is not None:
+            raise ValueError("give either `experts`, for all texts, or `masks`, one for each")
+        if self.masks is not None and len(self.masks) != self.count():
+            raise ValueError(f"there are {len(self.masks)} masks for {self.count()} texts")
+        return self
 
 
 class TextScore(BaseModel):
     """Per-token statistics of one text; entry t speaks of token t + 1 given tokens 0..t.
 
     `logprobs`: log p of the token (nats); `means`, `variances`: of log p over the whole vocabulary, uniformly
-    weighted. The first token of a text has no score.
+    weighted. The first token of a text has no score. `experts`: the mask that this text was scored under.
     """
 
     tokens: list[int]
@@ -148,11 +177,68 @@ class TextScore(BaseModel):
     means: list[float]
     variances: list[float]
     routing: dict[str, float]
+    experts: list[str]
 
 
 class Scores(BaseModel):
-    """The answer to POST /v1/score."""
+    """The answer to POST /v1/score; `candor.experts` are those of all the masks."""
 
     model: str
     candor: AppliedMask
     data: list[TextScore]
+
+
+class TokenizeRequest(Open):
+    """POST /tokenize, in vLLM's shape: a `prompt`, or `messages` as the chat template puts them to the model."""
+
+    model: str | None = None
+    prompt: Text | None = None
+    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    add_special_tokens: bool | None = None
+    """With the tokens that the model wants at a text's beginning; default for a prompt. A template has its own."""
+    add_generation_prompt: bool | None = None
+    """Up to where the assistant's answer begins: the default, unless the last message is to be continued."""
+    continue_final_message: bool = False
+    return_token_strs: bool | None = False
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("give either `prompt` or `messages`")
+        if self.messages is not None and self.add_special_tokens:
+            raise ValueError("`add_special_tokens` is for a prompt: a chat template writes its own")
+        if self.continue_final_message and self.add_generation_prompt:
+            raise ValueError("give either `continue_final_message` or `add_generation_prompt`")
+        return self
+
+
+class Tokens(BaseModel):
+    """The answer to POST /tokenize; `token_strs` as the vocabulary spells them, on `return_token_strs`."""
+
+    count: int
+    max_model_len: int
+    tokens: list[int]
+    token_strs: list[str] | None = None
+
+
+class DetokenizeRequest(Open):
+    """POST /detokenize, in vLLM's shape."""
+
+    model: str | None = None
+    tokens: list[int]
+
+
+class Detokenized(BaseModel):
+    """The answer to POST /detokenize: the text of the tokens, special ones too."""
+
+    prompt: str
+
+
+class TokenizerInfo(BaseModel):
+    """The answer to GET /tokenizer_info: of vLLM's, the names of the special tokens and the chat template."""
+
+    bos_token: str | None = None
+    eos_token: str | None = None
+    pad_token: str | None = None
+    unk_token: str | None = None
+    chat_template: str | None = None

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from shared.contracts.base import Open, Text
+from shared.contracts.unserved import Modalities, Penalty, ResponseFormat, Suffix, ToolChoice, Tools
 
 FinishReason = Literal["stop", "length"]
 
@@ -35,17 +36,23 @@ class StreamOptions(Open):
     include_usage: bool = False
 
 
+StopString = Annotated[Text, Field(max_length=1024)]
+"""The longest is compared with the end of the text at every token."""
+
+
 class SamplingFields(Open):
     """The sampling parameters that chat and text completions share."""
 
     n: Annotated[int, Field(ge=1, le=64)] = 1
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    seed: int | None = None
-    stop: Text | Annotated[list[Text], Field(max_length=16)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    stop: StopString | Annotated[list[StopString], Field(max_length=16)] | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
     user: str | None = None
 
     @model_validator(mode="before")
@@ -69,6 +76,12 @@ class ChatRequestFields(SamplingFields):
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool = False
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    response_format: ResponseFormat | None = None
+    modalities: Modalities | None = None
+    tools: Tools | None = None
+    tool_choice: ToolChoice | None = None
+    functions: Tools | None = None
+    function_call: ToolChoice | None = None
 
     def token_limit(self) -> int | None:
         """The asked number of new tokens at most; the newer name wins."""
@@ -84,6 +97,7 @@ class CompletionRequestFields(SamplingFields):
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     echo: bool = False
     best_of: Annotated[int, Field(ge=1)] | None = None
+    suffix: Suffix | None = None
 
 
 class Usage(BaseModel):

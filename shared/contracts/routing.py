@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StringConstraints
 
 from shared.contracts.base import OwnerId, Strict, Text
-from shared.contracts.model import PUBLIC, AppliedMask
+from shared.contracts.model import AppliedMask
 from shared.contracts.openai import Message
 
 Domain = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -31,7 +31,7 @@ class RoutingInput(Strict):
 class RoutingRequest(RoutingInput):
     """POST /v1/routing of the model service. The public expert is always on."""
 
-    experts: list[str] = [PUBLIC]
+    experts: list[str] | None = None
 
 
 class Shares(BaseModel):
@@ -93,7 +93,7 @@ class AnalysisInput(Strict):
 class AnalysisRequest(AnalysisInput):
     """POST /v1/routing/analysis of the model service. The public expert is always on."""
 
-    experts: list[str] = [PUBLIC]
+    experts: list[str] | None = None
 
 
 class DomainRouting(BaseModel):

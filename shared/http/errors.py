@@ -125,7 +125,8 @@ def error_body(error: CandorError) -> ErrorBody:
 def _from_validation(error: RequestValidationError, *, openai: bool) -> CandorError:
     """The first fault, with the path of the field as the client wrote it."""
     first = error.errors()[0]
-    what = str(first["msg"])
+    # a rule of our own says what is wrong in its own words
+    what = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         result = InvalidRequest(f"The body is not valid JSON: {first.get('ctx', {}).get('error', what)}.")
     else:
@@ -151,7 +152,9 @@ def _field(place: Sequence[str | int], body: Any, *, missing: bool) -> str:
         if (isinstance(body, dict) and part in body) or (isinstance(body, list) and isinstance(part, int)):
             path.append(str(part))
             body = cast(Any, body)[part]
-    return ".".join([*path, str(parts[-1])] if missing and parts else path)
+    named = ".".join([*path, str(parts[-1])] if missing and parts else path)
+    # a name in JSON may have half of a surrogate pair, which no response can
+    return named.encode("utf-8", "backslashreplace").decode()
 
 
 def _from_status(status: int, detail: str) -> CandorError:
@@ -169,12 +172,12 @@ def _from_status(status: int, detail: str) -> CandorError:
 
 def problems(*kinds: type[CandorError]) -> dict[int | str, dict[str, object]]:
     """The `responses=` of a route that may raise these errors, with RFC 9457 bodies."""
-    return _responses(Problem, kinds)
+    return {422: _documented(Problem, "The body or a parameter breaks the contract.")} | _responses(Problem, kinds)
 
 
 def openai_errors(*kinds: type[CandorError]) -> dict[int | str, dict[str, object]]:
-    """The `responses=` of an OpenAI route that may raise these errors."""
-    return _responses(ErrorBody, kinds)
+    """The `responses=` of an OpenAI route that may raise these errors: the body of every other one is the same."""
+    return _responses(ErrorBody, (InvalidRequest, *kinds)) | {"default": _documented(ErrorBody, "Any other error.")}
 
 
 def _responses(
@@ -182,5 +185,10 @@ def _responses(
 ) -> dict[int | str, dict[str, object]]:
     documented: dict[int | str, dict[str, object]] = {}
     for kind in kinds:
-        documented[kind.status] = {"model": model, "description": (kind.__doc__ or kind.code).splitlines()[0]}
+        # several may have one status
+        documented.setdefault(kind.status, _documented(model, (kind.__doc__ or kind.code).splitlines()[0]))
     return documented
+
+
+def _documented(model: type[Problem] | type[ErrorBody], description: str) -> dict[str, object]:
+    return {"model": model, "description": description}

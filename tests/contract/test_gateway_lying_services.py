@@ -42,6 +42,7 @@ class Service:
             lambda: {"data": [{"id": "candor", "created": 0, "owned_by": "candor", "max_model_len": 4096}]}
         )
         app.post("/v1/chat/completions", response_model=None)(self.chat)
+        app.post("/v1/completions", response_model=None)(self.complete)
         app.post("/v1/search")(self.search)
         app.post("/v1/trace")(self.trace)
         return app
@@ -67,6 +68,20 @@ class Service:
             {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "candor": final},
         ]
         events = [f"data: {json.dumps(head | chunk)}\n\n" for chunk in chunks]
+        return StreamingResponse(iter([*events, "data: [DONE]\n\n"]), media_type="text/event-stream")
+
+    def complete(self, body: dict[str, Any]) -> dict[str, Any] | StreamingResponse:
+        sample = {"tokens": 4, "routing": self.said.routing, "self_certainty": 1.0}
+        applied = {"experts": self.said.mask, "vocabulary": 320}
+        choice = {"index": 0, "text": SECRET, "finish_reason": "stop", "candor": sample}
+        head: dict[str, Any] = {"id": "c", "created": 0, "model": "candor"}
+        whole = head | {"choices": [choice], "candor": applied}
+        if not body.get("stream"):
+            return whole
+        # it corrects itself at its end, when it is too late
+        first = head | {"choices": [choice | {"finish_reason": None, "candor": None}], "candor": applied}
+        last = whole | {"candor": {"experts": ["public", "python"], "vocabulary": 320}}
+        events = [f"data: {json.dumps(chunk)}\n\n" for chunk in (first, last)]
         return StreamingResponse(iter([*events, "data: [DONE]\n\n"]), media_type="text/event-stream")
 
     def search(self) -> dict[str, Any]:
@@ -164,6 +179,20 @@ def test_not_a_word_is_answered_under_another_mask_than_the_one_asked_for(
 ) -> None:
     service.said = Said(mask=mask)
     assert_nothing_is_answered(ask(client, stream=stream, sampling={"samples": samples}))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("mask", [["public", "python"], ["public", "python", "medicine"], ["public"], []])
+def test_not_a_word_is_completed_under_another_mask_than_the_one_asked_for(
+    service: Service, client: httpx.Client, mask: list[str], stream: bool
+) -> None:
+    service.said = Said(mask=mask)
+    body = {"model": "candor", "prompt": "Foxglove", "stream": stream, "candor": {"owners": OWNERS}}
+    response = client.post("/v1/completions", json=body)
+    if mask == Said().mask:
+        assert (response.status_code, SECRET in response.text) == (200, True)
+    else:
+        assert_nothing_is_answered(response)
 
 
 def test_not_a_word_is_streamed_by_a_model_that_does_not_say_its_mask_first(

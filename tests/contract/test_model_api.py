@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +13,6 @@ from typing import Any
 import httpx
 import openai
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -23,52 +20,18 @@ from services.model.app import create_app
 from services.model.engines.base import Generation, Sampling
 from services.model.settings import ModelSettings
 from shared.contracts.model import AppliedMask, FinalDetail, ModelChatChunk
-from tests.unit.model.tiny import save
-
-EXPERTS = [
-    {"id": "public"},
-    {"id": "papers", "owner": "papers", "licence": "CC-BY-4.0", "tokens": 1000},
-    {"id": "medicine", "owner": "medicine"},
-    {"id": "python", "owner": "python"},
-]
-MESSAGES = [{"role": "user", "content": "the owner leaves"}]
+from tests.contract.model_support import MESSAGES, events, ready, tiny_app, tiny_checkpoint
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = save(tmp_path_factory.mktemp("tiny"))
-    (directory / "candor.json").write_text(json.dumps({"experts": EXPERTS}))
-    return directory
-
-
-@pytest.fixture(scope="module")
-def app(checkpoint: Path) -> FastAPI:
-    return create_app(ModelSettings(directory=checkpoint, dtype="float32", threads=1, max_batch=4, max_queue=3))
+def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    return tiny_app(tiny_checkpoint(tmp_path_factory.mktemp("tiny")))
 
 
 @pytest.fixture(scope="module")
 def server(app: FastAPI) -> Iterator[str]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        running = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-        thread.start()
-        _wait_until_ready(address)
+    with ready(app) as address:
         yield address
-        running.should_exit = True
-        thread.join()
-
-
-def _wait_until_ready(address: str) -> None:
-    for _ in range(600):
-        try:
-            if httpx.get(address + "/readyz").status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("the service did not get ready")
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +54,6 @@ def complete(client: httpx.Client, **fields: Any) -> dict[str, Any]:
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     return answer
-
-
-def events(client: httpx.Client, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-    with client.stream("POST", path, json=body | {"stream": True}) as response:
-        assert response.status_code == 200
-        data = [line.removeprefix("data: ") for line in response.iter_lines() if line.startswith("data: ")]
-    assert data[-1] == "[DONE]"
-    return [json.loads(one) for one in data[:-1]]
 
 
 def refused(client: httpx.Client, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -213,8 +168,8 @@ def test_a_begun_answer_is_continued(client: httpx.Client) -> None:
 
 
 def test_unknown_outer_fields_are_ignored_and_named(client: httpx.Client) -> None:
-    (warning,) = chat(client, presence_penalty=0.5)["warnings"]
-    assert "presence_penalty" in warning
+    (warning,) = chat(client, metadata={"run": "5"})["warnings"]
+    assert "metadata" in warning
 
 
 def test_openai_python_works_unmodified(server: str) -> None:
@@ -346,8 +301,8 @@ def test_bad_requests_are_refused_with_the_field(
     ("body", "status", "code"),
     [
         ({"texts": ["a"], "experts": ["poets"]}, 404, "unknown_expert"),
-        ({"texts": ["a"], "tokens": [[5]]}, 400, "invalid_request"),
-        ({}, 400, "invalid_request"),
+        ({"texts": ["a"], "tokens": [[5]]}, 422, "invalid_request"),
+        ({}, 422, "invalid_request"),
         ({"tokens": [[5] * 641]}, 400, "context_length_exceeded"),
         ({"texts": ["a"], "poets": 1}, 422, "invalid_request"),
     ],

@@ -96,12 +96,14 @@ class Finish:
     """The end of a sample: of each of its tokens log p and the vocabulary's mean of log p (nats).
 
     `routing`: by expert, its share of router probability over all layers and generated tokens; sums to 1.
+    `end`: the last token, if it is one that ends a sequence: it has no text, so no delta has it among its tokens.
     """
 
     reason: FinishReason
     logprobs: list[float]
     means: list[float]
     routing: dict[int, float]
+    end: Token | None = None
 
 
 @dataclass(frozen=True, slots=True)

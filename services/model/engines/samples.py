@@ -42,32 +42,32 @@ class Sample:
         self._means.append(mean)
         for expert, share in routing.items():
             self._routing[expert] += share
-        self._held.append(Token(token, len(self._stream.text), logprob, top))
-        reason: FinishReason | None = None
         if token in self._ends:
-            reason = "stop"
-        else:
-            self._stream.push(token)
-            if self._stream.stopped:
-                reason = "stop"
-            elif not self.remaining:
-                reason = "length"
-        if reason:
             self._stream.finish()
-        return self._release(reason)
+            return self._release("stop", Token(token, len(self._stream.text), logprob, top))
+        self._held.append(Token(token, len(self._stream.text), logprob, top))
+        self._stream.push(token)
+        if self._stream.stopped:
+            return self._release("stop")
+        if self.remaining:
+            return self._release(None)
+        self._stream.finish()
+        return self._release("length")
 
-    def _release(self, reason: FinishReason | None) -> Delta | None:
+    def _release(self, reason: FinishReason | None, end: Token | None = None) -> Delta | None:
         released = self._stream.released
+        # at the end tokens without a text of their own too, but not those that a stop string cut off
+        uncut = reason is not None and not self._stream.stopped
         tokens = []
-        while self._held and self._held[0].start < released:
+        while self._held and (uncut or self._held[0].start < released):
             tokens.append(self._held.popleft())
         text = self._stream.text[self._sent : released]
         self._sent = released
         if reason:
-            return Delta(self.choice, text, tokens, self._finish(reason))
+            return Delta(self.choice, text, tokens, self._finish(reason, end))
         return Delta(self.choice, text, tokens) if text else None
 
-    def _finish(self, reason: FinishReason) -> Finish:
+    def _finish(self, reason: FinishReason, end: Token | None) -> Finish:
         count = len(self._logprobs)
         routing = {expert: mass / count for expert, mass in self._routing.items()}
-        return Finish(reason, self._logprobs, self._means, routing)
+        return Finish(reason, self._logprobs, self._means, routing, end)

@@ -37,8 +37,10 @@ def _positions(
     means: list[float] = []
     variances: list[float] = []
     best: list[TopTokens] = []
-    for states, wanted in zip(torch.split(hidden, _ROWS), torch.split(targets, _ROWS), strict=True):
-        distributions = checkpoint.logits(states).log_softmax(dim=-1)
+    # not torch.split, which gives a part also of the nothing that a text of one token has to score
+    for begin in range(0, len(targets), _ROWS):
+        wanted = targets[begin : begin + _ROWS]
+        distributions = checkpoint.logits(hidden[begin : begin + _ROWS]).log_softmax(dim=-1)
         variance, mean = torch.var_mean(distributions, dim=-1, correction=0)
         logprobs += distributions.gather(1, wanted.unsqueeze(1)).squeeze(1).tolist()
         means += mean.tolist()

@@ -26,21 +26,43 @@ class Tokenizer:
         """Load from a directory in transformers' format."""
         return cls(AutoTokenizer.from_pretrained(directory, local_files_only=True))
 
-    def encode(self, text: str) -> list[int]:
-        """The tokens of a text, with those that the model wants at its beginning."""
-        tokens: list[int] = self._tokenizer.encode(text)
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        """The tokens of a text, which may write control tokens by their names.
+
+        `special`: with those that the model wants at its beginning.
+        """
+        tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=special)
         return tokens
 
-    def decode(self, tokens: Sequence[int]) -> str:
-        """The text of tokens without special ones; bytes that are not UTF-8 become U+FFFD."""
-        text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    def decode(self, tokens: Sequence[int], *, special: bool = False) -> str:
+        """The text of tokens, with or without the special ones; bytes that are not UTF-8 become U+FFFD."""
+        text: str = self._tokenizer.decode(
+            list(tokens), skip_special_tokens=not special, clean_up_tokenization_spaces=False
+        )
         return text
 
-    def conversation(self, turns: Sequence[tuple[str, str]], *, continue_last: bool) -> list[int]:
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """Tokens as the vocabulary spells them (a space may be `Ġ` or `▁`); empty for one it does not have."""
+        return [piece or "" for piece in self._tokenizer.convert_ids_to_tokens(list(tokens))]
+
+    @property
+    def template(self) -> str | None:
+        """The chat template, in Jinja's language."""
+        template: str | None = self._tokenizer.chat_template
+        return template
+
+    def special_names(self) -> dict[str, Any]:
+        """The tokens with a part of their own, by `bos_token`, `eos_token`, `pad_token`, `unk_token`."""
+        names: dict[str, Any] = self._tokenizer.special_tokens_map
+        return names
+
+    def conversation(self, turns: Sequence[tuple[str, str]], *, continue_last: bool, answer: bool = True) -> list[int]:
         """The tokens of a conversation of (role, content), up to where the assistant goes on.
 
         With `continue_last` the last turn is the beginning of the assistant's answer; otherwise a new answer
-        begins. Raises TemplateError when the model has no chat template, or the template refuses.
+        begins, if there is to be an `answer`. Control tokens are the template's alone: where a turn writes one by its
+        name (`<|im_end|>`), it is plain text, or whoever wrote that text could end the turn and speak as another.
+        Raises TemplateError when the model has no chat template, or the template refuses.
         """
         if self._tokenizer.chat_template is None:
             raise TemplateError("this model has no chat template; use /v1/completions")
@@ -49,8 +71,9 @@ class Tokenizer:
         try:
             encoded = self._tokenizer.apply_chat_template(
                 [{"role": role, "content": content} for role, content in turns],
-                add_generation_prompt=not continue_last,
+                add_generation_prompt=answer and not continue_last,
                 continue_final_message=continue_last,
+                sanitize_control_tokens=True,
                 return_dict=True,
             )
         # templates are programs of the model's author, and fail in as many ways

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from services.model.errors import UnknownModel
+from services.model.errors import UnknownExpert, UnknownModel
 from services.model.routes.dependencies import Service
 from services.model.service import ModelService
 from shared.contracts.model import ExpertList
@@ -17,14 +17,14 @@ router = APIRouter(tags=["models"])
 @router.get("/v1/models", responses=openai_errors(NotReady))
 async def list_models(service: Service) -> ModelList:
     """The one model that is served."""
-    return ModelList(data=[_model(service)])
+    return ModelList(data=[_model(service, service.settings.name)])
 
 
-@router.get("/v1/models/{model}", responses=openai_errors(UnknownModel, NotReady))
+@router.get("/v1/models/{model:path}", responses=openai_errors(UnknownModel, UnknownExpert, NotReady))
 async def get_model(model: str, service: Service) -> Model:
-    """A model by its name."""
-    service.check_model(model)
-    return _model(service)
+    """A model by its name, which may add experts: `candor+papers`."""
+    service.added(model)
+    return _model(service, model)
 
 
 @router.get("/v1/experts", responses=problems(NotReady))
@@ -39,6 +39,6 @@ async def list_experts(service: Service) -> ExpertList:
     )
 
 
-def _model(service: ModelService) -> Model:
+def _model(service: ModelService, name: str) -> Model:
     limit = service.engine.info.max_length
-    return Model(id=service.settings.name, created=service.started, owned_by="candor", max_model_len=limit)
+    return Model(id=name, created=service.started, owned_by="candor", max_model_len=limit)

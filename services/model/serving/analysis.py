@@ -31,8 +31,7 @@ _second_model = threading.Lock()
 
 async def analyse_texts(service: ModelService, body: AnalysisRequest) -> RoutingAnalysis:
     """Analyse a request's texts. Raises the errors of unknown names, a bad field, long texts, a busy model."""
-    service.check_model(body.model)
-    allowed = service.experts.mask(body.experts, "experts")
+    allowed = service.mask(body.model, body.experts, "experts")
     experts = [expert for expert in service.experts.listed if expert.index in allowed]
     folder = _folder(body.against) if body.against else None
     texts = await asyncio.to_thread(_tokens, service, body)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from services.model.engines.base import Delta, Finish, Generation
 from services.model.service import ModelService
 from services.model.serving import logprobs, requests
+from services.model.serving.prompts import conversation
 from services.model.serving.samples import collect, detail
 from services.model.serving.streams import Generations
 from shared.contracts.model import (
@@ -124,11 +125,11 @@ class Chat:
 
 
 def _generation(service: ModelService, body: ModelChatRequest) -> Generation:
-    service.check_model(body.model)
-    allowed = service.experts.mask(body.candor.experts, "candor.experts")
+    allowed = service.mask(body.model, body.candor.named(), "candor.experts")
     if body.top_logprobs is not None and not body.logprobs:
         raise InvalidRequest("top_logprobs needs logprobs to be true.", field="top_logprobs")
-    prompt = requests.conversation(service, body.messages, body.candor.continue_final_message, "candor.")
+    continued = body.candor.continue_final_message
+    prompt = conversation(service, body.messages, continued, "candor.continue_final_message")
     max_tokens = service.new_tokens(len(prompt), body.token_limit(), "messages")
     sampling = requests.sampling(service, body, max_tokens, body.top_logprobs or 0)
     return Generation(tuple(prompt), allowed, sampling, body.n)

@@ -36,8 +36,7 @@ class Completion:
     @classmethod
     async def start(cls, service: ModelService, body: ModelCompletionRequest) -> Completion:
         """Queue a request. Raises the errors of unknown names, bad fields, a long prompt, a full queue."""
-        service.check_model(body.model)
-        allowed = service.experts.mask(body.candor.experts, "candor.experts")
+        allowed = service.mask(body.model, body.candor.named(), "candor.experts")
         _check(body)
         # in a thread: long prompts take long to tokenise and to check
         prompts = await asyncio.to_thread(_prompts, service, body.prompt)
@@ -80,7 +79,7 @@ class Completion:
             index=place * self.body.n + index,
             text=echo.text + sample.text,
             finish_reason=sample.finish.reason if sample.finish else "length",
-            logprobs=joined(echo.logprobs, self._logprobs(place, sample.tokens)),
+            logprobs=joined(echo.logprobs, self._logprobs(place, sample.tokens, sample.finish)),
             candor=self._detail(sample.finish),
         )
 
@@ -89,7 +88,7 @@ class Completion:
             index=place * self.body.n + delta.choice,
             text=delta.text,
             finish_reason=delta.finish.reason if delta.finish else None,
-            logprobs=self._logprobs(place, delta.tokens),
+            logprobs=self._logprobs(place, delta.tokens, delta.finish),
             candor=self._detail(delta.finish),
         )
 
@@ -102,9 +101,12 @@ class Completion:
             logprobs=echo.logprobs,
         )
 
-    def _logprobs(self, place: int, tokens: list[Token]) -> CompletionLogprobs | None:
+    def _logprobs(self, place: int, tokens: list[Token], finish: Finish | None) -> CompletionLogprobs | None:
         if self.body.logprobs is None:
             return None
+        if finish is not None and finish.end is not None:
+            # the token that ends the sequence has a log-probability too: who asked for a token gets a token
+            tokens = [*tokens, finish.end]
         return logprobs.for_completion(self.service.tokenizer, tokens, len(self.echoes[place].text))
 
     def _detail(self, finish: Finish | None) -> SampleDetail | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from services.model.engines.base import Score, ScoreTask
 from services.model.engines.text import TextStream
@@ -16,7 +17,7 @@ from shared.contracts.openai import CompletionLogprobs
 
 @dataclass(frozen=True)
 class Echo:
-    """A prompt as text, and its log-probabilities when they were asked for."""
+    """A prompt as text, its control tokens by their names, and its log-probabilities when they were asked for."""
 
     text: str = ""
     logprobs: CompletionLogprobs | None = None
@@ -27,7 +28,9 @@ async def echoes(
 ) -> list[Echo]:
     """Each prompt as its completion begins with it; `candidates` is None when no log-probability was asked for."""
     if candidates is None:
-        return await asyncio.to_thread(lambda: [Echo(service.tokenizer.decode(prompt)) for prompt in prompts])
+        return await asyncio.to_thread(
+            lambda: [Echo(service.tokenizer.decode(prompt, special=True)) for prompt in prompts]
+        )
     tasks = [ScoreTask(tuple(prompt), allowed, candidates) for prompt in prompts]
     scores = await score(service, tasks)
     return await asyncio.to_thread(
@@ -37,7 +40,7 @@ async def echoes(
 
 def _echo(service: ModelService, prompt: list[int], found: Score) -> Echo:
     tokenizer = service.tokenizer
-    stream = TextStream(tokenizer.decode)
+    stream = TextStream(partial(tokenizer.decode, special=True))
     offsets = []
     for token in prompt:
         offsets.append(len(stream.text))
@@ -49,7 +52,13 @@ def _echo(service: ModelService, prompt: list[int], found: Score) -> Echo:
             tokens=[tokenizer.name(token) for token in prompt],
             # nothing precedes the first token, so nothing can be said of it
             token_logprobs=[None, *found.logprobs],
-            top_logprobs=[None, *(by_name(tokenizer, top) for top in found.top)],
+            top_logprobs=[
+                None,
+                *(
+                    by_name(tokenizer, token, logprob, top)
+                    for token, logprob, top in zip(prompt[1:], found.logprobs, found.top, strict=True)
+                ),
+            ],
             text_offset=offsets,
         ),
     )

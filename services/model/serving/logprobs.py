@@ -30,14 +30,18 @@ def for_completion(tokenizer: Tokenizer, tokens: Sequence[Token], offset: int = 
     return CompletionLogprobs(
         tokens=[tokenizer.name(token.id) for token in tokens],
         token_logprobs=[token.logprob for token in tokens],
-        top_logprobs=[by_name(tokenizer, token.top) for token in tokens],
+        top_logprobs=[by_name(tokenizer, token.id, token.logprob, token.top) for token in tokens],
         text_offset=[offset + token.start for token in tokens],
     )
 
 
-def by_name(tokenizer: Tokenizer, candidates: TopTokens) -> dict[str, float]:
-    """Candidate tokens as the older shape has them."""
-    return {tokenizer.name(token): logprob for token, logprob in candidates}
+def by_name(tokenizer: Tokenizer, token: int, logprob: float, candidates: TopTokens) -> dict[str, float]:
+    """The candidates at a place as the older shape has them; the token itself always is one."""
+    named: dict[str, float] = {}
+    for one, its in [*candidates, (token, logprob)]:
+        # the first, which is the more probable, if two tokens have one name
+        named.setdefault(tokenizer.name(one), its)
+    return named
 
 
 def _candidate(tokenizer: Tokenizer, token: int, logprob: float) -> dict[str, object]:

@@ -9,9 +9,9 @@ from services.model.analysis.shares import Floats, of_owners, routing_shares
 from services.model.engines.base import EngineBusy, EngineFailed, RouteTask, Routing
 from services.model.errors import ContextLengthExceeded
 from services.model.service import ModelService
-from services.model.serving import requests
+from services.model.serving.prompts import conversation
 from services.model.serving.spelling import spelled
-from services.model.serving.streams import RETRY_SECONDS, GenerationFailed
+from services.model.serving.streams import RETRY_SECONDS, failure
 from shared.contracts.model import Expert
 from shared.contracts.routing import RoutedToken, RoutingRequest, Shares, ShareSeries, TextRouting
 from shared.http.errors import InvalidRequest, Overloaded
@@ -22,8 +22,7 @@ MOST_TOKENS = 8192
 
 async def route_text(service: ModelService, body: RoutingRequest) -> TextRouting:
     """Route a request's text. Raises the errors of an unknown model or expert, a bad field, a long text."""
-    service.check_model(body.model)
-    allowed = service.experts.mask(body.experts, "experts")
+    allowed = service.mask(body.model, body.experts, "experts")
     # in a thread: a long text takes long to tokenise
     tokens = await asyncio.to_thread(_tokens, service, body)
     (found,) = await route(service, [RouteTask(tuple(tokens), allowed)])
@@ -31,13 +30,13 @@ async def route_text(service: ModelService, body: RoutingRequest) -> TextRouting
 
 
 async def route(service: ModelService, tasks: Sequence[RouteTask]) -> list[Routing]:
-    """The engine's routing. Raises Overloaded, GenerationFailed."""
+    """The engine's routing. Raises Overloaded, GenerationFailed, ExpertRemoved."""
     try:
         return await asyncio.wrap_future(service.engine.route(tasks))
     except EngineBusy as error:
         raise Overloaded(f"The model is busy: {error}.", retry_after=RETRY_SECONDS) from error
     except EngineFailed as error:
-        raise GenerationFailed(f"The model failed: {error}.") from error
+        raise failure(error) from error
 
 
 def _tokens(service: ModelService, body: RoutingRequest) -> list[int]:
@@ -48,7 +47,7 @@ def _tokens(service: ModelService, body: RoutingRequest) -> list[int]:
     if body.continue_final_message and body.messages is None:
         raise InvalidRequest("continue_final_message is for messages.", field="continue_final_message")
     if body.messages is not None:
-        tokens = requests.conversation(service, body.messages, body.continue_final_message)
+        tokens = conversation(service, body.messages, body.continue_final_message, "continue_final_message")
     else:
         tokens = service.tokenizer.encode(body.text) if body.text is not None else body.tokens or []
     service.check_tokens(tokens, field)

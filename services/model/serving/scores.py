@@ -12,25 +12,28 @@ from services.model.serving.streams import RETRY_SECONDS, failure
 from shared.contracts.model import ScoreRequest, Scores, TextScore
 from shared.http.errors import InvalidRequest, Overloaded
 
+_MOST_TOKENS = 131_072
+"""Of one request: scoring jobs wait for each other, and a client's turn is to end within minutes."""
+
 
 async def score_texts(service: ModelService, body: ScoreRequest) -> Scores:
     """Score a request's texts. Raises the errors of an unknown model or expert, a bad field, a long text."""
-    service.check_model(body.model)
-    allowed = service.experts.mask(body.experts, "experts")
     # in a thread: many or long texts take long to tokenise and to check
-    sequences = await asyncio.to_thread(_sequences, service, body)
-    found = await score(service, [ScoreTask(tuple(tokens), allowed) for tokens in sequences])
+    tasks = await asyncio.to_thread(_tasks, service, body)
+    found = await score(service, tasks)
     data = [
         TextScore(
-            tokens=tokens,
+            tokens=list(task.tokens),
             logprobs=one.logprobs,
             means=one.means,
             variances=one.variances,
             routing=service.experts.shares(one.routing),
+            experts=service.experts.names(task.allowed),
         )
-        for tokens, one in zip(sequences, found, strict=True)
+        for task, one in zip(tasks, found, strict=True)
     ]
-    return Scores(model=body.model, candor=service.applied(allowed), data=data)
+    every = frozenset[int]().union(*(task.allowed for task in tasks))
+    return Scores(model=body.model, candor=service.applied(every), data=data)
 
 
 async def score(service: ModelService, tasks: Sequence[ScoreTask]) -> list[Score]:
@@ -43,13 +46,23 @@ async def score(service: ModelService, tasks: Sequence[ScoreTask]) -> list[Score
         raise failure(error) from error
 
 
-def _sequences(service: ModelService, body: ScoreRequest) -> list[list[int]]:
-    if (body.texts is None) == (body.tokens is None):
-        raise InvalidRequest("Give either texts or tokens.", field="texts")
-    field = "texts" if body.tokens is None else "tokens"
-    sequences = body.tokens or [service.tokenizer.encode(text) for text in body.texts or []]
+def _tasks(service: ModelService, body: ScoreRequest) -> list[ScoreTask]:
+    sequences, field = body.tokens or [], "tokens"
+    if body.texts is not None:
+        sequences, field = [service.tokenizer.encode(text) for text in body.texts], "texts"
+    limit = service.engine.info.max_length
     for place, tokens in enumerate(sequences):
-        service.check_tokens(tokens, field)
-        if len(tokens) > service.engine.info.max_length:
-            raise ContextLengthExceeded(service.engine.info.max_length, len(tokens), 0, f"{field}.{place}")
-    return sequences
+        service.check_tokens(tokens, f"{field}.{place}")
+        if len(tokens) > limit:
+            raise ContextLengthExceeded(limit, len(tokens), 0, f"{field}.{place}")
+    if (total := sum(map(len, sequences))) > _MOST_TOKENS:
+        detail = f"{field} have {total:,} tokens together; at most {_MOST_TOKENS:,} are scored in one request."
+        raise InvalidRequest(f"{detail} Send several.", field=field)
+    return [ScoreTask(tuple(tokens), allowed) for tokens, allowed in zip(sequences, _masks(service, body), strict=True)]
+
+
+def _masks(service: ModelService, body: ScoreRequest) -> list[frozenset[int]]:
+    """The mask of each text."""
+    if body.masks is None:
+        return [service.mask(body.model, body.experts, "experts")] * body.count()
+    return [service.mask(body.model, mask, f"masks.{place}") for place, mask in enumerate(body.masks)]
