@@ -1,0 +1,1 @@
+"""Per-request expert masks for vLLM: see docs/vllm.md."""
