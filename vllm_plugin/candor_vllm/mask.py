@@ -10,6 +10,7 @@ import json
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,15 +41,6 @@ def render(allowed: frozenset[int]) -> str:
     return ",".join(map(str, sorted(allowed)))
 
 
-@lru_cache(maxsize=4096)
-def row(text: str, experts: int) -> NDArray[np.bool_]:
-    """(experts,) True where `text` forbids the expert; read-only. Raises BadMask."""
-    forbidden = np.ones(experts, dtype=np.bool_)
-    forbidden[list(parse(text, experts))] = False
-    forbidden.flags.writeable = False
-    return forbidden
-
-
 def salt(text: str, client: str | None) -> str:
     """The prefix cache's salt under a mask: equal exactly if the mask and the client's own salt are."""
     return f"experts {text}" if client is None else f"experts {text}; {client}"
@@ -70,3 +62,33 @@ def public_experts(checkpoint: str, experts: int) -> frozenset[int]:
     if not found:
         raise ValueError(f"{card}: every expert belongs to an owner; a request without a mask would have none.")
     return found
+
+
+class Masks:
+    """The worker's side: from a request's parameters, which the front process has completed, its row.
+
+    One without a mask, such as a runner's own warm-up, gets the public experts.
+    """
+
+    def __init__(self, experts: int, public: frozenset[int]) -> None:
+        self._experts = experts
+        self._public = render(public)
+        # by text, not by request: nothing to forget when a request ends, and a batch of one mask shares one row
+        self._row = lru_cache(maxsize=4096)(self._build)
+
+    @classmethod
+    def of(cls, model_config: Any) -> Self:
+        """From vLLM's ModelConfig. Raises ValueError as `public_experts` does."""
+        experts = model_config.get_num_experts()
+        return cls(experts, public_experts(model_config.model, experts))
+
+    def row(self, params: Any) -> NDArray[np.bool_]:
+        """(experts,) True where the request (vLLM's SamplingParams, or None) forbids the expert; read-only."""
+        extra = getattr(params, "extra_args", None)
+        return self._row(extra.get(FIELD, self._public) if extra else self._public)
+
+    def _build(self, text: str) -> NDArray[np.bool_]:
+        forbidden = np.ones(self._experts, dtype=np.bool_)
+        forbidden[list(parse(text, self._experts))] = False
+        forbidden.flags.writeable = False
+        return forbidden

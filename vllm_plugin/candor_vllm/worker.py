@@ -16,8 +16,8 @@ from vllm.v1.outputs import LogprobsTensors, SamplerOutput
 from vllm.v1.worker import cpu_worker
 from vllm.v1.worker.cpu_model_runner import CPUModelRunner
 
-from candor_vllm import mask
 from candor_vllm.checks import NotActive
+from candor_vllm.mask import Masks
 from candor_vllm.models import MaskedModel
 from candor_vllm.sampler import StatisticsSampler
 
@@ -29,8 +29,7 @@ class MaskedRunner(CPUModelRunner):
         super().__init__(vllm_config, device)
         config = self.model_config
         self.sampler = StatisticsSampler(config.logprobs_mode, config.use_fp64_gumbel)
-        self._experts = config.get_num_experts()
-        self._default = mask.render(mask.public_experts(config.model, self._experts))
+        self._masks = Masks.of(config)
         self._last = self._wanted = None
 
     def load_model(self, load_dummy_weights: bool = False) -> None:
@@ -45,7 +44,7 @@ class MaskedRunner(CPUModelRunner):
     def _prepare_inputs(self, scheduler_output: SchedulerOutput, num_scheduled_tokens: NDArray[np.int32]) -> Any:
         prepared = super()._prepare_inputs(scheduler_output, num_scheduled_tokens)
         params = [self.requests[request].sampling_params for request in self.input_batch.req_ids]
-        rows = np.stack([mask.row(_text(each, self._default), self._experts) for each in params])
+        rows = np.stack([self._masks.row(each) for each in params])
         wanted = [_wants_statistics(each) for each in params]
         self.model.mask_rows.lay(rows, num_scheduled_tokens, any(wanted))
         self._last = prepared[0]
@@ -91,11 +90,6 @@ class MaskedWorker(cpu_worker.CPUWorker):
         # the class is looked up by name in the module, and there is no other way to choose it
         with patch.object(cpu_worker, "CPUModelRunner", MaskedRunner):
             super().init_device()
-
-
-def _text(params: SamplingParams | None, default: str) -> str:
-    extra = params.extra_args if params is not None else None
-    return extra.get(mask.FIELD, default) if extra else default
 
 
 def _wants_statistics(params: SamplingParams | None) -> bool:
