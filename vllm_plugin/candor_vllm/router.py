@@ -39,11 +39,11 @@ class MaskedRouter(BaseRouter):
 
     def _compute_routing(
         self,
-        hidden_states: torch.Tensor,
+        hidden_states: torch.Tensor,  # noqa: ARG002
         router_logits: torch.Tensor,
         indices_type: torch.dtype | None,
         *,
-        input_ids: torch.Tensor | None = None,
+        input_ids: torch.Tensor | None = None,  # noqa: ARG002
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Weights (tokens, k) fp32 and experts (tokens, k) from router logits (tokens, experts)."""
         rows, tokens = self._rows, router_logits.shape[0]

@@ -30,7 +30,9 @@ class MaskedRunner(CPUModelRunner):
         config = self.model_config
         self.sampler = StatisticsSampler(config.logprobs_mode, config.use_fp64_gumbel)
         self._masks = Masks.of(config)
-        self._last = self._wanted = None
+        # of the step at hand: where each request's last token is, and which requests want statistics
+        self._last: torch.Tensor | None = None
+        self._wanted: torch.Tensor | None = None
 
     def load_model(self, load_dummy_weights: bool = False) -> None:
         """Raises NotActive when what was loaded does not mask."""
@@ -54,14 +56,14 @@ class MaskedRunner(CPUModelRunner):
     def _sample(self, logits: torch.Tensor | None, spec_decode_metadata: Any) -> SamplerOutput:
         if self._wanted is None:
             return super()._sample(logits, spec_decode_metadata)
-        with self.sampler.adding(self._wanted, lambda rows: self.model.mask_rows.shares(self._last)):
+        with self.sampler.adding(self._wanted, lambda _: self.model.mask_rows.shares(self._last)):
             return super()._sample(logits, spec_decode_metadata)
 
     def _get_prompt_logprobs_dict(
         self, hidden_states: torch.Tensor, num_scheduled_tokens: dict[str, int]
     ) -> dict[str, LogprobsTensors | None]:
         """One request at a time, so that the sampler is told whose tokens it sees."""
-        pending = self.num_prompt_logprobs
+        pending: dict[str, int] = self.num_prompt_logprobs
         found: dict[str, LogprobsTensors | None] = {}
         for request in list(pending):
             self.num_prompt_logprobs = {request: pending[request]}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import tiny
 import torch
-from conftest import Served, experts, prompt
 from torch import Tensor
 from vllm import SamplingParams
 
+import tiny
 from candor_vllm.statistics import columns, split
+from conftest import Served, experts, prompt
 
 MASKS = ["0,1,2,3", "0", "1,3", None]
 
