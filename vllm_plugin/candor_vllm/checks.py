@@ -57,6 +57,7 @@ def check_config(vllm_config: VllmConfig) -> None:
         "expert load balancing": parallel.enable_eplb,
         "micro-batches": parallel.enable_dbo,
         "speculative decoding": vllm_config.speculative_config is not None,
+        "LoRA": vllm_config.lora_config is not None,
         "a transfer of keys and values": vllm_config.kv_transfer_config is not None,
     }
     if wrong := [name for name, on in refused.items() if on]:

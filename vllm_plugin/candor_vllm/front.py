@@ -102,6 +102,9 @@ def check_requests() -> None:
     ) -> EngineCoreRequest:
         rules = _rules(self)
         allowed = rules.allowed(params)
+        if rules.experts and kwargs.get("resumable"):
+            # its next part could come under another mask, over keys and values computed under this one
+            raise VLLMValidationError("A request with masked experts comes whole: streamed input is refused.")
         request = original(self, request_id, prompt, params, *args, **kwargs)
         if rules.experts:
             assert request.sampling_params is not None

@@ -47,6 +47,9 @@ class MaskedRunner(CPUModelRunner):
             )
         self.model.check_masked()
 
+    def _init_kv_zero_meta(self) -> None:
+        """Nothing: that is for kernels on GPUs; the CPU's runner wipes blocks by itself (`candor_vllm.memory`)."""
+
     def _prepare_inputs(self, scheduler_output: SchedulerOutput, num_scheduled_tokens: NDArray[np.int32]) -> Any:
         prepared = super()._prepare_inputs(scheduler_output, num_scheduled_tokens)
         params = [self.requests[request].sampling_params for request in self.input_batch.req_ids]
