@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 os.environ["VLLM_CPU_KVCACHE_SPACE"] = "1"
+# models this small are slower on two threads
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"
 # the engine in this process: a start takes a third of the time, and a test can reach into the worker
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"

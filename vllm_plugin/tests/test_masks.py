@@ -39,8 +39,8 @@ def test_a_request_that_names_no_experts_gets_the_public_ones(served: Served) ->
 
 def test_mixed_masks_in_one_batch_give_what_each_gives_alone(served: Served) -> None:
     choose = random.Random(0)
-    masks = [choose.choice(MASKS) for _ in range(16)]
-    prompts = [prompt(100 + i, length=choose.randint(5, 40)) for i in range(16)]
+    masks = [choose.choice(MASKS) for _ in range(10)]
+    prompts = [prompt(100 + i, length=choose.randint(5, 40)) for i in range(10)]
     together = served.ask(prompts, masks)
     served.llm.reset_prefix_cache()
     for asked, mask, answer in zip(prompts, masks, together, strict=True):
