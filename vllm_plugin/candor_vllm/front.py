@@ -24,6 +24,9 @@ from candor_vllm.checks import masked_architecture
 class RequestRefused(VLLMValidationError, ValueError):
     """What a request asks cannot be; HTTP's 400. It has reached no other process."""
 
+    def __init__(self, message: str, *, parameter: str | None = None, value: object = None) -> None:
+        VLLMValidationError.__init__(self, message, parameter=parameter, value=value)
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:

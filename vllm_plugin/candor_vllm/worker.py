@@ -76,7 +76,7 @@ class MaskedRunner(CPUModelRunner):
         self.model.mask_rows.traces.end()
         # a prompt that is computed in pieces draws a token after each that nobody gets: it must cost no randomness
         unused = [(each, each.get_state()) for each in self._split_generators()[1].values()]
-        adding = nullcontext()
+        adding: AbstractContextManager[None] = nullcontext()
         if self._wanted is not None:
             adding = self.sampler.adding(self._wanted, lambda _: self.model.mask_rows.shares(self._last))
         with adding:
