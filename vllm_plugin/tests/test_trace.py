@@ -22,9 +22,9 @@ def test_a_trace_has_every_layers_probabilities_and_choices(served: Served) -> N
     prompts = [prompt(700 + i, length=20 + 30 * i) for i in range(4)]
     requests = [{"prompt_token_ids": each} for each in prompts]
     settings = [params(mask, key) for mask, key in zip(masks, keys, strict=True)]
-    answers = served.llm.generate(requests, settings, use_tqdm=False)
-    # again: a traced request computes what the cache would have spared it
     served.llm.generate(requests, settings, use_tqdm=False)
+    # again: a traced request computes what the cache would have spared it
+    answers = served.llm.generate(requests, settings, use_tqdm=False)
     for mask, key, answer in zip(masks, keys, answers, strict=True):
         if key is None:
             continue
