@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
+from uuid import uuid4
 
 from vllm.config import CompilationMode, VllmConfig
 from vllm.exceptions import VLLMValidationError
@@ -122,7 +123,7 @@ def check_requests() -> None:
             request.cache_salt = mask.salt(text, request.cache_salt)
             if trace.FIELD in extra:
                 # what comes from the cache is not computed, and could not be traced
-                request.cache_salt = f"traced {extra[trace.FIELD]}; {request.cache_salt}"
+                request.cache_salt = f"traced {uuid4()}; {request.cache_salt}"
         return request
 
     process_inputs.checks_masks = True  # type: ignore[attr-defined]
