@@ -11,8 +11,8 @@ from typing import Any
 # models this small are slower on two threads
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"
-# the engine in this process: a start takes a third of the time, and a test can reach into the worker
-os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+# the tests reach into the worker with functions of their own, to poison its weights
+os.environ["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"
 
 import pytest
 import torch
@@ -77,6 +77,8 @@ class Served:
 @pytest.fixture(scope="session", params=tiny.ARCHITECTURES)
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     architecture = request.param
+    # vLLM's transformers backend changes transformers' classes under the reference's feet: a process of its own
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = str(int(architecture == "flex_olmo"))
     model = tiny.build(architecture, top_k=TOP_K[architecture])
     llm = start(tiny.save(model, tmp_path_factory.mktemp(architecture), OWNERS))
     yield Served(architecture, model, llm)
