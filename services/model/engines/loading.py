@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.model.engines.checkpoint import Checkpoint
+from services.model.engines.memory import give_back
 from services.model.engines.tokenizer import Tokenizer
 from services.model.engines.transformers import Limits, TransformersEngine
 from services.model.flexolmo.build import ensure_merged
@@ -30,4 +31,6 @@ def load(directory: Path, settings: ModelSettings) -> tuple[TransformersEngine, 
         length=settings.max_length,
         threads=settings.threads,
     )
-    return TransformersEngine(Checkpoint.load(directory, settings.dtype), tokenizer.decode, limits), tokenizer
+    checkpoint = Checkpoint.load(directory, settings.dtype)
+    give_back()
+    return TransformersEngine(checkpoint, tokenizer.decode, limits), tokenizer

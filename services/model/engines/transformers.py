@@ -34,6 +34,7 @@ from services.model.engines.batch import Batch
 from services.model.engines.changes import Addition, Changes, Removal
 from services.model.engines.checkpoint import Checkpoint
 from services.model.engines.jobs import Job, ScoreJob
+from services.model.engines.memory import give_back
 from services.model.engines.prefill import Prefill
 from services.model.engines.text import Decode
 
@@ -222,6 +223,7 @@ class TransformersEngine:
             addition.future.set_exception(error)
             return
         self._batch.experts_changed()
+        give_back()
         addition.future.set_result(number)
 
     def _drop_expert(self, removal: Removal) -> None:
@@ -232,6 +234,7 @@ class TransformersEngine:
         except Exception as raised:
             error = raised
         self._batch.experts_changed()
+        give_back()
         with self._changed:
             del self._changes.leaving[removal.number]
         if error is None:
