@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.model.engines.checkpoint import Checkpoint
+from services.model.engines.memory import give_back
 from services.model.engines.tokenizer import Tokenizer
 from services.model.engines.transformers import Limits, TransformersEngine
 from services.model.flexolmo.build import ensure_merged
@@ -32,4 +33,6 @@ def load(directory: Path, settings: ModelSettings) -> tuple[TransformersEngine, 
         threads=settings.threads,
     )
     dtype = fast_dtype() if settings.dtype == "auto" else settings.dtype
-    return TransformersEngine(Checkpoint.load(directory, dtype), tokenizer.decode, limits), tokenizer
+    checkpoint = Checkpoint.load(directory, dtype)
+    give_back()
+    return TransformersEngine(checkpoint, tokenizer.decode, limits), tokenizer

@@ -38,6 +38,7 @@ from services.model.engines.batch import Batch
 from services.model.engines.changes import Addition, Changes, Removal
 from services.model.engines.checkpoint import Checkpoint
 from services.model.engines.jobs import Job, SequencesJob
+from services.model.engines.memory import give_back
 from services.model.engines.prefill import Prefill
 from services.model.engines.routing import route
 from services.model.engines.scoring import score
@@ -237,6 +238,7 @@ class TransformersEngine:
             addition.future.set_exception(error)
             return
         self._batch.experts_changed()
+        give_back()
         addition.future.set_result(number)
 
     def _drop_expert(self, removal: Removal) -> None:
@@ -247,6 +249,7 @@ class TransformersEngine:
         except Exception as raised:
             error = raised
         self._batch.experts_changed()
+        give_back()
         with self._changed:
             del self._changes.leaving[removal.number]
         if error is None:
