@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -72,7 +73,7 @@ def test_from_files_to_a_model_that_generates(
     said = run("model", "merge", "--anchor", anchor, "--expert", *experts, "--k", 2, "--out", out)
     assert said.startswith(FAMILIES[family].form.architecture)
     assert "2 a token" in said
-    model = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32)
     tokens = AutoTokenizer.from_pretrained(out)("The tide", return_tensors="pt").input_ids
     assert model.generate(tokens, max_new_tokens=4, do_sample=False).shape[1] > tokens.shape[1]
 
