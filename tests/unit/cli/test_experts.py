@@ -130,10 +130,9 @@ def test_a_training_that_is_not_there_cannot_be_exported(tmp_path: Path) -> None
 
 
 def test_a_committed_expert_is_whole_and_of_this_model(candor_home: Path) -> None:
-    done = candor("expert", "verify", str(EXPERTS / "medicine.safetensors"), home=candor_home)
-    assert done.returncode == 0, done.stderr
-    assert "whole, and trained on this model" in done.stdout
-    assert "owner medicine" in done.stdout
+    said = run("expert", "verify", EXPERTS / "medicine.safetensors")
+    assert "whole, and trained on this model" in said
+    assert "owner medicine" in said
 
 
 def test_a_damaged_expert_is_refused(candor_home: Path, tmp_path: Path) -> None:
