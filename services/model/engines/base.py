@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from services.model.engines.factored import Change
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -171,13 +173,9 @@ class Routing:
 
 @dataclass(frozen=True, slots=True)
 class ExpertLayer:
-    """An expert's weights in one layer, in the model's dtype.
+    """An expert in one layer, in the dtype that the model computes in: its FFN, and its router row, (hidden,)."""
 
-    `gate_up`: (2 * width, hidden), gate above up; `down`: (hidden, width); `router`: its row, (hidden,).
-    """
-
-    gate_up: Tensor
-    down: Tensor
+    ffn: Change
     router: Tensor
 
 

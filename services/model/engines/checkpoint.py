@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from services.model.engines.base import ModelInfo, NewExpert, OtherAnchor
+from services.model.engines.factoring import factor
 from services.model.engines.keyvalues import KeyValues, Shape
 from services.model.engines.newcomer import newcomer
 from services.model.engines.places import Places
@@ -60,13 +61,14 @@ class Checkpoint:
         """Load from a directory in transformers' format; `dtype` as torch names it."""
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype), local_files_only=True)
+        factor(model, directory)
         return cls(model, directory)
 
     def read_expert(self, file: Path) -> NewExpert:
         """An owner's expert, as weights that can join this model. Raises BadExpert, OtherAnchor."""
         if self._directory is None:
             raise OtherAnchor("the model was not loaded from a folder, so nothing says which anchor it has")
-        found = newcomer(file, self._directory, self.model.dtype)
+        found = newcomer(file, self._directory, self.model.dtype, factored=self.places.factored)
         self.places.check(found.layers)
         return found
 

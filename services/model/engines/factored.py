@@ -30,6 +30,17 @@ class Factors:
     down_a: Tensor
     down_b: Tensor
 
+    def shapes(self, hidden: int, width: int) -> dict[str, tuple[int, int]]:
+        """What its tensors must be for such an FFN."""
+        rank = len(self.down_a)
+        return {
+            "gate_up_a": (2 * rank, hidden),
+            "gate_b": (width, rank),
+            "up_b": (width, rank),
+            "down_a": (rank, width),
+            "down_b": (hidden, rank),
+        }
+
     def inner(self, public: Tensor, hidden: Tensor) -> Tensor:
         """Its gate and up, (tokens, 2 width), from the public ones and what both read, (tokens, hidden)."""
         gate, up = functional.linear(hidden, self.gate_up_a).chunk(2, dim=-1)
@@ -49,6 +60,10 @@ class Whole:
 
     gate_up: Tensor
     down: Tensor
+
+    def shapes(self, hidden: int, width: int) -> dict[str, tuple[int, int]]:
+        """What its tensors must be for such an FFN."""
+        return {"gate_up": (2 * width, hidden), "down": (hidden, width)}
 
     def inner(self, _: Tensor, hidden: Tensor) -> Tensor:
         """Its gate and up, (tokens, 2 width)."""

@@ -7,14 +7,17 @@ from pathlib import Path
 import torch
 
 from services.model.engines.base import BadExpert, ExpertLayer, NewExpert, OtherAnchor
+from services.model.engines.factored import Whole
+from services.model.engines.factoring import factors
 from services.model.flexolmo.expert import BrokenExpert, Expert, read_expert
 from services.model.flexolmo.merge import join
 from services.model.flexolmo.merged import StoredExperts, anchor_sha256
 
 
-def newcomer(file: Path, model: Path, dtype: torch.dtype) -> NewExpert:
+def newcomer(file: Path, model: Path, dtype: torch.dtype, *, factored: bool) -> NewExpert:
     """The expert of a file for the model of a folder, in the dtype the model computes in.
 
+    `factored`: the model computes experts of low rank as what they are; to any other all experts are whole.
     Raises BadExpert, OtherAnchor.
     """
     expert = _read(file)
@@ -28,7 +31,10 @@ def newcomer(file: Path, model: Path, dtype: torch.dtype) -> NewExpert:
         )
     stored = StoredExperts(model)
     try:
-        layers = [_layer(expert, index, stored, dtype) for index in range(expert.layers)]
+        if factored and expert.rank is not None:
+            layers = [_factored(expert, index, stored, dtype) for index in range(expert.layers)]
+        else:
+            layers = [_whole(expert, index, stored, dtype) for index in range(expert.layers)]
     except (RuntimeError, KeyError) as error:
         raise BadExpert(f"the expert has not the model's shapes: {error}") from error
     tokens = expert.card.get("tokens")
@@ -45,7 +51,14 @@ def _read(file: Path) -> Expert:
         raise BadExpert(f"the file's metadata cannot be read: {error}") from error
 
 
-def _layer(expert: Expert, index: int, stored: StoredExperts, dtype: torch.dtype) -> ExpertLayer:
+def _factored(expert: Expert, index: int, stored: StoredExperts, dtype: torch.dtype) -> ExpertLayer:
+    base = stored.router(index, 0)
+    # rounded as a merge rounds it
+    router = (base.float() + expert.router(index)).to(base.dtype)
+    return ExpertLayer(factors(expert, index, dtype), router.to(dtype))
+
+
+def _whole(expert: Expert, index: int, stored: StoredExperts, dtype: torch.dtype) -> ExpertLayer:
     weights = join(expert, index, stored.layer(index, expert.base[index]))
     gate_up = torch.cat([weights["gate"], weights["up"]])
-    return ExpertLayer(gate_up.to(dtype), weights["down"].to(dtype), weights["router"].to(dtype))
+    return ExpertLayer(Whole(gate_up.to(dtype), weights["down"].to(dtype)), weights["router"].to(dtype))

@@ -1,15 +1,13 @@
-"""Experts that come and go: which expert, by its number, stands at which place of a model's fused weights."""
+"""Experts that come and go: which expert, by its number, stands at which place of a model's weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn import Parameter
-
 from services.model.engines.base import BadExpert, ExpertGone, ExpertLayer
+from services.model.engines.factored import FactoredExperts
+from services.model.engines.held import held
 from services.model.flexolmo.mask import ExpertMask
 
 
@@ -20,8 +18,10 @@ class Places:
     """
 
     def __init__(self, model: Any, mask: ExpertMask) -> None:
-        self._layers = [layer.mlp for layer in model.model.layers]
+        self._layers = [held(layer.mlp) for layer in model.model.layers]
         self._mask = mask
+        self.factored = isinstance(model.model.layers[0].mlp.experts, FactoredExperts)
+        """Whether the model computes experts of low rank as what they are."""
         self._next = mask.experts
         self.numbers: tuple[int, ...] = ()
         self._place: dict[int, int] = {}
@@ -41,13 +41,10 @@ class Places:
         if len(layers) != len(self._layers):
             raise BadExpert(f"the expert has {len(layers)} layers, the model {len(self._layers)}")
         for index, (own, new) in enumerate(zip(self._layers, layers, strict=True)):
-            for name, mine in _weights(own).items():
-                tensor: Tensor = getattr(new, name)
-                if tensor.shape != mine.shape[1:] or tensor.dtype != mine.dtype:
-                    raise BadExpert(
-                        f"layer {index}: {name} is {tensor.dtype} {tuple(tensor.shape)}, "
-                        f"the model's is {mine.dtype} {tuple(mine.shape[1:])}"
-                    )
+            try:
+                own.check(new)
+            except BadExpert as error:
+                raise BadExpert(f"layer {index}: {error}") from error
 
     def append(self, layers: Sequence[ExpertLayer]) -> int:
         """Give an expert the last place; returns its number. Raises BadExpert; on any error nothing has changed."""
@@ -55,12 +52,10 @@ class Places:
         count = len(self.numbers)
         try:
             for own, new in zip(self._layers, layers, strict=True):
-                weights = _weights(own)
-                _set(own, {name: torch.cat([old, getattr(new, name)[None]]) for name, old in weights.items()})
+                own.append(new)
         except BaseException:
             for own in self._layers:
-                # views, which need no memory: it may be that which there was none of
-                _set(own, {name: old[:count] for name, old in _weights(own).items()})
+                own.cut(count)
             raise
         number, self._next = self._next, self._next + 1
         self._number([*self.numbers, number])
@@ -71,33 +66,14 @@ class Places:
         place = self.of(number)
         if len(self.numbers) == 1:
             raise ValueError("the last expert of a model cannot be removed")
-        last = len(self.numbers) - 1
         for own in self._layers:
-            weights = {name: weight.detach() for name, weight in _weights(own).items()}
-            for weight in weights.values():
-                # in place, which needs no memory and cannot fail half way; freed memory keeps what was in it
-                for at in range(place, last):
-                    weight[at] = weight[at + 1]
-                weight[last] = 0
-            _set(own, {name: weight[:last] for name, weight in weights.items()})
+            own.take_out(place)
         self._number([other for other in self.numbers if other != number])
         for own in self._layers:
-            _set(own, {name: weight.clone() for name, weight in _weights(own).items()})
+            own.settle()
 
     def _number(self, numbers: Sequence[int]) -> None:
         self._mask.experts = len(numbers)
         # both replaced, never changed: other threads may be reading
         self._place = {number: place for place, number in enumerate(numbers)}
         self.numbers = tuple(numbers)
-
-
-def _weights(layer: Any) -> dict[str, Tensor]:
-    """The fused weights of a layer, by their names in `ExpertLayer`."""
-    return {"gate_up": layer.experts.gate_up_proj, "down": layer.experts.down_proj, "router": layer.gate.weight}
-
-
-def _set(layer: Any, weights: dict[str, Tensor]) -> None:
-    frozen = {name: Parameter(weight, requires_grad=False) for name, weight in weights.items()}
-    layer.experts.gate_up_proj, layer.experts.down_proj = frozen["gate_up"], frozen["down"]
-    layer.gate.weight = frozen["router"]
-    layer.experts.num_experts = layer.gate.num_experts = len(frozen["router"])

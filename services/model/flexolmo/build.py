@@ -12,6 +12,8 @@ from shared.lock import locked
 
 _STAMP = "built-from.json"
 """Written last: what the folder was built from."""
+_FORM = 2
+"""Of what a merge writes; another one is built anew. 2: with the experts' own files."""
 
 
 def ensure_merged(home: Path, experts: Path = EXPERTS) -> Path:
@@ -22,7 +24,8 @@ def ensure_merged(home: Path, experts: Path = EXPERTS) -> Path:
     """
     out = home / "models" / "candor-135m"
     files = [file for owner in OWNERS if (file := experts / f"{owner}.safetensors").exists()]
-    recipe = json.dumps({"experts": {file.stem: _sha256(file) for file in files}, "k": K}, indent=2) + "\n"
+    made_of = {"experts": {file.stem: _sha256(file) for file in files}, "k": K, "form": _FORM}
+    recipe = json.dumps(made_of, indent=2) + "\n"
     # first without the lock: where it is built, the folder may be one that cannot be written
     if not _built(out, recipe):
         anchor = anchor_folder(home)

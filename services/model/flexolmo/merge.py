@@ -24,6 +24,7 @@ from services.model.flexolmo.anchor import Fingerprint, fingerprint, read_config
 from services.model.flexolmo.deltas import PROJECTIONS
 from services.model.flexolmo.expert import FULL, Expert, read_expert
 from services.model.flexolmo.families import Family, MixtureConfig, UnsupportedAnchor, family_of
+from services.model.flexolmo.merged import expert_file
 from services.model.flexolmo.verify import check_anchor, check_shapes
 from shared.contracts.model import PUBLIC
 
@@ -55,11 +56,22 @@ def merge(anchor: Path, experts: Sequence[Path], out: Path, k: int | None = None
     part.mkdir(parents=True)
     try:
         mixture.write(anchor, anchor_print, part)
+        if family.dense:
+            _keep(experts, loaded, part)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return out
+
+
+def _keep(files: Sequence[Path], experts: Sequence[Expert], folder: Path) -> None:
+    """Copy the files of low-rank experts beside the weights, which no longer say what the rank was."""
+    for file, expert in zip(files, experts, strict=True):
+        if expert.rank is not None:
+            copy = expert_file(folder, expert.owner)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, copy)
 
 
 def join(expert: Expert, layer: int, base: Mapping[str, Tensor]) -> dict[str, Tensor]:

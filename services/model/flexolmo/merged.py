@@ -22,6 +22,11 @@ def anchor_sha256(folder: Path) -> str | None:
     return said if isinstance(said, str) else None
 
 
+def expert_file(folder: Path, owner: str) -> Path:
+    """Where a merged checkpoint has an owner's own file, if it is of low rank: an engine may compute it as that."""
+    return folder / "experts" / f"{owner}.safetensors"
+
+
 class StoredExperts:
     """The experts of a checkpoint, read one layer of one expert at a time, in the dtype they are stored in."""
 
@@ -36,7 +41,11 @@ class StoredExperts:
     def layer(self, index: int, expert: int) -> dict[str, Tensor]:
         """Its `gate`, `up` and `down` in a layer, (out, in), and its `router` row, (hidden,). Raises KeyError."""
         weights = {name: self._tensor(self._form.weight(index, expert, name)) for name in PROJECTIONS}
-        return weights | {"router": self._tensor(self._form.router(index))[expert]}
+        return weights | {"router": self.router(index, expert)}
+
+    def router(self, index: int, expert: int) -> Tensor:
+        """Its router row in a layer, (hidden,). Raises KeyError."""
+        return self._tensor(self._form.router(index))[expert]
 
     def _tensor(self, name: str) -> Tensor:
         with safe_open(self._files[name], framework="pt") as stored:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from services.model.engines.base import (
     BadExpert,
@@ -22,6 +23,7 @@ from services.model.engines.base import (
     ScoreTask,
 )
 from services.model.engines.checkpoint import Checkpoint
+from services.model.engines.factored import Whole
 from services.model.engines.transformers import Limits, TransformersEngine
 from tests.unit.model.tiny import ARCHITECTURES, EXPERTS, Outcome, build, greedy, letters, prune, run
 
@@ -39,13 +41,21 @@ def expert(model: Any, place: int) -> NewExpert:
     """An expert of a model, as one that could join another."""
     layers = [
         ExpertLayer(
-            layer.mlp.experts.gate_up_proj[place].detach().clone(),
-            layer.mlp.experts.down_proj[place].detach().clone(),
+            Whole(
+                layer.mlp.experts.gate_up_proj[place].detach().clone(),
+                layer.mlp.experts.down_proj[place].detach().clone(),
+            ),
             layer.mlp.gate.weight[place].detach().clone(),
         )
         for layer in model.model.layers
     ]
     return NewExpert("someone", None, None, layers)
+
+
+def whole(layer: ExpertLayer) -> tuple[Tensor, Tensor]:
+    """Its FFN's two matrices."""
+    assert isinstance(layer.ffn, Whole)
+    return layer.ffn.gate_up, layer.ffn.down
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
@@ -109,7 +119,9 @@ def test_a_poisoned_expert_that_left_has_never_been_there(architecture: str) -> 
     large = build(architecture, experts=LARGE)
     engine, clean = engine_of(prune(architecture, large, range(4))), engine_of(prune(architecture, large, range(4)))
     nan = [
-        ExpertLayer(*(torch.full_like(w, float("nan")) for w in (x.gate_up, x.down, x.router)))
+        ExpertLayer(
+            Whole(*(torch.full_like(w, float("nan")) for w in whole(x))), torch.full_like(x.router, float("nan"))
+        )
         for x in expert(large, 4).layers
     ]
     number = engine.add(NewExpert("someone", None, None, nan)).result(30)
@@ -207,8 +219,9 @@ def test_prompts_known_by_a_removed_expert_are_forgotten(engine: TransformersEng
 def test_an_expert_of_other_shapes_is_refused_and_nothing_changes(engine: TransformersEngine) -> None:
     before = answers(engine, [{0, 1}])
     good = expert(build("mixtral"), 1).layers
-    odd = ExpertLayer(good[1].gate_up, good[1].down[:, :-1], good[1].router)
-    half = ExpertLayer(good[1].gate_up.half(), good[1].down, good[1].router)
+    gate_up, down = whole(good[1])
+    odd = ExpertLayer(Whole(gate_up, down[:, :-1]), good[1].router)
+    half = ExpertLayer(Whole(gate_up.half(), down), good[1].router)
     for layers, said in (
         ([good[0], odd, good[2]], "layer 1: down"),
         ([good[0], half, good[2]], "float16"),
@@ -232,7 +245,7 @@ def test_memory_that_runs_out_while_an_expert_joins_changes_nothing(
         return real(*arguments, **named)
 
     newcomer = expert(build("mixtral"), 1)
-    monkeypatch.setattr("services.model.engines.places.torch.cat", cat)
+    monkeypatch.setattr("services.model.engines.held.torch.cat", cat)
     with pytest.raises(RuntimeError, match="not enough memory"):
         engine.add(newcomer).result(30)
     monkeypatch.undo()
