@@ -60,6 +60,13 @@ def _loaded(readiness: Readiness, settings: ModelSettings) -> ModelService:
         readiness.enter("building the model from its experts")
         directory = loading.embedded_model(candor_home())
     readiness.enter("loading the model")
-    engine, tokenizer = loading.load(directory, settings)
+
+    def notice(trouble: str | None) -> None:
+        if trouble is None:
+            readiness.done()
+        else:
+            readiness.enter(trouble)
+
+    engine, tokenizer = loading.load(directory, settings, notice)
     experts = Experts.of(directory, engine.info.experts)
     return ModelService(engine, tokenizer, experts, settings, started=int(time.time()))

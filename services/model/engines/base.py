@@ -94,6 +94,10 @@ Deliver = Callable[[list[Delta] | EngineFailed], None]
 """Takes what a step adds to a request, or why it failed. Called on the engine's thread: must not block."""
 
 
+Notice = Callable[[str | None], None]
+"""Told why an engine can serve no more, and None when it can again. Called on the engine's thread."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreTask:
     """A sequence of tokens to score under a mask; `top`: how many candidates to report at each position."""
