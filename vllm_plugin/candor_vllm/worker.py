@@ -1,0 +1,96 @@
+"""The CPU worker and its runner (V1): masks are laid before a forward pass, statistics gathered after it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from vllm.config import VllmConfig
+from vllm.sampling_params import SamplingParams
+from vllm.v1.core.sched.output import SchedulerOutput
+from vllm.v1.outputs import LogprobsTensors, SamplerOutput
+from vllm.v1.worker import cpu_worker
+from vllm.v1.worker.cpu_model_runner import CPUModelRunner
+
+from candor_vllm.checks import NotActive
+from candor_vllm.mask import Masks
+from candor_vllm.models import MaskedModel
+from candor_vllm.sampler import StatisticsSampler
+
+
+class MaskedRunner(CPUModelRunner):
+    """vLLM's CPU runner for a model whose experts are masked by request."""
+
+    def __init__(self, vllm_config: VllmConfig, device: torch.device) -> None:
+        super().__init__(vllm_config, device)
+        config = self.model_config
+        self.sampler = StatisticsSampler(config.logprobs_mode, config.use_fp64_gumbel)
+        self._masks = Masks.of(config)
+        self._last = self._wanted = None
+
+    def load_model(self, load_dummy_weights: bool = False) -> None:
+        """Raises NotActive when what was loaded does not mask."""
+        super().load_model(load_dummy_weights)
+        if not isinstance(self.model, MaskedModel):
+            raise NotActive(
+                f"{type(self.model).__name__} does not mask. Is candor-vllm installed, and VLLM_PLUGINS unset?"
+            )
+        self.model.check_masked()
+
+    def _prepare_inputs(self, scheduler_output: SchedulerOutput, num_scheduled_tokens: NDArray[np.int32]) -> Any:
+        prepared = super()._prepare_inputs(scheduler_output, num_scheduled_tokens)
+        params = [self.requests[request].sampling_params for request in self.input_batch.req_ids]
+        rows = np.stack([self._masks.row(each) for each in params])
+        wanted = [_wants_statistics(each) for each in params]
+        self.model.mask_rows.lay(rows, num_scheduled_tokens, any(wanted))
+        self._last = prepared[0]
+        self._wanted = torch.tensor(wanted).unsqueeze(1) if any(wanted) else None
+        return prepared
+
+    def _sample(self, logits: torch.Tensor | None, spec_decode_metadata: Any) -> SamplerOutput:
+        if self._wanted is None:
+            return super()._sample(logits, spec_decode_metadata)
+        with self.sampler.adding(self._wanted, lambda rows: self.model.mask_rows.shares(self._last)):
+            return super()._sample(logits, spec_decode_metadata)
+
+    def _get_prompt_logprobs_dict(
+        self, hidden_states: torch.Tensor, num_scheduled_tokens: dict[str, int]
+    ) -> dict[str, LogprobsTensors | None]:
+        """One request at a time, so that the sampler is told whose tokens it sees."""
+        pending = self.num_prompt_logprobs
+        found: dict[str, LogprobsTensors | None] = {}
+        for request in list(pending):
+            self.num_prompt_logprobs = {request: pending[request]}
+            with self._statistics_of_prompt(request) if request in num_scheduled_tokens else nullcontext():
+                found |= super()._get_prompt_logprobs_dict(hidden_states, num_scheduled_tokens)
+            if not self.num_prompt_logprobs:
+                del pending[request]
+        self.num_prompt_logprobs = pending
+        return found
+
+    def _statistics_of_prompt(self, request: str) -> AbstractContextManager[None]:
+        if not _wants_statistics(self.requests[request].sampling_params):
+            return nullcontext()
+        start = int(self.query_start_loc.np[self.input_batch.req_id_to_index[request]])
+        every = torch.ones(1, 1, dtype=torch.bool, device=self.device)
+        return self.sampler.adding(every, lambda rows: self.model.mask_rows.shares(slice(start, start + rows)))
+
+
+class MaskedWorker(cpu_worker.CPUWorker):
+    """vLLM's CPU worker with the masked runner."""
+
+    def init_device(self) -> None:
+        """Raises ValueError under runner V2, whose masks need no worker of their own."""
+        if self.use_v2_model_runner:
+            raise ValueError("Runner V2 lays masks by itself: leave --worker-cls out.")
+        # the class is looked up by name in the module, and there is no other way to choose it
+        with patch.object(cpu_worker, "CPUModelRunner", MaskedRunner):
+            super().init_device()
+
+
+def _wants_statistics(params: SamplingParams | None) -> bool:
+    return bool(params is not None and params.extra_args and params.extra_args.get("statistics") == "1")

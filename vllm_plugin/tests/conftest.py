@@ -1,0 +1,90 @@
+"""Engines for the tests: one of each architecture, in turn, each started once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ["VLLM_CPU_KVCACHE_SPACE"] = "1"
+os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"
+# the tests reach into the worker with functions of their own, to poison its weights
+os.environ["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"
+
+import pytest
+import tiny
+import torch
+from torch import Tensor
+from vllm import LLM, SamplingParams
+from vllm.outputs import RequestOutput
+
+from candor_vllm.plugin import WORKER
+from candor_vllm.statistics import columns
+
+OWNERS = {1: "hospital", 2: "archive"}
+PUBLIC = frozenset({0, 3})
+TOP_K = {"mixtral": 2, "olmoe": 3, "flex_olmo": 2}
+
+
+@dataclass
+class Served:
+    """A model as vLLM serves it, and the same model in transformers."""
+
+    architecture: str
+    model: Any
+    llm: LLM
+
+    def ask(self, prompts: list[Any], masks: list[str | None], tokens: int = 8, **settings: Any) -> list[RequestOutput]:
+        """One batch, greedy unless `settings` say otherwise, each request with its own mask, with statistics."""
+        width = columns(tiny.EXPERTS) + 2
+        given = {"temperature": 0, "logprobs": width, "max_tokens": tokens, "ignore_eos": True, "detokenize": False}
+        params = [
+            SamplingParams(
+                **(given | settings), extra_args={"statistics": "1"} | ({} if mask is None else {"experts_on": mask})
+            )
+            for mask in masks
+        ]
+        requests = [prompt if isinstance(prompt, dict) else {"prompt_token_ids": prompt} for prompt in prompts]
+        return self.llm.generate(requests, params, use_tqdm=False)
+
+    def pruned(self, keep: Iterable[int], tokens: list[int]) -> Tensor:
+        """(positions, vocabulary) log p by the model that has only these experts."""
+        with torch.no_grad():
+            return tiny.prune(self.architecture, self.model, keep)(torch.tensor([tokens])).logits[0].log_softmax(-1)
+
+
+@pytest.fixture(scope="session", params=tiny.ARCHITECTURES)
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    architecture = request.param
+    model = tiny.build(architecture, top_k=TOP_K[architecture])
+    llm = start(tiny.save(model, tmp_path_factory.mktemp(architecture), OWNERS))
+    yield Served(architecture, model, llm)
+    llm.llm_engine.engine_core.shutdown()
+
+
+def start(directory: Path) -> LLM:
+    return LLM(
+        model=str(directory),
+        worker_cls=WORKER,
+        skip_tokenizer_init=True,
+        dtype="float32",
+        enforce_eager=True,
+        enable_prefix_caching=True,
+        max_logprobs=columns(tiny.EXPERTS) + 20,
+        max_model_len=256,
+        # prompts are computed in pieces
+        max_num_batched_tokens=64,
+        max_num_seqs=16,
+        block_size=32,
+    )
+
+
+def prompt(seed: int, length: int = 20) -> list[int]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(3, tiny.VOCABULARY, (length,), generator=generator).tolist()
+
+
+def experts(mask: str | None) -> frozenset[int]:
+    return PUBLIC if mask is None else frozenset(map(int, mask.split(",")))

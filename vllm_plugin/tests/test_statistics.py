@@ -1,0 +1,89 @@
+"""The statistics of each token equal those computed directly from a transformers model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from conftest import Served, experts, prompt
+from torch import Tensor
+from vllm import SamplingParams
+
+from candor_vllm.statistics import columns, split
+
+MASKS = ["0,1,2,3", "0", "1,3", None]
+
+
+def direct(served: Served, mask: str | None, tokens: list[int]) -> tuple[Tensor, Tensor]:
+    """(positions, vocabulary) log p and (positions, experts) routing averaged over layers, by the pruned model."""
+    kept = sorted(experts(mask))
+    model = tiny.prune(served.architecture, served.model, kept)
+    chosen: list[Tensor] = []
+
+    def keep(module: Any, inputs: Any, output: tuple[Tensor, ...]) -> None:
+        chosen.append(torch.nn.functional.linear(inputs[0].reshape(-1, module.weight.shape[1]), module.weight))
+
+    for module in model.modules():
+        if type(module).__name__.endswith("TopKRouter"):
+            module.register_forward_hook(keep)
+    with torch.no_grad():
+        logprobs = model(torch.tensor([tokens])).logits[0].log_softmax(-1)
+    routing = torch.zeros(len(tokens), tiny.EXPERTS)
+    routing[:, kept] = torch.stack([logits.softmax(-1) for logits in chosen]).mean(0)
+    return logprobs, routing
+
+
+def compare(rows: list[Any], tokens: list[int], logprobs: Tensor, routing: Tensor) -> None:
+    """`rows[i]` is what vLLM says of `tokens[i]`; the tensors have one row for each."""
+    found = [split(row) for row in rows]
+    close = {"atol": 1e-4, "rtol": 1e-4}
+    own = [row[token].logprob for row, token in zip(rows, tokens, strict=True)]
+    torch.testing.assert_close(torch.tensor(own), logprobs[range(len(tokens)), tokens], **close)
+    torch.testing.assert_close(torch.tensor([each.mean for each in found]), logprobs.mean(-1), **close)
+    torch.testing.assert_close(torch.tensor([each.variance for each in found]), logprobs.var(-1, correction=0), **close)
+    torch.testing.assert_close(torch.tensor([each.routing for each in found]), routing, **close)
+    assert torch.equal(torch.tensor([each.routing for each in found]) == 0, routing == 0)
+    best = logprobs.topk(2).indices.tolist()
+    assert [[token for token, _ in each.top[:2]] for each in found] == best
+
+
+def test_statistics_of_generated_tokens(served: Served) -> None:
+    prompts = [prompt(300 + i, length=10 + 5 * i) for i in range(len(MASKS))]
+    answers = served.ask(prompts, MASKS, temperature=0.8, top_p=0.9, seed=1, presence_penalty=0.5)
+    for mask, asked, answer in zip(MASKS, prompts, answers, strict=True):
+        tokens = list(answer.outputs[0].token_ids)
+        logprobs, routing = direct(served, mask, asked + tokens)
+        last = slice(len(asked) - 1, -1)
+        compare(list(answer.outputs[0].logprobs), tokens, logprobs[last], routing[last])
+
+
+def test_statistics_of_prompts_even_if_computed_in_pieces(served: Served) -> None:
+    prompts = [prompt(400 + i, length=30 + 40 * i) for i in range(len(MASKS))]
+    answers = served.ask(prompts, MASKS, prompt_logprobs=columns(tiny.EXPERTS) + 2, tokens=1)
+    for mask, asked, answer in zip(MASKS, prompts, answers, strict=True):
+        logprobs, routing = direct(served, mask, asked)
+        compare(list(answer.prompt_logprobs)[1:], asked[1:], logprobs[:-1], routing[:-1])
+
+
+def test_a_neighbour_who_wants_no_statistics_gets_what_vllm_gives(served: Served) -> None:
+    asked = prompt(9)
+    common: dict[str, Any] = {"temperature": 0, "max_tokens": 4, "ignore_eos": True, "detokenize": False}
+    plain = SamplingParams(**common, logprobs=3, prompt_logprobs=2, extra_args={"experts_on": "0,1"})
+    full = SamplingParams(
+        **common,
+        logprobs=columns(tiny.EXPERTS),
+        prompt_logprobs=columns(tiny.EXPERTS),
+        extra_args={"experts_on": "0,1", "statistics": "1"},
+    )
+    requests = [{"prompt_token_ids": asked}] * 2
+    first, second = served.llm.generate(requests, [plain, full], use_tqdm=False)
+    assert first.outputs[0].token_ids == second.outputs[0].token_ids
+    logprobs = served.pruned({0, 1}, asked + list(first.outputs[0].token_ids))
+    for place, row in enumerate(first.outputs[0].logprobs):
+        assert set(row) == set(logprobs[len(asked) - 1 + place].topk(3).indices.tolist())
+    for place, row in enumerate(first.prompt_logprobs[1:]):
+        assert set(row) == {asked[place + 1], *logprobs[place].topk(2).indices.tolist()}
+    with pytest.raises(ValueError, match="no statistics"):
+        split(first.outputs[0].logprobs[0])
