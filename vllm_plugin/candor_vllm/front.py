@@ -10,37 +10,36 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from vllm.config import VllmConfig
+from vllm.config import CompilationMode, VllmConfig
 from vllm.exceptions import VLLMValidationError
 from vllm.pooling_params import PoolingParams
 from vllm.sampling_params import SamplingParams
 from vllm.v1.engine import EngineCoreRequest
 from vllm.v1.engine.input_processor import InputProcessor
 
-from candor_vllm import mask
+from candor_vllm import mask, statistics, trace
 from candor_vllm.checks import masked_architecture
-from candor_vllm.statistics import columns
-
-STATISTICS = "statistics"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What requests to a model may ask. `experts`: 0 when it has none that can be masked."""
 
-    experts: int
-    public: frozenset[int]
-    statistics: bool
+    experts: int = 0
+    public: frozenset[int] = frozenset()
+    statistics: bool = False
+    traces: bool = False
 
     @classmethod
     def of(cls, vllm_config: VllmConfig) -> Rules:
         """Raises ValueError as `public_experts` does."""
         if masked_architecture(vllm_config) is None:
-            return cls(0, frozenset(), False)
+            return cls()
         model = vllm_config.model_config
         experts = model.get_num_experts()
-        # runner V2 has no hook for the log-probabilities of prompts
-        return cls(experts, mask.public_experts(model.model, experts), not vllm_config.use_v2_model_runner)
+        # runner V2 has no hook for the log-probabilities of prompts; a compiled step cannot ask what it should trace
+        v1, eager = not vllm_config.use_v2_model_runner, vllm_config.compilation_config.mode == CompilationMode.NONE
+        return cls(experts, mask.public_experts(model.model, experts), statistics=v1, traces=v1 and eager)
 
     def allowed(self, params: SamplingParams | PoolingParams) -> frozenset[int]:
         """The experts that may compute for a request. Raises VLLMValidationError, which is HTTP's 400."""
@@ -51,8 +50,10 @@ class Rules:
             return frozenset()
         if isinstance(params, PoolingParams):
             raise VLLMValidationError("A model with masked experts generates; it does not pool.")
-        if STATISTICS in extra:
-            self._check_statistics(params, extra[STATISTICS])
+        if statistics.FIELD in extra:
+            self._check_statistics(params, extra[statistics.FIELD])
+        if trace.FIELD in extra:
+            self._check_trace(params, extra[trace.FIELD])
         if mask.FIELD not in extra:
             return self.public
         try:
@@ -62,18 +63,26 @@ class Rules:
 
     def _check_statistics(self, params: SamplingParams, value: object) -> None:
         if value != "1":
-            raise VLLMValidationError("statistics is '1' or left out.", parameter=STATISTICS, value=value)
+            raise VLLMValidationError("statistics is '1' or left out.", parameter=statistics.FIELD, value=value)
         if not self.statistics:
-            raise VLLMValidationError("Statistics need vLLM's runner V1.", parameter=STATISTICS)
+            raise VLLMValidationError("Statistics need vLLM's runner V1.", parameter=statistics.FIELD)
         if params.detokenize:
             raise VLLMValidationError(
-                "Statistics need detokenize=False: pseudo-tokens have no text.", parameter=STATISTICS
+                "Statistics need detokenize=False: pseudo-tokens have no text.", parameter=statistics.FIELD
             )
-        least = columns(self.experts)
+        least = statistics.columns(self.experts)
         for name in ("logprobs", "prompt_logprobs"):
             asked = getattr(params, name)
             if asked is not None and asked < least:
                 raise VLLMValidationError(f"Statistics need {name} of at least {least}.", parameter=name, value=asked)
+
+    def _check_trace(self, params: SamplingParams, key: object) -> None:
+        if not isinstance(key, str) or not 1 <= len(key) <= 64:
+            raise VLLMValidationError("routing is a key of 1 to 64 characters.", parameter=trace.FIELD, value=key)
+        if not self.traces:
+            raise VLLMValidationError("Traces need vLLM's runner V1 and --enforce-eager.", parameter=trace.FIELD)
+        if params.n > 1:
+            raise VLLMValidationError("A traced request has one sample.", parameter="n", value=params.n)
 
 
 def check_requests() -> None:
@@ -98,8 +107,12 @@ def check_requests() -> None:
             assert request.sampling_params is not None
             text = mask.render(allowed)
             # the request's own copy of the parameters, but perhaps not of this dictionary
-            request.sampling_params.extra_args = {**(request.sampling_params.extra_args or {}), mask.FIELD: text}
+            extra = {**(request.sampling_params.extra_args or {}), mask.FIELD: text}
+            request.sampling_params.extra_args = extra
             request.cache_salt = mask.salt(text, request.cache_salt)
+            if trace.FIELD in extra:
+                # what comes from the cache is not computed, and could not be traced
+                request.cache_salt = f"traced {extra[trace.FIELD]}; {request.cache_salt}"
         return request
 
     process_inputs.checks_masks = True  # type: ignore[attr-defined]

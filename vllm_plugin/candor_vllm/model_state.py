@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from vllm.config import VllmConfig
 from vllm.v1.core.sched.output import NewRequestData
 from vllm.v1.worker.gpu.input_batch import InputBatch
@@ -20,13 +19,14 @@ from vllm.v1.worker.gpu.model_states.default import DefaultModelState
 from vllm.v1.worker.gpu.states import RequestState
 
 from candor_vllm.mask import Masks
+from candor_vllm.models import MaskedModel
 
 
 class MaskedModelState(DefaultModelState):
     """Keeps a row for each request that the runner knows, and lays those of a step before the forward pass."""
 
     def __init__(
-        self, vllm_config: VllmConfig, model: nn.Module, encoder_cache: EncoderCache | None, device: torch.device
+        self, vllm_config: VllmConfig, model: MaskedModel, encoder_cache: EncoderCache | None, device: torch.device
     ) -> None:
         """Raises RuntimeError when some layer of `model` would route past its mask."""
         super().__init__(vllm_config, model, encoder_cache, device)

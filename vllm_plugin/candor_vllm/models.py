@@ -28,7 +28,7 @@ class MaskedModel:
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "", **rest: Any) -> None:
         """Raises ValueError when vLLM is started in a way under which masks would be ignored or misplaced."""
         check_config(vllm_config)
-        super().__init__(vllm_config=vllm_config, prefix=prefix, **rest)
+        super().__init__(vllm_config=vllm_config, prefix=prefix, **rest)  # type: ignore[call-arg]
         config = vllm_config.model_config.hf_text_config
         compiled = vllm_config.compilation_config
         self.mask_rows = MaskRows(

@@ -39,11 +39,11 @@ class MaskedRouter(BaseRouter):
 
     def _compute_routing(
         self,
-        hidden_states: torch.Tensor,
+        hidden_states: torch.Tensor,  # noqa: ARG002
         router_logits: torch.Tensor,
         indices_type: torch.dtype | None,
         *,
-        input_ids: torch.Tensor | None = None,
+        input_ids: torch.Tensor | None = None,  # noqa: ARG002
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Weights (tokens, k) fp32 and experts (tokens, k) from router logits (tokens, experts)."""
         rows, tokens = self._rows, router_logits.shape[0]
@@ -59,6 +59,10 @@ class MaskedRouter(BaseRouter):
         if rows.redirecting:
             # a slot left over has weight 0, but 0 * NaN is NaN: let it point to the best allowed expert
             experts = torch.where(values == _NEVER, experts[:, :1], experts)
-        if rows.collecting:
-            rows.routing[:tokens] += torch.softmax(logits, dim=-1)
+        if rows.collecting or rows.traces.layers is not None:
+            probabilities = torch.softmax(logits, dim=-1)
+            if rows.collecting:
+                rows.routing[:tokens] += probabilities
+            if rows.traces.layers is not None:
+                rows.traces.layers.append((probabilities, experts))
         return weights, experts.to(torch.int32 if indices_type is None else indices_type)

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from candor_vllm.trace import Traces
+
 
 class MaskRows:
     """One model's buffers, read by the router of every layer.
@@ -19,6 +21,7 @@ class MaskRows:
     def __init__(self, tokens: int, experts: int, top_k: int, device: torch.device, fixed: bool) -> None:
         self.experts = experts
         self.layers = 0
+        self.traces = Traces()
         self.forbidden = torch.zeros(tokens, experts, dtype=torch.bool, device=device)
         self.routing = torch.zeros(tokens, experts, dtype=torch.float32, device=device)
         self.masking = self.redirecting = self.collecting = fixed

@@ -31,7 +31,7 @@ class StatisticsSampler(Sampler):
         finally:
             self._wanted = None
 
-    def gather_logprobs(self, logprobs: torch.Tensor, num_logprobs: int, token_ids: torch.Tensor) -> LogprobsTensors:  # type: ignore[override]
+    def gather_logprobs(self, logprobs: torch.Tensor, num_logprobs: int, token_ids: torch.Tensor) -> LogprobsTensors:
         """As vLLM's: ids and log p, (rows, 1 + num_logprobs), and ranks, (rows,)."""
         plain = Sampler.gather_logprobs(logprobs, num_logprobs, token_ids)
         if self._wanted is None:

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+FIELD = "statistics"
 MEAN = -1
 VARIANCE = -2
 _FIRST_EXPERT = -3

@@ -16,21 +16,27 @@ from vllm.v1.outputs import LogprobsTensors, SamplerOutput
 from vllm.v1.worker import cpu_worker
 from vllm.v1.worker.cpu_model_runner import CPUModelRunner
 
+from candor_vllm import statistics, trace
 from candor_vllm.checks import NotActive
 from candor_vllm.mask import Masks
 from candor_vllm.models import MaskedModel
 from candor_vllm.sampler import StatisticsSampler
+from candor_vllm.trace import Piece
 
 
 class MaskedRunner(CPUModelRunner):
     """vLLM's CPU runner for a model whose experts are masked by request."""
+
+    num_prompt_logprobs: dict[str, int]
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device) -> None:
         super().__init__(vllm_config, device)
         config = self.model_config
         self.sampler = StatisticsSampler(config.logprobs_mode, config.use_fp64_gumbel)
         self._masks = Masks.of(config)
-        self._last = self._wanted = None
+        # of the step at hand: where each request's last token is, and which requests want statistics
+        self._last: torch.Tensor | None = None
+        self._wanted: torch.Tensor | None = None
 
     def load_model(self, load_dummy_weights: bool = False) -> None:
         """Raises NotActive when what was loaded does not mask."""
@@ -45,16 +51,29 @@ class MaskedRunner(CPUModelRunner):
         prepared = super()._prepare_inputs(scheduler_output, num_scheduled_tokens)
         params = [self.requests[request].sampling_params for request in self.input_batch.req_ids]
         rows = np.stack([self._masks.row(each) for each in params])
-        wanted = [_wants_statistics(each) for each in params]
+        wanted = [_extra(each, statistics.FIELD) == "1" for each in params]
         self.model.mask_rows.lay(rows, num_scheduled_tokens, any(wanted))
         self._last = prepared[0]
         self._wanted = torch.tensor(wanted).unsqueeze(1) if any(wanted) else None
+        self.model.mask_rows.traces.begin(self._traced_pieces(num_scheduled_tokens))
         return prepared
 
+    def _traced_pieces(self, counts: NDArray[np.int32]) -> list[Piece]:
+        keys = [_extra(self.requests[request].sampling_params, trace.FIELD) for request in self.input_batch.req_ids]
+        if not any(keys):
+            return []
+        starts, done = np.cumsum(counts) - counts, self.input_batch.num_computed_tokens_cpu
+        return [
+            Piece(key, row=int(starts[i]), count=int(counts[i]), position=int(done[i]))
+            for i, key in enumerate(keys)
+            if key
+        ]
+
     def _sample(self, logits: torch.Tensor | None, spec_decode_metadata: Any) -> SamplerOutput:
+        self.model.mask_rows.traces.end()
         if self._wanted is None:
             return super()._sample(logits, spec_decode_metadata)
-        with self.sampler.adding(self._wanted, lambda rows: self.model.mask_rows.shares(self._last)):
+        with self.sampler.adding(self._wanted, lambda _: self.model.mask_rows.shares(self._last)):
             return super()._sample(logits, spec_decode_metadata)
 
     def _get_prompt_logprobs_dict(
@@ -73,7 +92,7 @@ class MaskedRunner(CPUModelRunner):
         return found
 
     def _statistics_of_prompt(self, request: str) -> AbstractContextManager[None]:
-        if not _wants_statistics(self.requests[request].sampling_params):
+        if _extra(self.requests[request].sampling_params, statistics.FIELD) != "1":
             return nullcontext()
         start = int(self.query_start_loc.np[self.input_batch.req_id_to_index[request]])
         every = torch.ones(1, 1, dtype=torch.bool, device=self.device)
@@ -91,6 +110,10 @@ class MaskedWorker(cpu_worker.CPUWorker):
         with patch.object(cpu_worker, "CPUModelRunner", MaskedRunner):
             super().init_device()
 
+    def take_routing(self, key: str) -> tuple[list[list[list[float]]], list[list[list[int]]]]:
+        """For collective_rpc: what `candor_vllm.trace` has under this key."""
+        return self.model_runner.model.mask_rows.traces.take(key)
 
-def _wants_statistics(params: SamplingParams | None) -> bool:
-    return bool(params is not None and params.extra_args and params.extra_args.get("statistics") == "1")
+
+def _extra(params: SamplingParams | None, name: str) -> Any:
+    return params.extra_args.get(name) if params is not None and params.extra_args else None

@@ -10,16 +10,16 @@ from typing import Any
 
 os.environ["VLLM_CPU_KVCACHE_SPACE"] = "1"
 os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"
-# the tests reach into the worker with functions of their own, to poison its weights
-os.environ["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"
+# the engine in this process: a start takes a third of the time, and a test can reach into the worker
+os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
 
 import pytest
-import tiny
 import torch
 from torch import Tensor
 from vllm import LLM, SamplingParams
 from vllm.outputs import RequestOutput
 
+import tiny
 from candor_vllm.plugin import WORKER
 from candor_vllm.statistics import columns
 
@@ -51,8 +51,26 @@ class Served:
 
     def pruned(self, keep: Iterable[int], tokens: list[int]) -> Tensor:
         """(positions, vocabulary) log p by the model that has only these experts."""
+        return self.pruned_and_routed(keep, tokens)[0]
+
+    def pruned_and_routed(self, keep: Iterable[int], tokens: list[int]) -> tuple[Tensor, Tensor]:
+        """Also (positions, layers, experts): its routers' probabilities, 0 for the experts it does not have."""
+        kept = sorted(keep)
+        model = tiny.prune(self.architecture, self.model, kept)
+        seen: list[Tensor] = []
+
+        def keep_probabilities(module: Any, inputs: Any, _: Any) -> None:
+            logits = torch.nn.functional.linear(inputs[0].reshape(-1, module.weight.shape[1]), module.weight)
+            seen.append(logits.softmax(-1))
+
+        for module in model.modules():
+            if type(module).__name__.endswith("TopKRouter"):
+                module.register_forward_hook(keep_probabilities)
         with torch.no_grad():
-            return tiny.prune(self.architecture, self.model, keep)(torch.tensor([tokens])).logits[0].log_softmax(-1)
+            logprobs = model(torch.tensor([tokens])).logits[0].log_softmax(-1)
+        routing = torch.zeros(len(tokens), len(seen), tiny.EXPERTS)
+        routing[:, :, kept] = torch.stack(seen, dim=1)
+        return logprobs, routing
 
 
 @pytest.fixture(scope="session", params=tiny.ARCHITECTURES)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 
-import tiny
 import torch
-from conftest import Served, experts, prompt
 from torch import nn
 from vllm.outputs import RequestOutput
+
+from conftest import Served, experts, prompt
 
 MASKS = ["0,1,2,3", "0", "2", "0,3", "1,2", "1,2,3", "0,1,3", None]
 
@@ -73,7 +74,7 @@ def test_an_expert_of_nan_that_is_masked_changes_nothing_even_beside_one_who_use
     for clean, poisoned in zip(before[:3], after[:3], strict=True):
         assert clean.outputs[0].token_ids == poisoned.outputs[0].token_ids
         assert logprobs(clean) == logprobs(poisoned)
-    assert any(value != value for value in logprobs(after[3])), "the poison did not work"
+    assert any(map(math.isnan, logprobs(after[3]))), "the poison did not work"
     # nor does what it left in memory reach whoever gets that memory next
     for clean, again in zip(before, served.ask(prompts, masks), strict=True):
         assert clean.outputs[0].token_ids == again.outputs[0].token_ids

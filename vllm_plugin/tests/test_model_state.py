@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
-from conftest import OWNERS, PUBLIC
 from torch import nn
 from vllm import SamplingParams
 from vllm.v1.core.sched.output import NewRequestData
 from vllm.v1.worker.gpu.input_batch import InputBatch, InputBuffers
 
 import candor_vllm
+import tiny
 from candor_vllm.model_state import MaskedModelState
 from candor_vllm.models import MaskedMixtralForCausalLM
 from candor_vllm.rows import MaskRows
+from conftest import OWNERS, PUBLIC
 
 CPU = torch.device("cpu")
 

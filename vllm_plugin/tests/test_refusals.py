@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
-from conftest import OWNERS, Served, prompt
 from vllm import SamplingParams
 from vllm.model_executor.models.registry import ModelRegistry
 from vllm.v1.engine.input_processor import InputProcessor
 
 import candor_vllm
+import tiny
 from candor_vllm.checks import NotActive
 from candor_vllm.plugin import WORKER
+from conftest import OWNERS, Served, prompt
 
 
-@pytest.mark.parametrize("mask", ["", "4", "0,4", "-1", "0,,1", "0 1", "0,1,", "all", "٠", "99999", 0, [0], None])
+@pytest.mark.parametrize("mask", ["", "4", "0,4", "-1", "0,,1", "0 1", "0,1,", "all", "\u0660", "99999", 0, [0], None])
 def test_a_bad_mask_is_refused_before_the_worker_and_the_engine_survives(served: Served, mask: Any) -> None:
     request = {"prompt_token_ids": prompt(1)}
     bad = SamplingParams(max_tokens=2, detokenize=False, extra_args={"experts_on": mask})

@@ -22,11 +22,10 @@ def rows(masks: list[frozenset[int]]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("inner", [CPURouter, FusedTopKRouter])
-@pytest.mark.parametrize("renormalize", [True, False])
-@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize(("renormalize", "fixed"), [(True, True), (True, False), (False, False)])
 @settings(deadline=None, max_examples=25)
 @given(steps=st.lists(MASKS, min_size=1, max_size=3), top_k=st.integers(1, EXPERTS), seed=st.integers(0, 99))
-def test_routing_is_that_of_a_model_without_the_masked_experts(
+def test_routing_is_that_of_a_model_without_the_masked_experts(  # noqa: PLR0917
     inner: type, renormalize: bool, fixed: bool, steps: list[list[frozenset[int]]], top_k: int, seed: int
 ) -> None:
     held = MaskRows(32, EXPERTS, top_k, torch.device("cpu"), fixed)

@@ -5,34 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import tiny
 import torch
-from conftest import Served, experts, prompt
 from torch import Tensor
 from vllm import SamplingParams
 
+import tiny
 from candor_vllm.statistics import columns, split
+from conftest import Served, experts, prompt
 
 MASKS = ["0,1,2,3", "0", "1,3", None]
 
 
 def direct(served: Served, mask: str | None, tokens: list[int]) -> tuple[Tensor, Tensor]:
     """(positions, vocabulary) log p and (positions, experts) routing averaged over layers, by the pruned model."""
-    kept = sorted(experts(mask))
-    model = tiny.prune(served.architecture, served.model, kept)
-    chosen: list[Tensor] = []
-
-    def keep(module: Any, inputs: Any, output: tuple[Tensor, ...]) -> None:
-        chosen.append(torch.nn.functional.linear(inputs[0].reshape(-1, module.weight.shape[1]), module.weight))
-
-    for module in model.modules():
-        if type(module).__name__.endswith("TopKRouter"):
-            module.register_forward_hook(keep)
-    with torch.no_grad():
-        logprobs = model(torch.tensor([tokens])).logits[0].log_softmax(-1)
-    routing = torch.zeros(len(tokens), tiny.EXPERTS)
-    routing[:, kept] = torch.stack([logits.softmax(-1) for logits in chosen]).mean(0)
-    return logprobs, routing
+    logprobs, routing = served.pruned_and_routed(experts(mask), tokens)
+    return logprobs, routing.mean(1)
 
 
 def compare(rows: list[Any], tokens: list[int], logprobs: Tensor, routing: Tensor) -> None:
