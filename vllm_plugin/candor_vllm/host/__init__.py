@@ -10,7 +10,7 @@ host greets with `hello`. Requests carry an id that the client chooses, and many
     <- {"event": "scored", "id": "b", "allowed": [0], "logprobs": [...], "means": [...], "variances": [...], ...}
     -> {"do": "cancel", "id": "a"}                                 no answer; an unknown id is nothing
     -> {"do": "ping"}
-    <- {"event": "pong"}
+    <- {"event": "pong", "under_way": 0}
 
 What cannot be understood or computed is answered with `failed` and, where one is known, the request's id. `allowed`
 in an answer is what was given to the engine, to be compared with what was asked. A connection that closes takes all

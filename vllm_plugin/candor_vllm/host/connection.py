@@ -69,7 +69,7 @@ class Connection:
         try:
             match decode(line):
                 case Ping():
-                    await self._send(Pong())
+                    await self._send(Pong(Connection.under_way))
                 case Cancel() as request:
                     self._cancel(request.id, request.choice)
                 case Generate() as request:

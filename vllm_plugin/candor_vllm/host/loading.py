@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from candor_vllm import engine_args, require_active
@@ -22,6 +23,7 @@ def load(directory: Path, *, dtype: str, max_length: int | None, max_batch: int,
     checkpoint has no experts, or the plugin is not active.
     """
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    experts = _experts(config)
     own = config["max_position_embeddings"]
     longest = min(own, max_length or own)
     chosen = {
@@ -32,15 +34,15 @@ def load(directory: Path, *, dtype: str, max_length: int | None, max_batch: int,
         "hf_overrides": {"max_position_embeddings": own + 1},
         # tokens in, tokens out
         "skip_tokenizer_init": True,
-        "disable_log_stats": True,
     }
-    llm = AsyncLLM.from_engine_args(engine_args(str(directory), **{**chosen, **vllm}))
-    require_active(llm.vllm_config)
-    if llm.vllm_config.use_v2_model_runner:
+    configured = engine_args(str(directory), **{**chosen, **vllm}).create_engine_config(UsageContext.ENGINE_CONTEXT)
+    require_active(configured)
+    if configured.use_v2_model_runner:
         raise RuntimeError("the statistics of tokens need vLLM's runner V1; set VLLM_USE_V2_MODEL_RUNNER=0")
+    llm = AsyncLLM.from_vllm_config(configured, usage_context=UsageContext.ENGINE_CONTEXT, disable_log_stats=True)
     hello = Hello(
         architecture=config["model_type"],
-        experts=_experts(config),
+        experts=experts,
         active=config["num_experts_per_tok"],
         vocabulary=config["vocab_size"],
         max_length=longest,

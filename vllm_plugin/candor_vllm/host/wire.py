@@ -111,7 +111,9 @@ class Failed(Struct, tag_field="event", tag="failed", frozen=True):
 
 
 class Pong(Struct, tag_field="event", tag="pong", frozen=True):
-    """The sign of life."""
+    """The sign of life; `under_way`: samples and scores that are being computed, over all connections."""
+
+    under_way: int
 
 
 Event = Hello | Generated | Scored | Failed | Pong
