@@ -1,7 +1,7 @@
 # make demo   set up, pull, build, start, ask one question twice (the second time with an owner left out)
 # make test   set up, pull, build, run the test suite
 # make up     start the stack and leave it running;  make lint   style, types and import boundaries
-# make test-vllm   install vLLM in an environment of its own (3.4 GB, once), test the plugin there
+# make test-vllm   install vLLM in an environment of its own (3.4 GB, once), test the plugin there and the model service on it
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,9 +23,10 @@ up: data
 test: lint data
 	$(BIN)/pytest
 
-test-vllm: $(VLLM_READY)
+test-vllm: $(VLLM_READY) $(READY)
 	$(VLLM)/bin/pip install --quiet --no-deps --no-build-isolation --editable vllm_plugin
 	$(VLLM)/bin/python -m pytest -c vllm_plugin/pyproject.toml vllm_plugin/tests
+	CANDOR_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest tests/vllm
 
 lint: $(READY)
 	$(BIN)/ruff check .
