@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from vllm import SamplingParams
+from vllm.inputs.engine import tokens_input
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -108,7 +109,7 @@ class Model:
 
     def _run(self, tokens: Sequence[int], parameters: SamplingParams) -> AsyncGenerator[Any]:
         outputs: AsyncGenerator[Any] = self.llm.generate(
-            {"prompt_token_ids": list(tokens)}, parameters, str(next(self._numbers))
+            tokens_input(list(tokens)), parameters, str(next(self._numbers))
         )
         return outputs
 
