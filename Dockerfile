@@ -17,7 +17,7 @@ ENV PYTHONUNBUFFERED=1 \
     NUMBA_CACHE_DIR=/tmp/numba \
     HF_HUB_OFFLINE=1
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin candor \
-    && install -d -o 10001 -g 10001 /data
+    && install -d -o 10001 -g 10001 /data /experts
 WORKDIR /app
 # the packages first, from the two files that name them: a change of our code does not fetch them again
 RUN --mount=type=bind,target=/source \

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from gateway.pipeline.thinking import ThinkingTags, thinking_tags
+from shared.clients.base import ServiceError
 from shared.clients.model import ModelClient
+from shared.http.errors import CandorError
+
+Result = TypeVar("Result")
 
 FRESH_SECONDS = 5.0
 LEAST_CONTEXT = 2048
@@ -53,3 +59,21 @@ class ServedModel:
             )
             self._until = time.monotonic() + FRESH_SECONDS
         return self._known
+
+    async def current(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """The work; once more, from its beginning, when it named an expert that was removed in these few seconds.
+
+        Consent is computed anew: whoever was not asked for the first time is not asked for the second time either.
+        """
+        try:
+            return await work()
+        except (ServiceError, CandorError) as error:
+            if not _removed(error):
+                raise
+        self._known = None
+        return await work()
+
+
+def _removed(error: BaseException) -> bool:
+    cause = error if isinstance(error, ServiceError) else error.__cause__
+    return isinstance(cause, ServiceError) and cause.code == "unknown_expert"

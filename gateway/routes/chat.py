@@ -38,10 +38,14 @@ async def create_chat_completion(
     """
     base_url = str(request.base_url)
     if body.stream:
-        run = start(body)
-        prepared = await until_gone(request, prepare(body, services, run))
-        return await openai_events(request, _frames(prepared, services, run, base_url))
-    answered = await until_gone(request, answer(body, services))
+
+        async def begun() -> StreamingResponse:
+            run = start(body)
+            prepared = await until_gone(request, prepare(body, services, run))
+            return await openai_events(request, _frames(prepared, services, run, base_url))
+
+        return await services.served.current(begun)
+    answered = await until_gone(request, services.served.current(lambda: answer(body, services)))
     log_answer(body.model, answered.report)
     response.headers["Server-Timing"] = server_timing(answered.report.timings)
     return completion(answered, base_url)

@@ -32,10 +32,14 @@ async def create_completion(
     body: CompletionRequest, request: Request, services: Connected
 ) -> CompletionAnswer | StreamingResponse:
     """Continue a text with the model alone: no passages, no vote, no trace; the experts of the effective owners."""
-    asked = await allow(body, services)
-    if body.stream:
-        return await openai_events(request, _frames(asked, services))
-    return await until_gone(request, complete(asked, services))
+
+    async def answered() -> CompletionAnswer | StreamingResponse:
+        asked = await allow(body, services)
+        if body.stream:
+            return await openai_events(request, _frames(asked, services))
+        return await until_gone(request, complete(asked, services))
+
+    return await services.served.current(answered)
 
 
 @router.get("/v1/models", tags=["models"], response_model=ModelList)

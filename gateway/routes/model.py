@@ -27,10 +27,14 @@ async def list_experts(services: Connected) -> ExpertList:
 async def score(body: ScoreTexts, services: Connected) -> Scores:
     """Log-probabilities of a text's tokens, computed by the experts of the owners named and the public expert."""
     consent = services.policy.named(body.owners)
-    served = await services.served.now()
     given = body.model_dump(include={"texts", "tokens"}, exclude_none=True)
-    request = ScoreRequest(model=served.name, experts=served.allowed(consent.experts), **given)
-    scores = await services.model.score(request)
+
+    async def scored() -> Scores:
+        served = await services.served.now()
+        request = ScoreRequest(model=served.name, experts=served.allowed(consent.experts), **given)
+        return await services.model.score(request)
+
+    scores = await services.served.current(scored)
     routed = {expert for text in scores.data for expert, share in text.routing.items() if share > 0}
     consent.check_experts({*scores.candor.experts, *routed})
     return scores

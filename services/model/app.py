@@ -12,7 +12,9 @@ import structlog
 from fastapi import FastAPI
 
 from services.model.experts import Experts
-from services.model.routes import chat, completions, models, score
+from services.model.folder import ExpertFolder
+from services.model.roster import Roster
+from services.model.routes import chat, completions, experts, models, score
 from services.model.service import ModelService
 from services.model.settings import ModelSettings
 from shared.http.app import create_app as candor_app
@@ -37,14 +39,25 @@ def create_app(settings: ModelSettings | None = None) -> FastAPI:
             if app.state.service is not None:
                 await asyncio.to_thread(app.state.service.engine.close)
 
-    routers = [chat.router, completions.router, models.router, score.router]
+    routers = [chat.router, completions.router, models.router, experts.router, score.router]
     description = "Generation and scores under per-request masks of experts."
-    return candor_app("Candor model service", routers, lifespan, description=description)
+    uploads = {experts.PATH: chosen.max_expert_megabytes << 20}
+    return candor_app("Candor model service", routers, lifespan, description=description, uploads=uploads)
 
 
 async def _load(app: FastAPI, readiness: Readiness, settings: ModelSettings) -> None:
     try:
-        app.state.service = await asyncio.to_thread(_loaded, readiness, settings)
+        service = await asyncio.to_thread(_loaded, readiness, settings)
+        folder = ExpertFolder(settings.experts or candor_home() / "experts")
+        roster = Roster(service, folder, lambda changed: setattr(app.state, "service", changed))
+        readiness.enter("adding and removing experts")
+        try:
+            # before anyone is served: who left before the restart must not be there for a moment after it
+            readiness.warnings += await asyncio.to_thread(roster.restore)
+        except BaseException:
+            await asyncio.to_thread(service.engine.close)
+            raise
+        app.state.roster, app.state.service = roster, roster.service
         readiness.done()
     except Exception as error:
         _log.exception("the model could not be loaded")

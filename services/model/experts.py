@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from services.model.errors import UnknownExpert
@@ -11,14 +11,17 @@ from shared.contracts.model import PUBLIC, Expert
 
 
 class Experts:
-    """The experts of the served model, in the order of their place in it; the first is the public one."""
+    """The experts of the served model at one moment, in the order of their places; the first is the public one.
 
-    def __init__(self, listed: list[Expert]) -> None:
+    Never changed, only replaced: a request keeps the one it began with, and with it what its numbers mean.
+    """
+
+    def __init__(self, listed: Sequence[Expert]) -> None:
         """Raises ValueError when the first is not public, or two have one id."""
         ids = [expert.id for expert in listed]
         if not ids or ids[0] != PUBLIC or len(set(ids)) < len(ids):
             raise ValueError(f"experts must begin with {PUBLIC!r} and differ from each other, not be {ids}")
-        self.listed = listed
+        self.listed = tuple(listed)
         self._index = {expert.id: expert.index for expert in listed}
 
     @classmethod
@@ -47,7 +50,7 @@ class Experts:
         )
 
     def mask(self, ids: Iterable[str], field: str) -> frozenset[int]:
-        """Indices of the named experts and of the public one, which is always on. Raises UnknownExpert."""
+        """Numbers of the named experts and of the public one, which is always on. Raises UnknownExpert."""
         indices = {self._index[PUBLIC]}
         for expert in ids:
             if expert not in self._index:
@@ -55,10 +58,22 @@ class Experts:
             indices.add(self._index[expert])
         return frozenset(indices)
 
+    def of_owner(self, owner: str) -> list[Expert]:
+        """The experts that are an owner's."""
+        return [expert for expert in self.listed if expert.owner == owner]
+
+    def without(self, owner: str) -> Experts:
+        """Those that remain when an owner leaves."""
+        return Experts([expert for expert in self.listed if expert.owner != owner])
+
+    def joined(self, expert: Expert) -> Experts:
+        """These and one more, in the last place. Raises ValueError when its id is taken."""
+        return Experts([*self.listed, expert])
+
     def names(self, mask: frozenset[int]) -> list[str]:
         """The ids of a mask's experts, in the model's order."""
         return [expert.id for expert in self.listed if expert.index in mask]
 
     def shares(self, routing: Mapping[int, float]) -> dict[str, float]:
-        """Routing shares by the experts' ids."""
-        return {expert.id: routing[expert.index] for expert in self.listed}
+        """Routing shares by the experts' ids; 0 for one that was removed while a sample without it went on."""
+        return {expert.id: routing.get(expert.index, 0.0) for expert in self.listed}

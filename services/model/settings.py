@@ -26,6 +26,12 @@ class ModelSettings(BaseSettings):
     """Where a vLLM host runs already, unix:PATH or tcp:HOST:PORT."""
     vllm_arguments: dict[str, Any] = {}
     """Engine arguments of vLLM's own for the host that the service starts, as JSON: {"tensor_parallel_size": 2}."""
+    experts: Path | None = None
+    """Where experts that were added or removed while serving are kept; default `experts` in the data folder."""
+    max_expert_megabytes: Positive = 1024
+    """The largest file of an expert that is taken."""
+    removal_seconds: Annotated[float, Field(ge=0)] = 30
+    """How long requests under way may go on with an expert that is removed."""
     name: str = "candor"
     """What clients call the model."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"

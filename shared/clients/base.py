@@ -70,6 +70,19 @@ class ServiceClient:
     async def _call(
         self, answer: type[Answer], method: str, path: str, headers: Mapping[str, str] | None = None, **request: Any
     ) -> Answer:
+        response = await self._request(method, path, headers, **request)
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ServiceError(self.name, f"an answer that breaks the contract: {error}") from error
+
+    async def _delete(self, path: str) -> None:
+        """A path whose answer has no body."""
+        await self._request("DELETE", path)
+
+    async def _request(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **request: Any
+    ) -> httpx.Response:
         try:
             response = await self._http.request(
                 method, path, headers={**_request_headers(), **(headers or {})}, **request
@@ -78,10 +91,7 @@ class ServiceClient:
             raise ServiceError(self.name, f"no answer ({type(error).__name__})") from error
         if response.is_error:
             raise self._refusal(response)
-        try:
-            return answer.model_validate_json(response.content)
-        except ValidationError as error:
-            raise ServiceError(self.name, f"an answer that breaks the contract: {error}") from error
+        return response
 
     @asynccontextmanager
     async def _events(self, path: str, body: BaseModel) -> AsyncIterator[AsyncIterator[str]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
-from shared.clients.base import ServiceClient
+from shared.clients.base import ServiceClient, segment
 from shared.contracts.model import (
+    Expert,
     ExpertList,
     ModelChatChunk,
     ModelChatCompletion,
@@ -17,6 +20,9 @@ from shared.contracts.model import (
     Scores,
 )
 from shared.contracts.openai import ModelList
+
+_PIECE = 1 << 20
+"""Bytes of a file that are sent at a time."""
 
 
 class ModelClient(ServiceClient):
@@ -47,6 +53,20 @@ class ModelClient(ServiceClient):
         """The experts of the served model."""
         return await self._get(ExpertList, "/v1/experts")
 
+    async def put_expert(self, owner: str, file: Path) -> Expert:
+        """Add or replace an owner's expert, from its file."""
+        return await self._call(Expert, "PUT", f"/v1/experts/{segment(owner)}", content=_pieces(file))
+
+    async def delete_expert(self, owner: str) -> None:
+        """Remove an owner's expert; returns when it is gone."""
+        await self._delete(f"/v1/experts/{segment(owner)}")
+
     async def models(self) -> ModelList:
         """The names the service answers to."""
         return await self._get(ModelList, "/v1/models")
+
+
+async def _pieces(file: Path) -> AsyncIterator[bytes]:
+    with file.open("rb") as content:
+        while piece := await asyncio.to_thread(content.read, _PIECE):
+            yield piece

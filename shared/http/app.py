@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
@@ -26,13 +26,15 @@ def create_app(
     description: str = "",
     version: str = "0.1.0",
     health: APIRouter | None = None,
+    uploads: Mapping[str, int] | None = None,
 ) -> FastAPI:
     """An app with Candor's errors, request ids, `/livez`, `/readyz`, `/health` and `/metrics`.
 
     `lifespan(app, readiness)` puts the service on `app.state` and must return at once: what takes long
     (models, indexes) it loads in a task or thread that ends with `readiness.done()`, so that the port is
     bound, and /readyz answers with the phase, while it loads. `health` takes the place of the health routes of
-    an app that is ready only when others are too; it finds the readiness on `app.state`.
+    an app that is ready only when others are too; it finds the readiness on `app.state`. `uploads`: beginnings of
+    paths whose bodies are read as a stream, and how many bytes those may have.
     """
     configure_logs()
     readiness = Readiness()
@@ -53,7 +55,7 @@ def create_app(
     for router in [*routers, health or health_router(readiness), metrics_router()]:
         app.include_router(router)
     install_errors(app)
-    app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(BodyLimitMiddleware, uploads=uploads or {})
     app.add_middleware(MetricsMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from services.model.app import create_app
+from services.model.engines.base import Generation, Sampling
 from services.model.settings import ModelSettings
 from shared.contracts.model import AppliedMask, FinalDetail, ModelChatChunk
 from tests.unit.model.tiny import save
@@ -411,19 +412,71 @@ def test_a_client_that_goes_away_frees_its_place(app: FastAPI, server: str, stre
     asyncio.run(leave())
 
 
-def test_a_full_queue_is_a_429_that_says_when_to_try_again(server: str) -> None:
-    long = CHAT | {"n": 4, "max_tokens": 40, "logit_bias": {"2": -100}}
+@pytest.mark.parametrize(
+    "body", [{"echo": True, "logprobs": 1, "max_tokens": 0}, {"echo": True, "logprobs": 1}, {"texts": True}]
+)
+def test_a_client_that_goes_away_takes_its_scoring_along(app: FastAPI, server: str, body: dict[str, Any]) -> None:
+    path, many = ("score", "texts") if "texts" in body else ("completions", "prompt")
+    # some hundreds of batches, if nobody stopped them
+    asked = TEXT | body | {many: ["the owner leaves and the model forgets " * 20] * (3 if many == "prompt" else 300)}
+    if many == "texts":
+        asked = {"texts": asked["texts"]}
+    engine, released, held = app.state.service.engine, threading.Event(), threading.Event()
+    blocker = Generation((5, 6), frozenset({0}), Sampling(2))
+
+    def hold(_: object) -> None:
+        held.set()
+        released.wait(30)
+
+    async def leave() -> None:
+        engine.submit(blocker, hold)
+        await asyncio.to_thread(held.wait, 30)
+        async with httpx.AsyncClient(base_url=server, timeout=60) as client:
+            abandoned = asyncio.create_task(client.post(f"/v1/{path}", json=asked))
+            async with asyncio.timeout(20):
+                while not engine._scoring:  # noqa: ASYNC110  the engine's thread sets no event
+                    await asyncio.sleep(0.01)
+                job = engine._scoring[0]
+                abandoned.cancel()
+                while not job.cancelled:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        released.set()
+
+    try:
+        asyncio.run(leave())
+    finally:
+        released.set()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("chat/completions", CHAT | {"n": 4, "max_tokens": 40, "logit_bias": {"2": -100}}),
+        ("completions", TEXT | {"prompt": ["the", "a"], "n": 2, "max_tokens": 40, "logit_bias": {"2": -100}}),
+        ("completions", TEXT | {"prompt": ["the owner leaves " * 60] * 3, "echo": True, "logprobs": 1}),
+        ("score", {"texts": ["the owner leaves and the model forgets " * 20] * 4}),
+    ],
+)
+def test_a_full_queue_is_a_429_that_says_when_to_try_again(
+    app: FastAPI, server: str, path: str, body: dict[str, Any]
+) -> None:
+    alone = httpx.post(f"{server}/v1/{path}", json=body | {"temperature": 0} if "model" in body else body, timeout=60)
+    assert alone.status_code == 200
 
     async def flood() -> list[httpx.Response]:
         async with httpx.AsyncClient(base_url=server, timeout=120) as client:
-            return await asyncio.gather(*(client.post("/v1/chat/completions", json=long) for _ in range(12)))
+            return await asyncio.gather(*(client.post(f"/v1/{path}", json=body) for _ in range(16)))
 
     responses = asyncio.run(flood())
     busy = [response for response in responses if response.status_code == 429]
     assert busy
     assert {response.status_code for response in responses} == {200, 429}
     assert int(busy[0].headers["retry-after"]) >= 1
-    assert busy[0].json()["error"]["code"] == "overloaded"
+    assert busy[0].json().get("error", busy[0].json())["code"] == "overloaded"
+    # a request of which only some prompts found a place has left none of them behind
+    again = httpx.post(f"{server}/v1/{path}", json=body | {"temperature": 0} if "model" in body else body, timeout=60)
+    assert again.status_code == 200
+    assert not app.state.service.engine._waiting
 
 
 def test_a_service_without_its_model_says_why_and_answers_503(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Dockerfile and docker-compose.yml say what the code needs; as far as that can be told without an engine."""
 
 import fnmatch
+import inspect
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.cli.serve import serve
 from gateway.embedded import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +99,20 @@ def test_data_are_written_by_the_data_job_alone() -> None:
     for name, container in CONTAINERS.items():
         mounts = [mount for mount in container.get("volumes", []) if mount.startswith("data:")]
         assert mounts in ([], ["data:/data"] if name == "data" else ["data:/data:ro"]), name
+
+
+def test_the_model_service_keeps_who_joined_and_left_in_a_volume_that_its_user_can_write() -> None:
+    folder = CONTAINERS["model"]["environment"]["CANDOR_MODEL_EXPERTS"]
+    assert f"experts:{folder}" in CONTAINERS["model"]["volumes"]
+    assert "experts" in COMPOSE["volumes"]
+    # a new volume takes the owner of the folder that it is mounted over
+    assert re.search(rf"install -d -o 10001 -g 10001 .*{folder}$", DOCKERFILE, re.M)
+
+
+def test_containers_are_killed_only_after_requests_under_way_had_their_time_to_end() -> None:
+    grace = inspect.signature(serve).parameters["grace"].default
+    for name in SERVICES:
+        assert int(CONTAINERS[name]["stop_grace_period"].removesuffix("s")) > grace
 
 
 @pytest.mark.parametrize("service", ["model", "retrieval", "tracing", "evaluation"])

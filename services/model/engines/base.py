@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FinishReason = Literal["stop", "length"]
 TopTokens = list[tuple[int, float]]
@@ -19,13 +23,34 @@ class EngineFailed(RuntimeError):
     """The engine could not compute a request; its message says why."""
 
 
+class ExpertGone(EngineFailed):
+    """An expert that a request may use has been removed: refused when it is named, failed when it ran for too long."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"expert {number} was removed")
+        self.number = number
+
+
+class BadExpert(ValueError):
+    """A file is not an expert, not a whole one, or not of this model's shape."""
+
+
+class OtherAnchor(BadExpert):
+    """An expert was trained on another anchor than the model's, or the model does not say which is its own."""
+
+
+class Unsupported(RuntimeError):
+    """This engine cannot do it; the message says what to do instead."""
+
+
 class TooLong(ValueError):
     """A sequence does not fit into the model, or into the memory the engine may use."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The model that an engine serves. `active`: experts per token; `max_length`: tokens of prompt and answer."""
+    """The model that an engine serves. `experts`: how many now; `active`: of them for each token; `max_length`:
+    tokens of prompt and answer."""
 
     architecture: str
     experts: int
@@ -49,7 +74,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A request: `n` samples of one prompt. `allowed`: indices of the experts that may compute, at least one."""
+    """A request: `n` samples of one prompt. `allowed`: numbers of the experts that may compute, at least one."""
 
     prompt: tuple[int, ...]
     allowed: frozenset[int]
@@ -121,8 +146,34 @@ class Score:
     routing: dict[int, float]
 
 
+@dataclass(frozen=True, slots=True)
+class ExpertLayer:
+    """An expert's weights in one layer, in the model's dtype.
+
+    `gate_up`: (2 * width, hidden), gate above up; `down`: (hidden, width); `router`: its row, (hidden,).
+    """
+
+    gate_up: Tensor
+    down: Tensor
+    router: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class NewExpert:
+    """An expert read from its owner's file and found fit to join the model. `tokens`: how many it was trained on."""
+
+    owner: str
+    licence: str | None
+    tokens: int | None
+    layers: Sequence[ExpertLayer]
+
+
 class Engine(Protocol):
-    """A model that computes for many requests at once, each under its own mask."""
+    """A model that computes for many requests at once, each under its own mask.
+
+    Experts have numbers: first their places in the checkpoint, then one more for each that joins. A number is never
+    given again, so that a mask means the same experts for as long as the engine lives.
+    """
 
     @property
     def info(self) -> ModelInfo:
@@ -130,11 +181,31 @@ class Engine(Protocol):
         ...
 
     def submit(self, request: Generation, deliver: Deliver) -> Callable[[], None]:
-        """Queue a request; the result cancels it. Raises EngineBusy, TooLong."""
+        """Queue a request; the result cancels it. Raises EngineBusy, TooLong, ExpertGone."""
         ...
 
     def score(self, tasks: Sequence[ScoreTask]) -> Future[list[Score]]:
-        """Queue sequences to score. Raises EngineBusy, TooLong; the future may raise EngineFailed."""
+        """Queue sequences to score. Raises EngineBusy, TooLong, ExpertGone; the future may raise EngineFailed."""
+        ...
+
+    def read(self, file: Path) -> NewExpert:
+        """Read an expert's file and check it against the model, which takes a second or more and changes nothing.
+
+        Raises BadExpert, OtherAnchor, and Unsupported from an engine whose experts are fixed.
+        """
+        ...
+
+    def add(self, expert: NewExpert) -> Future[int]:
+        """Let an expert join between two steps; its number, once it can compute. Raises EngineFailed."""
+        ...
+
+    def remove(self, number: int, patience: float) -> Future[None]:
+        """Remove an expert: refused to new requests at once, used by none when the future ends, and gone from memory
+        where the engine can let go of it.
+
+        Requests that may use it have `patience` seconds to end and then fail with ExpertGone. Raises ExpertGone when
+        it is gone already, EngineFailed.
+        """
         ...
 
     def close(self) -> None:

@@ -61,9 +61,13 @@ class Batch:
             self._rows = self._checkpoint.mask.rows(self._checkpoint.allowed(masks))
         tokens = torch.tensor([[running.sample.last] for running in self.samples])
         logits, routing = self._checkpoint.extend(self._values, tokens, self._rows)
-        deltas, alive = self._take(self.samples, logits, routing.tolist())
+        deltas, alive = self._take(self.samples, logits, self._checkpoint.by_number(routing))
         self._keep(alive)
         return deltas
+
+    def experts_changed(self) -> None:
+        """Lay the masks out anew: experts stand at other places now."""
+        self._rows = None
 
     def leave_cancelled(self) -> None:
         """Let go of the samples whose requests were cancelled."""
@@ -76,11 +80,11 @@ class Batch:
         return jobs
 
     def _running(self, job: Job, choice: int) -> Running:
-        sample = Sample(job.request, choice, self._decode, self._checkpoint.ends, self._checkpoint.info.experts)
+        sample = Sample(job.request, choice, self._decode, self._checkpoint.ends)
         return Running(job, sample, random_numbers(job.request.sampling.seed, choice))
 
     def _take(
-        self, samples: list[Running], logits: torch.Tensor, routing: list[list[float]]
+        self, samples: list[Running], logits: torch.Tensor, routing: list[dict[int, float]]
     ) -> tuple[list[tuple[Job, Delta]], list[bool]]:
         """Choose a token for each sample. Returns what can be sent, and which samples go on."""
         chosen = choose(

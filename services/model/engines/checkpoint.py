@@ -12,8 +12,10 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
-from services.model.engines.base import ModelInfo
+from services.model.engines.base import ModelInfo, NewExpert, OtherAnchor
 from services.model.engines.keyvalues import KeyValues, Shape
+from services.model.engines.newcomer import newcomer
+from services.model.engines.places import Places
 from services.model.flexolmo.mask import MaskRows, install
 
 _HEAD_ROWS = 16_384
@@ -26,16 +28,18 @@ class Checkpoint:
     One thread at a time, all of it inside torch.inference_mode: what is allocated there cannot be changed outside.
     """
 
-    def __init__(self, model: Any) -> None:
-        """`model`: a transformers causal language model; its routers are patched in place.
+    def __init__(self, model: Any, directory: Path | None = None) -> None:
+        """`model`: a transformers causal language model; its routers are patched in place. `directory`: where it
+        was loaded from, if experts' files are to be read for it.
 
         Raises ValueError when it has no experts to mask, or forgets (sliding window) what a cache would keep.
         """
         config = model.config
         if getattr(config, "sliding_window", None):
             raise ValueError("a sliding window of attention is not supported")
-        self.model = model.eval()
+        self.model, self._directory = model.eval(), directory
         self.mask = install(model)
+        self.places = Places(model, self.mask)
         self.info = ModelInfo(
             architecture=config.model_type,
             experts=self.mask.experts,
@@ -56,28 +60,40 @@ class Checkpoint:
         """Load from a directory in transformers' format; `dtype` as torch names it."""
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype), local_files_only=True)
-        return cls(model)
+        return cls(model, directory)
+
+    def read_expert(self, file: Path) -> NewExpert:
+        """An owner's expert, as weights that can join this model. Raises BadExpert, OtherAnchor."""
+        if self._directory is None:
+            raise OtherAnchor("the model was not loaded from a folder, so nothing says which anchor it has")
+        found = newcomer(file, self._directory, self.model.dtype)
+        self.places.check(found.layers)
+        return found
 
     def check(self, mask: frozenset[int]) -> None:
-        """Raises ValueError for a mask without an expert, or with one that the model does not have."""
+        """Raises ValueError for a mask without an expert, or with one the model never had; ExpertGone for a removed."""
         if not mask:
             raise ValueError("a sequence must allow at least one expert")
-        if unknown := mask - set(range(self.mask.experts)):
-            raise ValueError(f"the model has no expert {min(unknown)}; it has {self.mask.experts}")
+        for number in mask:
+            self.places.of(number)
 
     def allowed(self, masks: Sequence[frozenset[int]]) -> Tensor:
-        """(sequences, experts) bool. Raises ValueError as `check` does."""
+        """(sequences, experts) bool, by place, of masks by number. Raises as `check` does."""
         allowed = torch.zeros(len(masks), self.mask.experts, dtype=torch.bool)
         for row, mask in enumerate(masks):
             self.check(mask)
-            allowed[row, sorted(mask)] = True
+            allowed[row, [self.places.of(number) for number in mask]] = True
         return allowed
+
+    def by_number(self, shares: Tensor) -> list[dict[int, float]]:
+        """Routing shares, (rows, experts) by place, as a row's shares by the experts' numbers."""
+        return [dict(zip(self.places.numbers, row, strict=True)) for row in shares.tolist()]
 
     def extend(self, values: KeyValues, tokens: Tensor, rows: MaskRows) -> tuple[Tensor, Tensor]:
         """Append `tokens`, (sequences, count), to the sequences: several tokens only to a single sequence.
 
         Returns the logits after the last token, (sequences, vocabulary), and its routing share by expert
-        averaged over the layers, (sequences, experts) fp32.
+        averaged over the layers, (sequences, experts) fp32, by place.
         """
         sequences, count = tokens.shape
         positions = torch.tensor(values.lengths()).unsqueeze(1) + torch.arange(count)

@@ -27,12 +27,16 @@ class Job:
     started: int = 0
     prompt: KeyValues | None = None
     logits: Tensor | None = None
-    routing: list[float] = field(default_factory=list)
+    routing: dict[int, float] = field(default_factory=dict)
 
     @property
     def to_start(self) -> int:
         """How many of its samples have not joined the batch."""
         return self.request.n - self.started
+
+    def uses(self, expert: int) -> bool:
+        """Whether its mask allows an expert."""
+        return expert in self.request.allowed
 
     def cancel(self) -> None:
         """Its samples leave at the next step. Safe from any thread."""
@@ -45,19 +49,32 @@ class Job:
         except RuntimeError:
             self.cancelled = True
 
+    def fail(self, error: EngineFailed) -> None:
+        """End it with an error."""
+        self.send(error)
+        self.cancelled = True
+
 
 class ScoreJob:
     """Sequences to score, a batch at a time."""
 
     def __init__(self, checkpoint: Checkpoint, tasks: Sequence[ScoreTask]) -> None:
         self.future: Future[list[Score]] = Future()
+        self._experts = frozenset[int]().union(*(task.allowed for task in tasks))
         self._scores: dict[int, Score] = {}
         self._batches: Iterator[list[tuple[int, Score]]] = score_in_batches(checkpoint, tasks)
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.future.done()
+
+    def uses(self, expert: int) -> bool:
+        """Whether a mask of one of its sequences allows an expert."""
+        return expert in self._experts
+
     def advance(self) -> bool:
         """Score one batch; False when nothing is left to do. Never raises: an error goes to the future."""
-        if self.future.cancelled():
-            return False
         try:
             batch = next(self._batches, None)
         except Exception as error:
@@ -72,5 +89,5 @@ class ScoreJob:
 
     def fail(self, error: EngineFailed) -> None:
         """End it with an error."""
-        if self.future.set_running_or_notify_cancel():
+        if not self.future.done() and self.future.set_running_or_notify_cancel():
             self.future.set_exception(error)

@@ -30,8 +30,12 @@ class Prefill:
         rows = self._checkpoint.mask.rows(self._checkpoint.allowed([request.allowed]), piece.shape[1])
         logits, routing = self._checkpoint.extend(job.prompt, piece, rows)
         if job.prompt.length == len(request.prompt):
-            job.logits, job.routing = logits, routing[0].tolist()
+            job.logits, job.routing = logits, self._checkpoint.by_number(routing)[0]
             self._known.put(request.allowed, request.prompt, job.prompt.sequence(0))
+
+    def forget(self, expert: int) -> None:
+        """Forget the prompts that were computed with an expert."""
+        self._known.forget(expert)
 
     def _begin(self, job: Job) -> KeyValues:
         request, shape = job.request, self._checkpoint.shape

@@ -47,6 +47,11 @@ class PrefixCache:
         while self._bytes > self._limit:
             self._bytes -= self._entries.popitem(last=False)[1].nbytes
 
+    def forget(self, expert: int) -> None:
+        """Forget what was computed under masks that allow an expert."""
+        for key in [key for key in self._entries if expert in key[0]]:
+            self._bytes -= self._entries.pop(key).nbytes
+
 
 def _shared(first: tuple[int, ...], second: tuple[int, ...]) -> int:
     """Length of the common beginning."""

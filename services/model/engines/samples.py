@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Mapping
 
 from services.model.engines.base import Delta, Finish, FinishReason, Generation, Token, TopTokens
 from services.model.engines.text import Decode, TextStream
@@ -15,7 +15,7 @@ _CONTEXT = 4
 class Sample:
     """One of the n samples of a request: its tokens, its text and its statistics."""
 
-    def __init__(self, request: Generation, choice: int, decode: Decode, ends: frozenset[int], experts: int) -> None:
+    def __init__(self, request: Generation, choice: int, decode: Decode, ends: frozenset[int]) -> None:
         self.request, self.choice = request, choice
         self.last = -1
         self._ends = ends
@@ -24,19 +24,22 @@ class Sample:
         self._sent = 0
         self._logprobs: list[float] = []
         self._means: list[float] = []
-        self._routing = [0.0] * experts
+        self._routing: defaultdict[int, float] = defaultdict(float)
 
     @property
     def remaining(self) -> int:
         """How many tokens it may still generate."""
         return self.request.sampling.max_tokens - len(self._logprobs)
 
-    def push(self, token: int, logprob: float, mean: float, top: TopTokens, routing: Sequence[float]) -> Delta | None:
+    def push(
+        self, token: int, logprob: float, mean: float, top: TopTokens, routing: Mapping[int, float]
+    ) -> Delta | None:
         """Add a generated token. Returns what can be sent, if anything; its `finish` says that this was the last."""
         self.last = token
         self._logprobs.append(logprob)
         self._means.append(mean)
-        self._routing = [total + share for total, share in zip(self._routing, routing, strict=True)]
+        for expert, share in routing.items():
+            self._routing[expert] += share
         self._held.append(Token(token, len(self._stream.text), logprob, top))
         reason: FinishReason | None = None
         if token in self._ends:
@@ -64,5 +67,5 @@ class Sample:
 
     def _finish(self, reason: FinishReason) -> Finish:
         count = len(self._logprobs)
-        routing = {expert: mass / count for expert, mass in enumerate(self._routing)}
+        routing = {expert: mass / count for expert, mass in self._routing.items()}
         return Finish(reason, self._logprobs, self._means, routing)

@@ -43,8 +43,8 @@ def _score(checkpoint: Checkpoint, tasks: Sequence[ScoreTask]) -> list[Score]:
     for row, task in enumerate(tasks):
         count = len(task.tokens)
         statistics = _positions(checkpoint, hidden[row, : count - 1], tokens[row, 1:count], task.top)
-        shares = routing[row, :count].mean(dim=0).tolist()
-        scores.append(Score(*statistics, dict(enumerate(shares))))
+        (shares,) = checkpoint.by_number(routing[row, :count].mean(dim=0, keepdim=True))
+        scores.append(Score(*statistics, shares))
     return scores
 
 

@@ -1,8 +1,8 @@
 """The engine on transformers: continuous batching, each sequence under its own mask of experts.
 
-A thread of its own goes round: take what was queued, compute a piece of a prompt, let samples join, score a
-batch, and give every running sample its next token. So requests join and leave between any two tokens, and a
-long prompt holds the others up for no longer than one piece of it.
+A thread of its own goes round: let experts join and leave, take what was queued, compute a piece of a prompt, let
+samples join, score a batch, and give every running sample its next token. So requests and experts come and go
+between any two tokens, and a long prompt holds the others up for no longer than one piece of it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -21,13 +22,16 @@ from services.model.engines.base import (
     Delta,
     EngineBusy,
     EngineFailed,
+    ExpertGone,
     Generation,
     ModelInfo,
+    NewExpert,
     Score,
     ScoreTask,
     TooLong,
 )
 from services.model.engines.batch import Batch
+from services.model.engines.changes import Addition, Changes, Removal
 from services.model.engines.checkpoint import Checkpoint
 from services.model.engines.jobs import Job, ScoreJob
 from services.model.engines.prefill import Prefill
@@ -65,39 +69,77 @@ class TransformersEngine:
         self._waiting: deque[Job] = deque()
         self._scoring: deque[ScoreJob] = deque()
         self._ready: Job | None = None
+        self._changes = Changes()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
     @property
     def info(self) -> ModelInfo:
         """The model served."""
-        return self._info
+        return replace(self._info, experts=len(self._checkpoint.places.numbers))
 
     def submit(self, request: Generation, deliver: Deliver) -> Callable[[], None]:
-        """Queue a request; the result cancels it. Raises EngineBusy, TooLong, ValueError for an unknown expert."""
+        """Queue a request; the result cancels it.
+
+        Raises EngineBusy, TooLong, ExpertGone, and ValueError for an expert that never was.
+        """
         self._check(len(request.prompt), request.sampling.max_tokens)
-        self._checkpoint.check(request.allowed)
         job = Job(request, deliver)
         with self._changed:
-            if len(self._waiting) >= self._limits.queue:
-                raise EngineBusy(f"{len(self._waiting)} requests are waiting already")
+            self._check_mask(request.allowed)
+            waiting = sum(not other.cancelled for other in self._waiting)
+            if waiting >= self._limits.queue:
+                raise EngineBusy(f"{waiting} requests are waiting already")
             self._waiting.append(job)
             self._changed.notify()
         return job.cancel
 
     def score(self, tasks: Sequence[ScoreTask]) -> Future[list[Score]]:
-        """Queue sequences to score. Raises EngineBusy, TooLong, ValueError for an unknown expert or no token."""
+        """Queue sequences to score.
+
+        Raises EngineBusy, TooLong, ExpertGone, and ValueError for an expert that never was, or no token.
+        """
         for task in tasks:
             self._check(len(task.tokens), 0)
-        for allowed in {task.allowed for task in tasks}:
-            self._checkpoint.check(allowed)
         job = ScoreJob(self._checkpoint, tasks)
         with self._changed:
+            for allowed in {task.allowed for task in tasks}:
+                self._check_mask(allowed)
             if len(self._scoring) >= self._limits.queue:
                 raise EngineBusy(f"{len(self._scoring)} scoring jobs are waiting already")
             self._scoring.append(job)
             self._changed.notify()
         return job.future
+
+    def read(self, file: Path) -> NewExpert:
+        """Read an expert's file and check it against the model. Raises BadExpert, OtherAnchor."""
+        return self._checkpoint.read_expert(file)
+
+    def add(self, expert: NewExpert) -> Future[int]:
+        """Let an expert join between two steps; its number, once it can compute.
+
+        Raises EngineFailed; the future raises BadExpert when its weights are not of the model's shapes.
+        """
+        with self._changed:
+            self._check_open()
+            addition = self._changes.add(expert)
+            self._changed.notify()
+        return addition.future
+
+    def remove(self, number: int, patience: float) -> Future[None]:
+        """Remove an expert: refused to new requests at once, gone from memory when the future ends.
+
+        Requests that may use it have `patience` seconds to end and then fail with ExpertGone. Raises ExpertGone when
+        it is gone already, ValueError when it never was or is the last one, EngineFailed.
+        """
+        with self._changed:
+            self._check_open()
+            self._check_mask(frozenset({number}))
+            if len(self._checkpoint.places.numbers) - len(self._changes.leaving) == 1:
+                raise ValueError("the last expert of a model cannot be removed")
+            removal = self._changes.remove(number, patience)
+            self._changed.notify()
+        return removal.future
 
     def close(self) -> None:
         """Stop; what is running fails with EngineFailed."""
@@ -112,12 +154,25 @@ class TransformersEngine:
         if prompt + new > self.info.max_length:
             raise TooLong(f"{prompt} tokens and {new} to come are more than the {self.info.max_length} that fit")
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineFailed("the model service is stopping")
+
+    def _check_mask(self, mask: frozenset[int]) -> None:
+        """Holding the lock: an expert that leaves is refused from the moment it was told to."""
+        for number in mask & self._changes.leaving.keys():
+            raise ExpertGone(number)
+        self._checkpoint.check(mask)
+
     @torch.inference_mode()
     def _run(self) -> None:
         if self._limits.threads:
             torch.set_num_threads(self._limits.threads)
         while self._wait_for_work():
             try:
+                if self._changes:
+                    self._change_experts()
+                self._let_go()
                 self._prefill_a_piece()
                 self._join()
                 self._score_a_batch()
@@ -132,13 +187,74 @@ class TransformersEngine:
         """Sleep until there is something to do; False when closed."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or self._waiting or self._scoring or self._ready or self._batch.samples
+                lambda: (
+                    self._closed
+                    or self._waiting
+                    or self._scoring
+                    or self._ready
+                    or self._batch.samples
+                    or self._changes
+                )
             )
+        return not self._closed
+
+    def _change_experts(self) -> None:
+        """Let experts join, and those leave that nobody uses any more or that were to leave by now."""
+        with self._changed:
+            additions, removals = self._changes.additions(), list(self._changes.leaving.values())
+        for addition in additions:
+            self._join_expert(addition)
+        for removal in removals:
+            using = self._using(removal.number)
+            if using and not removal.overdue():
+                continue
+            for job in using:
+                job.fail(ExpertGone(removal.number))
+            self._let_go()
+            self._drop_expert(removal)
+
+    def _join_expert(self, addition: Addition) -> None:
+        if not addition.future.set_running_or_notify_cancel():
+            return
+        try:
+            number = self._checkpoint.places.append(addition.expert.layers)
+        except Exception as error:
+            addition.future.set_exception(error)
+            return
+        self._batch.experts_changed()
+        addition.future.set_result(number)
+
+    def _drop_expert(self, removal: Removal) -> None:
+        self._prefill.forget(removal.number)
+        try:
+            self._checkpoint.places.drop(removal.number)
+            error = None
+        except Exception as raised:
+            error = raised
+        self._batch.experts_changed()
+        with self._changed:
+            del self._changes.leaving[removal.number]
+        if error is None:
+            removal.future.set_result(None)
+        else:
+            removal.future.set_exception(error)
+
+    def _using(self, expert: int) -> list[Job | ScoreJob]:
+        """Who may compute with an expert. Nobody joins them: the expert is refused by now."""
+        with self._changed:
+            jobs = {*self._waiting, *(running.job for running in self._batch.samples)}
+            jobs |= {self._ready} if self._ready else set()
+            everyone: list[Job | ScoreJob] = [*jobs, *self._scoring]
+            return [job for job in everyone if not job.cancelled and job.uses(expert)]
+
+    def _let_go(self) -> None:
+        """Forget requests that were cancelled, or have failed."""
+        with self._changed:
             self._waiting = deque(job for job in self._waiting if not job.cancelled)
+            self._scoring = deque(job for job in self._scoring if not job.cancelled)
         if self._ready and self._ready.cancelled:
             self._ready = None
         self._batch.leave_cancelled()
-        return not self._closed
 
     def _prefill_a_piece(self) -> None:
         if self._ready is None:
@@ -170,8 +286,11 @@ class TransformersEngine:
         with self._changed:
             waiting = [self._waiting.popleft() for _ in range(len(self._waiting))] if self._closed else []
             scoring = [self._scoring.popleft() for _ in range(len(self._scoring))] if self._closed else []
+            changes = self._changes.clear() if self._closed else []
         for job in {*self._batch.clear(), *([self._ready] if self._ready else []), *waiting}:
             job.send(error)
         for score in scoring:
             score.fail(error)
+        for change in changes:
+            change.fail(error)
         self._ready = None

@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from transformers import AutoConfig, LlamaConfig, MixtralConfig
 
 from services.model.flexolmo.anchor import Fingerprint, UnsupportedAnchor, fingerprint
 from services.model.flexolmo.expert import Expert, check_anchor, read_expert
+from services.model.flexolmo.lowrank import PROJECTIONS
 
 K = 2
 """Experts a token: as good as more of them, at half the work (measured in docs/experts.md)."""
@@ -78,6 +79,15 @@ def merge(anchor: Path, experts: Sequence[Path], out: Path, k: int = K) -> Path:
     return out
 
 
+def join(expert: Expert, layer: int, public: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What an expert brings to a layer of a mixture: `gate`, `up`, `down`, (out, in), and its `router` row, (hidden,).
+
+    `public` has the public expert's gate, up and down as stored: the sum is rounded once, to their dtype.
+    """
+    weights = {name: (public[name].float() + expert.delta(layer, name)).to(public[name].dtype) for name in PROJECTIONS}
+    return weights | {"router": expert.router(layer).to(public["gate"].dtype)}
+
+
 def _write(anchor: Path, anchor_print: Fingerprint, experts: Sequence[Expert], folder: Path, k: int) -> None:
     config = _config(anchor, len(experts) + 1, k)
     config.save_pretrained(folder)
@@ -114,12 +124,11 @@ def _tensors(anchor: Path, config: MixtralConfig, experts: Sequence[Expert]) -> 
     merged = {name: tensor for name, tensor in dense.items() if ".mlp." not in name}
     for i in range(config.num_hidden_layers):
         here, moe = f"model.layers.{i}", f"model.layers.{i}.block_sparse_moe"
-        for projection, short in _MIXTRAL.items():
-            public = dense[f"{here}.mlp.{projection}_proj.weight"]
-            merged[f"{moe}.experts.0.{short}.weight"] = public
-            for number, expert in enumerate(experts, start=1):
-                weight = public.float() + expert.delta(i, projection)
-                merged[f"{moe}.experts.{number}.{short}.weight"] = weight.to(public.dtype)
-        rows = [torch.zeros(config.hidden_size), *(expert.router(i) for expert in experts)]
-        merged[f"{moe}.gate.weight"] = torch.stack(rows).to(dense[f"{here}.mlp.gate_proj.weight"].dtype)
+        public = {name: dense[f"{here}.mlp.{name}_proj.weight"] for name in PROJECTIONS}
+        joined = [join(expert, i, public) for expert in experts]
+        for number, weights in enumerate([public, *joined]):
+            for projection, short in _MIXTRAL.items():
+                merged[f"{moe}.experts.{number}.{short}.weight"] = weights[projection]
+        nothing = torch.zeros(config.hidden_size, dtype=public["gate"].dtype)
+        merged[f"{moe}.gate.weight"] = torch.stack([nothing, *(weights["router"] for weights in joined)])
     return merged

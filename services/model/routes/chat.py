@@ -26,7 +26,7 @@ async def create_chat_completion(
     body: ModelChatRequest, request: Request, service: Service
 ) -> ModelChatCompletion | StreamingResponse:
     """Answer a conversation n times, with the named experts and the public one; a stream when asked for."""
-    chat = await Chat.start(service, body)
+    chat = await until_gone(request, Chat.start(service, body))
     if body.stream:
         return sse(frames(chat.chunks()))
     return await until_gone(request, chat.whole())

@@ -26,7 +26,7 @@ async def create_completion(
     body: ModelCompletionRequest, request: Request, service: Service
 ) -> ModelTextCompletion | StreamingResponse:
     """Continue texts or token ids n times each, with the named experts and the public one."""
-    completion = await Completion.start(service, body)
+    completion = await until_gone(request, Completion.start(service, body))
     if body.stream:
         return sse(frames(completion.chunks()))
     return await until_gone(request, completion.whole())

@@ -32,7 +32,10 @@ async def list_experts(service: Service) -> ExpertList:
     """The experts of the model, in the order of their place in it: what a request's mask can name."""
     info = service.engine.info
     return ExpertList(
-        model=service.settings.name, architecture=info.architecture, active=info.active, data=service.experts.listed
+        model=service.settings.name,
+        architecture=info.architecture,
+        active=info.active,
+        data=list(service.experts.listed),
     )
 
 

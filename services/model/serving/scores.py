@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from services.model.engines.base import EngineBusy, EngineFailed, Score, ScoreTask
 from services.model.errors import ContextLengthExceeded
 from services.model.service import ModelService
-from services.model.serving.streams import RETRY_SECONDS, GenerationFailed
+from services.model.serving.streams import RETRY_SECONDS, failure
 from shared.contracts.model import ScoreRequest, Scores, TextScore
 from shared.http.errors import InvalidRequest, Overloaded
 
@@ -34,13 +34,13 @@ async def score_texts(service: ModelService, body: ScoreRequest) -> Scores:
 
 
 async def score(service: ModelService, tasks: Sequence[ScoreTask]) -> list[Score]:
-    """The engine's scores. Raises Overloaded, GenerationFailed."""
+    """The engine's scores. Raises Overloaded, GenerationFailed, ExpertRemoved."""
     try:
         return await asyncio.wrap_future(service.engine.score(tasks))
     except EngineBusy as error:
         raise Overloaded(f"The model is busy: {error}.", retry_after=RETRY_SECONDS) from error
     except EngineFailed as error:
-        raise GenerationFailed(f"The model failed: {error}.") from error
+        raise failure(error) from error
 
 
 def _sequences(service: ModelService, body: ScoreRequest) -> list[list[int]]:

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Self
 
-from services.model.engines.base import Delta, Engine, EngineBusy, EngineFailed, Generation
+from services.model.engines.base import Delta, Engine, EngineBusy, EngineFailed, ExpertGone, Generation
+from services.model.errors import ExpertRemoved
 from shared.http.errors import CandorError, Overloaded
 
 RETRY_SECONDS = 2
@@ -18,6 +19,11 @@ class GenerationFailed(CandorError):
     status, code = 500, "generation_failed"
 
 
+def failure(error: EngineFailed) -> CandorError:
+    """What the engine's failure is to the client."""
+    return ExpertRemoved() if isinstance(error, ExpertGone) else GenerationFailed(f"The model failed: {error}.")
+
+
 class Generations:
     """Some prompts being generated; as a context, it ends all of their samples when it is left.
 
@@ -25,7 +31,7 @@ class Generations:
     """
 
     def __init__(self, engine: Engine, requests: Sequence[Generation]) -> None:
-        """Queue all of them at once, or none. Raises Overloaded when the queue is full."""
+        """Queue all of them at once, or none. Raises Overloaded when the queue is full, ExpertRemoved."""
         self._outcomes: asyncio.Queue[tuple[int, list[Delta] | EngineFailed]] = asyncio.Queue()
         self._left = sum(request.n for request in requests)
         self._cancels: list[Callable[[], None]] = []
@@ -35,6 +41,9 @@ class Generations:
         except EngineBusy as error:
             self.cancel()
             raise Overloaded(f"The model is busy: {error}.", retry_after=RETRY_SECONDS) from error
+        except EngineFailed as error:
+            self.cancel()
+            raise failure(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -46,11 +55,11 @@ class Generations:
         self.cancel()
 
     async def __aiter__(self) -> AsyncGenerator[tuple[int, list[Delta]]]:
-        """(the place of the prompt, what a step adds to its samples). Raises GenerationFailed."""
+        """(the place of the prompt, what a step adds to its samples). Raises GenerationFailed, ExpertRemoved."""
         while self._left:
             place, outcome = await self._outcomes.get()
             if isinstance(outcome, EngineFailed):
-                raise GenerationFailed(f"The model failed: {outcome}.")
+                raise failure(outcome)
             self._left -= sum(delta.finish is not None for delta in outcome)
             yield place, outcome
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Protocol
 
-from services.model.engines.base import Deliver, Delta, EngineFailed, Generation, ModelInfo, Score, ScoreTask
+from services.model.engines.base import Deliver, Delta, EngineFailed, Generation, Score, ScoreTask
 from services.model.engines.samples import Sample
 from services.model.engines.text import Decode
 from services.model.engines.vllm import messages
@@ -21,6 +21,8 @@ class Call(Protocol):
 
     begun: bool
     """The host has computed a part of it."""
+    experts: frozenset[int]
+    """Those that may compute for it."""
 
     @property
     def ended(self) -> bool:
@@ -50,13 +52,12 @@ class Call(Protocol):
 class GenerateCall:
     """A generation: the host's tokens become text, stop strings are found, statistics kept."""
 
-    def __init__(
-        self, request: Generation, deliver: Deliver, decode: Decode, ends: frozenset[int], info: ModelInfo
-    ) -> None:
+    def __init__(self, request: Generation, deliver: Deliver, decode: Decode, ends: frozenset[int]) -> None:
         self._request, self._deliver = request, deliver
-        self._running = {choice: Sample(request, choice, decode, ends, info.experts) for choice in range(request.n)}
+        self._running = {choice: Sample(request, choice, decode, ends) for choice in range(request.n)}
         self._id = ""
         self.begun = False
+        self.experts = request.allowed
 
     @property
     def ended(self) -> bool:
@@ -111,6 +112,7 @@ class ScoreCall:
         self._scores: dict[int, Score] = {}
         self._name = ""
         self._asked = 0
+        self.experts = frozenset[int]().union(*(task.allowed for task in self._tasks))
         self.future: Future[list[Score]] = Future()
         self.begun = False
 
@@ -167,7 +169,7 @@ def _push(sample: Sample, event: messages.Generated) -> list[Delta]:
     deltas: list[Delta] = []
     columns = zip(event.tokens, event.logprobs, event.means, event.top, event.routing, strict=True)
     for token, logprob, mean, top, routing in columns:
-        if delta := sample.push(token, logprob, mean, top, routing):
+        if delta := sample.push(token, logprob, mean, top, dict(enumerate(routing))):
             deltas.append(delta)
             if delta.finish:
                 break

@@ -63,6 +63,10 @@ class Link:
         if self._writer is not None:
             self._writer.writelines(lines)
 
+    def later(self, seconds: float, work: Callable[[], None]) -> None:
+        """Do this on the link's thread after a while. On the link's thread."""
+        self._loop.call_later(seconds, work)
+
     def close(self) -> None:
         """Stop the host if it is ours, and the thread."""
         self.soon(self._stop)
