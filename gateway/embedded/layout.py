@@ -31,7 +31,8 @@ SERVICES = {
 def environment(service: str, home: Path, state: Path, urls: Mapping[str, str]) -> dict[str, str]:
     """The environment of one service's process: what the user set, and over it what ties the stack together.
 
-    `urls` maps each service to its address. `state` is the folder of the databases; the data are read from `home`.
+    `urls` maps each service to its address. `state` is the folder of what a running stack changes; the data are read
+    from `home`.
     """
     wiring = {"CANDOR_HOME": str(home)}
     if service == "gateway":
@@ -40,6 +41,8 @@ def environment(service: str, home: Path, state: Path, urls: Mapping[str, str]) 
         wiring["CANDOR_EVALUATION_GATEWAY_URL"] = urls["gateway"]
     if state != home and service in ("gateway", "evaluation"):
         wiring[f"CANDOR_{service.upper()}_DATABASE_URL"] = f"sqlite:///{state / service}.db"
+    if state != home and service == "model":
+        wiring["CANDOR_MODEL_EXPERTS"] = str(state / "experts")
     return {**_defaults(service), **os.environ, **wiring, "PYTHONUNBUFFERED": "1"}
 
 

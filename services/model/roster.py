@@ -88,15 +88,18 @@ class Roster:
         warnings: list[str] = []
         joined, left = self._folder.joined(), self._folder.left()
         for owner in sorted({*joined, *left}):
-            for expert in self.service.experts.of_owner(owner):
-                self.service.engine.remove(expert.index, 0).result()
+            try:
+                for expert in self.service.experts.of_owner(owner):
+                    self.service.engine.remove(expert.index, 0).result()
+            except EngineFailed as error:
+                warnings.append(f"No request can name the expert of {owner!r}, but it is in memory: {error}.")
             self.service = replace(self.service, experts=self.service.experts.without(owner))
         for owner, file in joined.items():
             try:
                 new = self._fitting(owner, file)
                 number = self.service.engine.add(new).result()
                 self.service = replace(self.service, experts=self.service.experts.joined(_entry(new, number)))
-            except (BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ChangeFailed) as error:
+            except (BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ChangeFailed, EngineFailed) as error:
                 _log.warning("an expert stays out", owner=owner, file=str(file), error=str(error))
                 warnings.append(f"The expert of {owner!r} in {file} stays out: {error}")
         try:
@@ -131,8 +134,8 @@ class Roster:
             raise WrongAnchor(f"The file does not fit the served model: {error}.") from error
         except BadExpert as error:
             raise BrokenExpert(f"The file is refused: {error}.") from error
-        except OSError as error:
-            raise ChangeFailed(f"The served model's own files cannot be read: {error}.") from error
+        except (EngineFailed, OSError) as error:
+            raise ChangeFailed(f"The file cannot be checked against the served model: {error}.") from error
         taken = [expert.id for expert in self.service.experts.without(owner).listed]
         if new.owner != owner or owner in taken:
             raise ExpertOfAnother(owner, new.owner)

@@ -39,7 +39,7 @@ class OtherAnchor(BadExpert):
     """An expert was trained on another anchor than the model's, or the model does not say which is its own."""
 
 
-class Unsupported(RuntimeError):
+class Unsupported(EngineFailed):
     """This engine cannot do it; the message says what to do instead."""
 
 

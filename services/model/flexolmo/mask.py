@@ -63,6 +63,8 @@ class ExpertMask:
     def __init__(self, experts: int, top_k: int) -> None:
         self.experts, self.top_k = experts, top_k
         self._rows: MaskRows | None = None
+        self._sequences: Tensor | None = None
+        self._laid_out: MaskRows
         self._probabilities: list[Tensor] = []
 
     def rows(self, allowed: Tensor, tokens: int = 1) -> MaskRows:
@@ -92,18 +94,32 @@ class ExpertMask:
         finally:
             self._rows = None
 
+    @contextmanager
+    def sequences(self, allowed: Tensor) -> Iterator[None]:
+        """Apply `allowed`, (batch, experts) bool, to every forward pass inside, whatever it makes of the batch.
+
+        For transformers' own `generate`, which runs many passes and puts beams, or several samples, of a sequence
+        beside each other: whatever the rows, an equal share of them in the batch's order is each sequence's. Routing
+        is not recorded: nobody could tell its passes apart. Raises ValueError as `rows` does.
+        """
+        self._laid_out, self._sequences = self.rows(allowed), allowed
+        try:
+            yield
+        finally:
+            self._sequences = None
+
     def routing(self) -> Tensor:
-        """Router probabilities of the last forward pass: (layers, rows, experts), fp32, 0 where masked."""
+        """Router probabilities of the last forward pass in `over`: (layers, rows, experts), fp32, 0 where masked."""
         return torch.stack(self._probabilities)
 
     def route(self, router: Router, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A router's forward pass under the mask: masked logits, weights and indices of the chosen experts."""
-        rows = self._rows
-        if rows is None:
-            raise RuntimeError("a masked model computes only inside ExpertMask.over: no mask means no consent")
-        logits = _logits(hidden.reshape(-1, router.hidden_dim), router.weight, rows)
+        hidden = hidden.reshape(-1, router.hidden_dim)
+        rows = self._rows or self._rows_of_sequences(len(hidden))
+        logits = _logits(hidden, router.weight, rows)
         probabilities = functional.softmax(logits, dim=-1, dtype=torch.float32)
-        self._probabilities.append(probabilities)
+        if self._sequences is None:
+            self._probabilities.append(probabilities)
         weights, chosen = probabilities.topk(rows.slots, dim=-1)
         if rows.uneven:
             # a masked expert can only be picked with weight 0, to fill a slot; it must not even be computed
@@ -113,6 +129,17 @@ class ExpertMask:
         if router.norm_topk_prob:
             weights = weights / weights.sum(dim=-1, keepdim=True)
         return logits, weights.to(logits.dtype), chosen
+
+    def _rows_of_sequences(self, count: int) -> MaskRows:
+        """`sequences` laid out for so many rows. Raises RuntimeError when there is no mask to lay out."""
+        if self._sequences is None:
+            raise RuntimeError("a masked model computes only inside ExpertMask.over: no mask means no consent")
+        if len(self._laid_out.off) != count:
+            each, rest = divmod(count, len(self._sequences))
+            if rest:
+                raise RuntimeError(f"{count} rows cannot be those of {len(self._sequences)} sequences")
+            self._laid_out = self.rows(self._sequences, each)
+        return self._laid_out
 
 
 def _logits(hidden: Tensor, weight: Tensor, rows: MaskRows) -> Tensor:

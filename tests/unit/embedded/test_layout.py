@@ -47,6 +47,11 @@ def test_databases_go_where_the_state_goes(service: str) -> None:
     assert told(service, Path("/state"))[variable] == f"sqlite:////state/{service}.db"
 
 
+def test_experts_that_come_and_go_do_so_where_the_state_is() -> None:
+    assert told("model", Path("/state"))["CANDOR_MODEL_EXPERTS"] == "/state/experts"
+    assert "CANDOR_MODEL_EXPERTS" not in told("model")
+
+
 @pytest.mark.parametrize("service", ["gateway", "evaluation"])
 def test_a_database_that_the_user_set_stays(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     variable = f"CANDOR_{service.upper()}_DATABASE_URL"

@@ -13,7 +13,8 @@ from services.model.engines.checkpoint import Checkpoint
 from services.model.engines.tokenizer import Tokenizer
 from services.model.engines.transformers import Limits, TransformersEngine
 from services.model.flexolmo.build import ensure_merged
-from services.model.flexolmo.recipe import anchor_folder
+from services.model.flexolmo.merge import merge
+from services.model.flexolmo.recipe import EXPERTS, OWNERS, anchor_folder
 from tests.unit.model.tiny import greedy, run
 
 TEXT = "The lighthouse keeper wrote every evening what the sea had brought, and burnt the page in the morning."
@@ -55,3 +56,28 @@ def test_every_owners_expert_computes_when_allowed_and_never_when_not(
     assert min(everyone.finish().routing.values()) > 0
     for left_out, outcome in enumerate(without, start=1):
         assert outcome.finish().routing[left_out] == 0
+
+
+def test_an_expert_that_left_it_and_one_that_joined_it_are_as_merged(
+    candor_home: Path, tokens: tuple[int, ...], tmp_path: Path
+) -> None:
+    built, left = ensure_merged(candor_home), OWNERS[-1]
+    files = [EXPERTS / f"{owner}.safetensors" for owner in OWNERS]
+    without = merge(anchor_folder(candor_home), files[:-1], tmp_path / "without")
+    decode, last = Tokenizer.load(built).decode, len(OWNERS)
+    live, merged = (
+        TransformersEngine(Checkpoint.load(folder, "bfloat16"), decode, Limits(threads=1))
+        for folder in (built, without)
+    )
+    remaining = [ScoreTask(tokens, frozenset(mask)) for mask in ({0}, {0, 1}, set(range(last)))]
+    with_it = [{0, last}, {*range(last + 1)}]
+    before = live.score([ScoreTask(tokens, frozenset(mask)) for mask in with_it]).result(120)
+    live.remove(last, 0).result(120)
+    assert live.score(remaining).result(120) == merged.score(remaining).result(120)
+    number = live.add(live.read(EXPERTS / f"{left}.safetensors")).result(120)
+    after = live.score([ScoreTask(tokens, frozenset(mask - {last} | {number})) for mask in with_it]).result(120)
+    for one, other in zip(before, after, strict=True):
+        assert (one.logprobs, one.means, one.variances) == (other.logprobs, other.means, other.variances)
+        assert one.routing[last] == other.routing[number] > 0
+    live.close()
+    merged.close()

@@ -102,3 +102,71 @@ def test_a_mask_of_another_width_is_refused() -> None:
 def test_a_model_without_experts_is_refused() -> None:
     with pytest.raises(ValueError, match="no router"):
         install(torch.nn.Linear(2, 2))
+
+
+HOW: dict[str, dict[str, Any]] = {
+    "beams": {"num_beams": 4, "num_return_sequences": 2, "do_sample": False},
+    "beams with a length penalty": {"num_beams": 4, "do_sample": False, "length_penalty": 2.0},
+    "samples": {"num_return_sequences": 3, "do_sample": True, "temperature": 0.8},
+    "greedy": {"do_sample": False},
+}
+
+
+def generated(model: Any, tokens: Tensor, how: str) -> Tensor:
+    """(sequences, tokens): what transformers' own generate returns, with its random numbers from the beginning."""
+    torch.manual_seed(3)
+    attention = torch.ones_like(tokens)
+    # a sequence that is shorter than the others, padded at its left
+    attention[0, :4] = 0
+    found: Tensor = model.generate(tokens, attention_mask=attention, max_new_tokens=12, **HOW[how])
+    return found
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("kept", [{0}, {0, 3}, {1, 2, 3}])
+def test_generate_under_a_mask_is_generate_of_the_pruned_model(architecture: str, how: str, kept: set[int]) -> None:
+    model = build(architecture)
+    expected = generated(prune(architecture, model, kept), TOKENS, how)
+    with install(model).sequences(allow(kept, kept, kept)):
+        assert generated(model, TOKENS, how).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("how", ["beams", "greedy"])
+def test_beams_of_one_batch_are_searched_each_under_its_sequence_s_own_mask(architecture: str, how: str) -> None:
+    model, masks = build(architecture), [{0}, {0, 3}, {1, 2, 3}]
+    each = HOW[how].get("num_return_sequences", 1)
+    mask = install(model)
+    with mask.sequences(allow(*masks)):
+        together = generated(model, TOKENS, how)
+    for row, own in enumerate(masks):
+        expected = generated(prune(architecture, build(architecture), own), TOKENS, how)
+        mine = slice(row * each, (row + 1) * each)
+        assert together[mine].tolist() == expected[mine].tolist()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_expert_of_nan_that_is_masked_reaches_no_beam(architecture: str) -> None:
+    model, masks = build(architecture), allow({0}, {0, 1}, {1})
+    mask = install(model)
+    with mask.sequences(masks):
+        before = generated(model, TOKENS, "beams")
+    poison(model, {2, 3})
+    with mask.sequences(masks):
+        assert torch.equal(generated(model, TOKENS, "beams"), before)
+
+
+def test_outside_of_sequences_a_patched_model_refuses_again() -> None:
+    model = build("mixtral")
+    mask = install(model)
+    with mask.sequences(allow({0}, {1}, {2})):
+        model(input_ids=TOKENS)
+    with pytest.raises(RuntimeError, match="no mask means no consent"):
+        model(input_ids=TOKENS)
+
+
+def test_rows_that_cannot_be_the_sequences_are_refused() -> None:
+    model = build("mixtral")
+    with install(model).sequences(allow({0}, {1})), pytest.raises(RuntimeError, match="51 rows"):
+        model(input_ids=TOKENS)
