@@ -93,7 +93,9 @@ def serving(settings: ModelSettings, patience: float = 900) -> Iterator[httpx.Cl
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            with httpx.Client(base_url=address, timeout=240) as client:
+            # a connection for each request: on a busy machine one that was kept is closed while it is used again
+            fresh = httpx.Limits(max_keepalive_connections=0)
+            with httpx.Client(base_url=address, timeout=240, limits=fresh) as client:
                 until_phase(client, "ready", patience)
                 yield client
         finally:
@@ -107,7 +109,7 @@ def until_phase(client: httpx.Client, beginning: str, patience: float = 900) -> 
     while True:
         try:
             phase: str = client.get("/readyz").json()["phase"]
-        except httpx.ConnectError:
+        except httpx.TransportError:
             phase = "not listening"
         if phase.startswith(beginning):
             return phase
