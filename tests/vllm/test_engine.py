@@ -154,7 +154,7 @@ def test_a_host_of_the_service_s_own_is_started_again_when_it_dies_and_stops_wit
         dtype="float32",
         engine="vllm",
         vllm_python=vllm_python,
-        vllm_arguments={"enforce_eager": True},
+        vllm_arguments={"seed": 7},
         max_batch=4,
         threads=1,
     )
