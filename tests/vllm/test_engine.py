@@ -189,8 +189,8 @@ def own_hosts() -> list[int]:
 
 
 def session_of(leader: int) -> list[int]:
-    """The processes of a session that are still there."""
-    return [pid for pid in processes() if int(stat(pid)[3]) == leader]
+    """The processes of a session that still run; what is dead and waits to be collected (Z) does not."""
+    return [pid for pid in processes() if int(stat(pid)[3]) == leader and stat(pid)[0] != "Z"]
 
 
 def processes() -> list[int]:
