@@ -47,7 +47,6 @@ def host(vllm_python: Path, vllm_checkpoint: Path, tmp_path_factory: pytest.Temp
     path = tmp_path_factory.mktemp("host") / "socket"
     command = [str(vllm_python), "-m", "candor_vllm.host", "--with-parent", "--model", str(vllm_checkpoint)]
     command += ["--listen", f"unix:{path}", "--dtype", "float32", "--max-batch", "4"]
-    command += ["--vllm", '{"enforce_eager": true}']
     process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     try:
         deadline = time.monotonic() + START_SECONDS

@@ -154,7 +154,7 @@ def test_a_host_of_the_service_s_own_is_started_again_when_it_dies_and_stops_wit
         dtype="float32",
         engine="vllm",
         vllm_python=vllm_python,
-        vllm_arguments={"enforce_eager": True},
+        vllm_arguments={"seed": 7},
         max_batch=4,
         threads=1,
     )
@@ -179,17 +179,6 @@ def test_a_host_of_the_service_s_own_is_started_again_when_it_dies_and_stops_wit
     assert not session_of(leader)
 
 
-def test_a_host_that_cannot_start_is_told_with_what_to_do(vllm_checkpoint: Path, tmp_path: Path) -> None:
-    settings = ModelSettings(directory=vllm_checkpoint, engine="vllm", vllm_python=tmp_path / "python")
-    with pytest.raises(AssertionError, match="CANDOR_MODEL_VLLM_PYTHON"), serving(settings):
-        pass
-    with (
-        pytest.raises(AssertionError, match="needs either"),
-        serving(ModelSettings(directory=vllm_checkpoint, engine="vllm")),
-    ):
-        pass
-
-
 def own_hosts() -> list[int]:
     """The hosts that this process started."""
     return [
@@ -200,8 +189,8 @@ def own_hosts() -> list[int]:
 
 
 def session_of(leader: int) -> list[int]:
-    """The processes of a session that are still there."""
-    return [pid for pid in processes() if int(stat(pid)[3]) == leader]
+    """The processes of a session that still run; what is dead and waits to be collected (Z) does not."""
+    return [pid for pid in processes() if int(stat(pid)[3]) == leader and stat(pid)[0] != "Z"]
 
 
 def processes() -> list[int]:

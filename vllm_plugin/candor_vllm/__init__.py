@@ -31,7 +31,12 @@ def engine_args(model: str, **overrides: Any) -> AsyncEngineArgs:
     config = AutoConfig.from_pretrained(model)
     experts = getattr(config, "num_local_experts", None) or config.num_experts
     public_experts(model, experts)
-    chosen = {"worker_cls": WORKER, "max_logprobs": columns(experts) + TOP, "enable_prefix_caching": True}
+    chosen = {
+        "worker_cls": WORKER,
+        "max_logprobs": columns(experts) + TOP,
+        "enable_prefix_caching": True,
+        "enforce_eager": True,
+    }
     return AsyncEngineArgs(model=model, **(chosen | overrides))
 
 

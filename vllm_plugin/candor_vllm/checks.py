@@ -43,6 +43,8 @@ def masked_architecture(vllm_config: VllmConfig) -> str | None:
 
 def check_config(vllm_config: VllmConfig) -> None:
     """Raises NotActive for a worker that lays no masks, ValueError for a feature that would misplace them."""
+    from vllm.config import CompilationMode
+
     parallel = vllm_config.parallel_config
     if not vllm_config.use_v2_model_runner and parallel.worker_cls != WORKER:
         raise NotActive(
@@ -50,6 +52,8 @@ def check_config(vllm_config: VllmConfig) -> None:
             f"with {parallel.worker_cls} every request would reach every expert."
         )
     refused = {
+        "torch.compile on a CPU (use --enforce-eager)": not vllm_config.use_v2_model_runner
+        and vllm_config.compilation_config.mode != CompilationMode.NONE,
         "data parallelism": parallel.data_parallel_size > 1,
         "pipeline parallelism": parallel.pipeline_parallel_size > 1,
         "prefill context parallelism": parallel.prefill_context_parallel_size > 1,
@@ -57,6 +61,7 @@ def check_config(vllm_config: VllmConfig) -> None:
         "expert load balancing": parallel.enable_eplb,
         "micro-batches": parallel.enable_dbo,
         "speculative decoding": vllm_config.speculative_config is not None,
+        "LoRA": vllm_config.lora_config is not None,
         "a transfer of keys and values": vllm_config.kv_transfer_config is not None,
     }
     if wrong := [name for name, on in refused.items() if on]:

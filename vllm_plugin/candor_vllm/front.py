@@ -21,6 +21,10 @@ from candor_vllm import mask, statistics, trace
 from candor_vllm.checks import masked_architecture
 
 
+class RequestRefused(VLLMValidationError, ValueError):
+    """What a request asks cannot be; HTTP's 400. It has reached no other process."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What requests to a model may ask. `experts`: 0 when it has none that can be masked."""
@@ -42,14 +46,14 @@ class Rules:
         return cls(experts, mask.public_experts(model.model, experts), statistics=v1, traces=v1 and eager)
 
     def allowed(self, params: SamplingParams | PoolingParams) -> frozenset[int]:
-        """The experts that may compute for a request. Raises VLLMValidationError, which is HTTP's 400."""
+        """The experts that may compute for a request. Raises RequestRefused."""
         extra = (params.extra_args if isinstance(params, SamplingParams) else None) or {}
         if not self.experts:
             if mask.FIELD in extra:
-                raise VLLMValidationError("This model has no experts that can be masked.", parameter=mask.FIELD)
+                raise RequestRefused("This model has no experts that can be masked.", parameter=mask.FIELD)
             return frozenset()
         if isinstance(params, PoolingParams):
-            raise VLLMValidationError("A model with masked experts generates; it does not pool.")
+            raise RequestRefused("A model with masked experts generates; it does not pool.")
         if statistics.FIELD in extra:
             self._check_statistics(params, extra[statistics.FIELD])
         if trace.FIELD in extra:
@@ -59,30 +63,30 @@ class Rules:
         try:
             return mask.parse(extra[mask.FIELD], self.experts)
         except mask.BadMask as error:
-            raise VLLMValidationError(str(error), parameter=mask.FIELD) from None
+            raise RequestRefused(str(error), parameter=mask.FIELD) from None
 
     def _check_statistics(self, params: SamplingParams, value: object) -> None:
         if value != "1":
-            raise VLLMValidationError("statistics is '1' or left out.", parameter=statistics.FIELD, value=value)
+            raise RequestRefused("statistics is '1' or left out.", parameter=statistics.FIELD, value=value)
         if not self.statistics:
-            raise VLLMValidationError("Statistics need vLLM's runner V1.", parameter=statistics.FIELD)
+            raise RequestRefused("Statistics need vLLM's runner V1.", parameter=statistics.FIELD)
         if params.detokenize:
-            raise VLLMValidationError(
+            raise RequestRefused(
                 "Statistics need detokenize=False: pseudo-tokens have no text.", parameter=statistics.FIELD
             )
         least = statistics.columns(self.experts)
         for name in ("logprobs", "prompt_logprobs"):
             asked = getattr(params, name)
             if asked is not None and asked < least:
-                raise VLLMValidationError(f"Statistics need {name} of at least {least}.", parameter=name, value=asked)
+                raise RequestRefused(f"Statistics need {name} of at least {least}.", parameter=name, value=asked)
 
     def _check_trace(self, params: SamplingParams, key: object) -> None:
         if not isinstance(key, str) or not 1 <= len(key) <= 64:
-            raise VLLMValidationError("routing is a key of 1 to 64 characters.", parameter=trace.FIELD, value=key)
+            raise RequestRefused("routing is a key of 1 to 64 characters.", parameter=trace.FIELD, value=key)
         if not self.traces:
-            raise VLLMValidationError("Traces need vLLM's runner V1 and --enforce-eager.", parameter=trace.FIELD)
+            raise RequestRefused("Traces need vLLM's runner V1 and --enforce-eager.", parameter=trace.FIELD)
         if params.n > 1:
-            raise VLLMValidationError("A traced request has one sample.", parameter="n", value=params.n)
+            raise RequestRefused("A traced request has one sample.", parameter="n", value=params.n)
 
 
 def check_requests() -> None:
@@ -102,6 +106,9 @@ def check_requests() -> None:
     ) -> EngineCoreRequest:
         rules = _rules(self)
         allowed = rules.allowed(params)
+        if rules.experts and kwargs.get("resumable"):
+            # its next part could come under another mask, over keys and values computed under this one
+            raise RequestRefused("A request with masked experts comes whole: streamed input is refused.")
         request = original(self, request_id, prompt, params, *args, **kwargs)
         if rules.experts:
             assert request.sampling_params is not None

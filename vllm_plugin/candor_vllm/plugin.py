@@ -13,11 +13,13 @@ WORKER = "candor_vllm.worker.MaskedWorker"
 
 
 def register() -> None:
-    """Serve the architectures by their masked classes, and check every request's mask where it comes in."""
+    """Serve the architectures by their masked classes, check every request's mask, wipe memory between requests."""
     from vllm.model_executor.models.registry import ModelRegistry
 
     from candor_vllm.front import check_requests
+    from candor_vllm.memory import wipe_blocks
 
     for architecture, cls in ARCHITECTURES.items():
         ModelRegistry.register_model(architecture, cls)
     check_requests()
+    wipe_blocks()

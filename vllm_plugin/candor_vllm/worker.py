@@ -47,6 +47,9 @@ class MaskedRunner(CPUModelRunner):
             )
         self.model.check_masked()
 
+    def _init_kv_zero_meta(self) -> None:
+        """Nothing: that is for kernels on GPUs; the CPU's runner wipes blocks by itself (`candor_vllm.memory`)."""
+
     def _prepare_inputs(self, scheduler_output: SchedulerOutput, num_scheduled_tokens: NDArray[np.int32]) -> Any:
         prepared = super()._prepare_inputs(scheduler_output, num_scheduled_tokens)
         params = [self.requests[request].sampling_params for request in self.input_batch.req_ids]
@@ -71,10 +74,33 @@ class MaskedRunner(CPUModelRunner):
 
     def _sample(self, logits: torch.Tensor | None, spec_decode_metadata: Any) -> SamplerOutput:
         self.model.mask_rows.traces.end()
-        if self._wanted is None:
-            return super()._sample(logits, spec_decode_metadata)
-        with self.sampler.adding(self._wanted, lambda _: self.model.mask_rows.shares(self._last)):
-            return super()._sample(logits, spec_decode_metadata)
+        # a prompt that is computed in pieces draws a token after each that nobody gets: it must cost no randomness
+        unused = [(each, each.get_state()) for each in self._split_generators()[1].values()]
+        adding = nullcontext()
+        if self._wanted is not None:
+            adding = self.sampler.adding(self._wanted, lambda _: self.model.mask_rows.shares(self._last))
+        with adding:
+            sampled = super()._sample(logits, spec_decode_metadata)
+        for generator, state in unused:
+            generator.set_state(state)
+        return sampled
+
+    def _bookkeeping_sync(self, *args: Any, **kwargs: Any) -> Any:
+        """Without the generators that were set back: vLLM would by an offset, which a CPU's has not, and die of it."""
+        generators = self.input_batch.generators
+        self.input_batch.generators = self._split_generators()[0]
+        try:
+            return super()._bookkeeping_sync(*args, **kwargs)
+        finally:
+            self.input_batch.generators = generators
+
+    def _split_generators(self) -> tuple[dict[int, torch.Generator], dict[int, torch.Generator]]:
+        """By place in the batch: those whose token counts, and those whose prompt goes on."""
+        goes_on = self.discard_request_mask.np
+        split: tuple[dict[int, torch.Generator], dict[int, torch.Generator]] = ({}, {})
+        for place, generator in self.input_batch.generators.items():
+            split[bool(goes_on[place])][place] = generator
+        return split
 
     def _get_prompt_logprobs_dict(
         self, hidden_states: torch.Tensor, num_scheduled_tokens: dict[str, int]

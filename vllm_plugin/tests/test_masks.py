@@ -39,8 +39,8 @@ def test_a_request_that_names_no_experts_gets_the_public_ones(served: Served) ->
 
 def test_mixed_masks_in_one_batch_give_what_each_gives_alone(served: Served) -> None:
     choose = random.Random(0)
-    masks = [choose.choice(MASKS) for _ in range(16)]
-    prompts = [prompt(100 + i, length=choose.randint(5, 40)) for i in range(16)]
+    masks = [choose.choice(MASKS) for _ in range(10)]
+    prompts = [prompt(100 + i, length=choose.randint(5, 40)) for i in range(10)]
     together = served.ask(prompts, masks)
     served.llm.reset_prefix_cache()
     for asked, mask, answer in zip(prompts, masks, together, strict=True):
@@ -75,20 +75,23 @@ def test_an_expert_of_nan_that_is_masked_changes_nothing_even_beside_one_who_use
         assert clean.outputs[0].token_ids == poisoned.outputs[0].token_ids
         assert logprobs(clean) == logprobs(poisoned)
     assert any(map(math.isnan, logprobs(after[3]))), "the poison did not work"
-    # nor does what it left in memory reach whoever gets that memory next
+    # nor does what it left in the memory of keys and values reach whoever gets that memory next
     for clean, again in zip(before, served.ask(prompts, masks), strict=True):
-        assert clean.outputs[0].token_ids == again.outputs[0].token_ids
+        assert logprobs(clean) == logprobs(again)
 
 
 def poison(model: nn.Module) -> None:
-    """Run in the worker: everything of the experts 2 and 3 is NaN."""
-    model.clean = {name: value.clone() for name, value in model.named_parameters() if ".mlp." in name or ".moe" in name}
-    for name, value in model.named_parameters():
-        if "gate.weight" in name or "w13_weight" in name or "w2_weight" in name:
-            value.data[2:4] = float("nan")
+    """Everything of the experts 2 and 3 is NaN, their router rows too."""
+    model.clean = {name: value.clone() for name, value in of_experts(model)}
+    for _, value in of_experts(model):
+        value.data[2:4] = float("nan")
 
 
 def heal(model: nn.Module) -> None:
-    for name, value in model.named_parameters():
-        if name in model.clean:
-            value.data.copy_(model.clean[name])
+    for name, value in of_experts(model):
+        value.data.copy_(model.clean[name])
+
+
+def of_experts(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    ends = ("gate.weight", "w13_weight", "w2_weight")
+    return [(name, value) for name, value in model.named_parameters() if name.endswith(ends)]

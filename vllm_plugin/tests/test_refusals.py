@@ -74,7 +74,7 @@ def test_vllm_does_not_start_when_masks_would_be_ignored(tmp_path: Path) -> None
         "from vllm import LLM; import sys\n"
         "if __name__ == '__main__':\n"
         "    LLM(model=sys.argv[1], worker_cls=sys.argv[2], skip_tokenizer_init=True, dtype='float32',"
-        " enforce_eager=True, max_model_len=128)\n"
+        " enforce_eager=True, max_model_len=128, kv_cache_memory_bytes=1 << 27)\n"
         "    print('started')\n"
     )
     script = tmp_path / "start.py"

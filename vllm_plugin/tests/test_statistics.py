@@ -54,6 +54,16 @@ def test_statistics_of_prompts_even_if_computed_in_pieces(served: Served) -> Non
         compare(list(answer.prompt_logprobs)[1:], asked[1:], logprobs[:-1], routing[:-1])
 
 
+def test_a_seed_gives_the_same_answer_whether_or_not_the_prompt_is_computed_in_pieces(served: Served) -> None:
+    asked = prompt(500, length=60)
+    settings: dict[str, Any] = {"temperature": 1, "seed": 4}
+    (whole,) = served.ask([asked], ["0,1"], **settings)
+    served.llm.reset_prefix_cache()
+    # 64 tokens a step: beside this neighbour the prompt takes two
+    _, pieces = served.ask([prompt(501, length=40), asked], ["0", "0,1"], **settings)
+    assert pieces.outputs[0].token_ids == whole.outputs[0].token_ids
+
+
 def test_a_neighbour_who_wants_no_statistics_gets_what_vllm_gives(served: Served) -> None:
     asked = prompt(9)
     common: dict[str, Any] = {"temperature": 0, "max_tokens": 4, "ignore_eos": True, "detokenize": False}

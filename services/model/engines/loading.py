@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from services.model.engines.base import Engine, Notice
@@ -19,20 +20,21 @@ def embedded_model(home: Path) -> Path:
     return ensure_merged(home)
 
 
-def load(directory: Path, settings: ModelSettings, notice: Notice) -> tuple[Engine, Tokenizer]:
+def load(
+    directory: Path, settings: ModelSettings, notice: Notice, stopping: threading.Event
+) -> tuple[Engine, Tokenizer]:
     """An engine that serves the checkpoint in a directory, and its tokenizer.
 
-    `notice` is told when the engine can serve no more, and when it can again. Raises OSError, ValueError or
-    EngineFailed for a checkpoint or an engine that cannot be loaded.
+    `notice` is told when the engine can serve no more, and when it can again; an engine that is waited for is given up
+    when `stopping` is set. Raises OSError, ValueError or EngineFailed for what cannot be loaded.
     """
     if not (directory / "config.json").is_file():
         # transformers would take the name for one of a model hub and go looking there
         raise FileNotFoundError(f"there is no config.json in {directory}; set CANDOR_MODEL_DIRECTORY to a checkpoint")
     tokenizer = Tokenizer.load(directory)
     if settings.engine == "vllm":
-        return VllmEngine(
-            _host(directory, settings), directory, tokenizer.decode, settings.max_queue, notice
-        ), tokenizer
+        host = _host(directory, settings)
+        return VllmEngine(host, directory, tokenizer.decode, settings.max_queue, notice, stopping=stopping), tokenizer
     limits = Limits(
         batch=settings.max_batch,
         queue=settings.max_queue,

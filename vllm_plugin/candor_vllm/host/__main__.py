@@ -11,8 +11,10 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from candor_vllm.host.connection import Connection
 from candor_vllm.host.loading import load
@@ -89,13 +91,16 @@ async def _serve(arguments: argparse.Namespace) -> int:
     return 1 if died else 0
 
 
-async def _listen(address: str, connected: object) -> asyncio.Server:
+Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
+async def _listen(address: str, connected: Connected) -> asyncio.Server:
     kind, _, where = address.partition(":")
     if kind == "unix":
         os.umask(0o077)  # whoever can open the socket can use the model
-        return await asyncio.start_unix_server(connected, where, limit=MAX_LINE)  # type: ignore[arg-type]
+        return await asyncio.start_unix_server(connected, where, limit=MAX_LINE)
     host, _, port = where.rpartition(":")
-    return await asyncio.start_server(connected, host.strip("[]"), int(port), limit=MAX_LINE)  # type: ignore[arg-type]
+    return await asyncio.start_server(connected, host.strip("[]"), int(port), limit=MAX_LINE)
 
 
 async def _until_stopped(model: Model, stopped: asyncio.Event) -> bool:

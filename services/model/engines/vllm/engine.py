@@ -39,10 +39,19 @@ _LOOK_SECONDS = 0.05
 class VllmEngine:
     """Implements `Engine`. `decode` turns tokens into text; stop strings are found in it."""
 
-    def __init__(self, host: Host, directory: Path, decode: Decode, queue: int, notice: Notice) -> None:
+    def __init__(
+        self,
+        host: Host,
+        directory: Path,
+        decode: Decode,
+        queue: int,
+        notice: Notice,
+        *,
+        stopping: threading.Event | None = None,
+    ) -> None:
         """Returns when the host serves the checkpoint in `directory`; at most `queue` requests wait for it to begin.
 
-        Raises EngineFailed when the host does not start, or serves something else.
+        Raises EngineFailed when the host does not start, serves something else, or `stopping` was set before.
         """
         self._decode, self._queue = decode, queue
         self._numbers = itertools.count()
@@ -53,7 +62,7 @@ class VllmEngine:
         self._expected = fingerprint(directory)
         self._link = Link(host, self._check_hello, self._take, self._lost, notice)
         self._hello: messages.Hello | None = None
-        hello = self._hello = self._link.start()
+        hello = self._hello = self._link.start(stopping or threading.Event())
         self._ends = hello.ends
         self._info = ModelInfo(hello.architecture, hello.experts, hello.active, hello.vocabulary, hello.max_length)
 

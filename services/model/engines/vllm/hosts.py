@@ -25,9 +25,11 @@ _GRACE_SECONDS = 15
 
 
 class Host(Protocol):
-    """A way to a host. `restarts`: how often in ten minutes a connection that was lost may be made again."""
+    """A way to a host. `restarts`: how often in ten minutes a connection that was lost may be made again. `phase`: what
+    a service is doing that has not had one yet."""
 
     restarts: int | None
+    phase: str
 
     async def open(self) -> tuple[StreamReader, StreamWriter]:
         """Connect, however long it takes to start. Raises EngineFailed when it will not."""
@@ -66,6 +68,7 @@ class OwnHost:
     """
 
     restarts: int | None = 3
+    phase = "starting the vLLM host"
 
     def __init__(self, launch: Launch) -> None:
         self._launch = launch
@@ -151,6 +154,7 @@ class RemoteHost:
         if not self._where or kind not in ("unix", "tcp") or (kind == "tcp" and not (name and port.isdecimal())):
             raise ValueError(f"CANDOR_MODEL_VLLM_ADDRESS is unix:PATH or tcp:HOST:PORT, not {address!r}")
         self._address = address
+        self.phase = f"waiting for the vLLM host at {address}"
 
     async def open(self) -> tuple[StreamReader, StreamWriter]:
         """Connect, as soon as it listens."""

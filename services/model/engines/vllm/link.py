@@ -44,14 +44,23 @@ class Link:
         self.broken = "the vLLM host is starting"
         """Why nothing can be sent; empty when it can."""
 
-    def start(self) -> Hello:
-        """Connect. Raises EngineFailed when the host does not start, or its greeting will not do."""
+    def start(self, stopping: threading.Event) -> Hello:
+        """Connect, however long it takes, unless `stopping` is set before.
+
+        Raises EngineFailed when the host does not start, its greeting will not do, or `stopping` was set.
+        """
+        self._notice(self._host.phase)
         self._thread.start()
-        try:
-            return self._first.result()
-        except EngineFailed:
-            self._thread.join()
-            raise
+        while not stopping.is_set():
+            try:
+                return self._first.result(_PAUSE_SECONDS)
+            except TimeoutError:
+                pass
+            except EngineFailed:
+                self._thread.join()
+                raise
+        self.close()
+        raise EngineFailed("the model service is stopping")
 
     def soon(self, work: Callable[[], None]) -> None:
         """Do this on the link's thread. From any thread; nothing happens after `close`."""
