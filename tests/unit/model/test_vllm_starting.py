@@ -49,8 +49,10 @@ def test_a_host_that_ends_before_it_serves_is_not_started_again_and_again(checkp
 
 
 def test_either_an_interpreter_or_an_address_is_needed(checkpoint: Path) -> None:
-    for both in ({}, {"vllm_python": Path("python"), "vllm_address": "unix:/socket"}):
-        with TestClient(create_app(ModelSettings(directory=checkpoint, engine="vllm", **both))) as client:
+    neither = ModelSettings(directory=checkpoint, engine="vllm")
+    both = ModelSettings(directory=checkpoint, engine="vllm", vllm_python=Path("python"), vllm_address="unix:/socket")
+    for settings in (neither, both):
+        with TestClient(create_app(settings)) as client:
             until(client, "needs either CANDOR_MODEL_VLLM_PYTHON")
 
 
