@@ -2,7 +2,7 @@
 # make test   set up, pull, build, run the test suite
 # make up     start the stack and leave it running;  make lint   style, types and import boundaries
 # make test-lm-eval   lm-eval, in an environment of its own, against the model service
-# make test-vllm   install vLLM in an environment of its own (3.4 GB, once), test the plugin there
+# make test-vllm   install vLLM in an environment of its own (3.4 GB, once), test the plugin and the model service on it
 
 PYTHON ?= python3
 VENV := .venv
@@ -30,9 +30,10 @@ test: lint data
 test-lm-eval: data $(LM_EVAL_READY)
 	$(BIN)/pytest tests/lm_eval
 
-test-vllm: $(VLLM_READY)
+test-vllm: $(VLLM_READY) $(READY)
 	$(VLLM)/bin/pip install --quiet --no-deps --no-build-isolation --editable vllm_plugin
 	$(VLLM)/bin/python -m pytest -c vllm_plugin/pyproject.toml vllm_plugin/tests
+	CANDOR_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest tests/vllm
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,10 +32,12 @@ def create_app(settings: ModelSettings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI, readiness: Readiness) -> AsyncIterator[None]:
         app.state.service = None
-        loading = asyncio.create_task(_load(app, readiness, chosen))
+        stopping = threading.Event()
+        loading = asyncio.create_task(_load(app, readiness, chosen, stopping))
         try:
             yield
         finally:
+            stopping.set()
             await asyncio.gather(loading, return_exceptions=True)
             if app.state.service is not None:
                 await asyncio.to_thread(app.state.service.engine.close)
@@ -46,9 +49,9 @@ def create_app(settings: ModelSettings | None = None) -> FastAPI:
     return candor_app("Candor model service", routers, lifespan, description=description, uploads=uploads)
 
 
-async def _load(app: FastAPI, readiness: Readiness, settings: ModelSettings) -> None:
+async def _load(app: FastAPI, readiness: Readiness, settings: ModelSettings, stopping: threading.Event) -> None:
     try:
-        service = await asyncio.to_thread(_loaded, readiness, settings)
+        service = await asyncio.to_thread(_loaded, readiness, settings, stopping)
         folder = ExpertFolder(settings.experts or candor_home() / "experts")
         roster = Roster(service, folder, lambda changed: setattr(app.state, "service", changed))
         readiness.enter("adding and removing experts")
@@ -65,7 +68,7 @@ async def _load(app: FastAPI, readiness: Readiness, settings: ModelSettings) -> 
         readiness.failed(f"the model could not be loaded: {error}")
 
 
-def _loaded(readiness: Readiness, settings: ModelSettings) -> ModelService:
+def _loaded(readiness: Readiness, settings: ModelSettings, stopping: threading.Event) -> ModelService:
     readiness.enter("importing torch")
     # not at the top: it takes seconds, and the port is to be bound before
     loading = importlib.import_module("services.model.engines.loading")
@@ -74,6 +77,13 @@ def _loaded(readiness: Readiness, settings: ModelSettings) -> ModelService:
         readiness.enter("building the model from its experts")
         directory = loading.embedded_model(candor_home())
     readiness.enter("loading the model")
-    engine, tokenizer = loading.load(directory, settings)
+
+    def notice(trouble: str | None) -> None:
+        if trouble is None:
+            readiness.done()
+        else:
+            readiness.enter(trouble)
+
+    engine, tokenizer = loading.load(directory, settings, notice, stopping)
     experts = Experts.of(directory, engine.info.experts)
     return ModelService(engine, tokenizer, experts, settings, started=int(time.time()))

@@ -68,6 +68,12 @@ class WrongAnchor(CandorError):
     status, code = 422, "wrong_anchor"
 
 
+class ExpertsFixed(CandorError):
+    """This engine cannot take in an expert while it runs; the detail says what to do instead."""
+
+    status, code = 501, "experts_fixed"
+
+
 class ExpertOfAnother(CandorError):
     """The file's expert is another owner's than the path says, or its name is taken by another expert."""
 

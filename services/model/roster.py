@@ -9,11 +9,12 @@ from pathlib import Path
 
 import structlog
 
-from services.model.engines.base import BadExpert, EngineFailed, NewExpert, OtherAnchor
+from services.model.engines.base import BadExpert, EngineFailed, NewExpert, OtherAnchor, Unsupported
 from services.model.errors import (
     BrokenExpert,
     ChangeFailed,
     ExpertOfAnother,
+    ExpertsFixed,
     ExpertsUnwritable,
     PublicExpert,
     UnknownExpert,
@@ -42,8 +43,8 @@ class Roster:
         """Let an owner's expert join, from the bytes of its file, in the place of one it had; True when it had none.
 
         It is on disk before it is in any answer. Returns when the one before is gone from memory. Raises
-        PublicExpert, BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsUnwritable, ChangeFailed: then nothing has
-        changed.
+        PublicExpert, BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ExpertsUnwritable, ChangeFailed: then
+        nothing has changed.
         """
         if owner == PUBLIC:
             raise PublicExpert()
@@ -98,7 +99,7 @@ class Roster:
                 new = self._fitting(owner, file)
                 number = self.service.engine.add(new).result()
                 self.service = replace(self.service, experts=self.service.experts.joined(_entry(new, number)))
-            except (BrokenExpert, WrongAnchor, ExpertOfAnother, ChangeFailed, EngineFailed) as error:
+            except (BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ChangeFailed, EngineFailed) as error:
                 _log.warning("an expert stays out", owner=owner, file=str(file), error=str(error))
                 warnings.append(f"The expert of {owner!r} in {file} stays out: {error}")
         try:
@@ -124,9 +125,11 @@ class Roster:
         return expert
 
     def _fitting(self, owner: str, file: Path) -> NewExpert:
-        """The file's expert, checked. Raises BrokenExpert, WrongAnchor, ExpertOfAnother, ChangeFailed."""
+        """The file's expert, checked. Raises BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ChangeFailed."""
         try:
             new = self.service.engine.read(file)
+        except Unsupported as error:
+            raise ExpertsFixed(f"This service's engine cannot do that: {error}.") from error
         except OtherAnchor as error:
             raise WrongAnchor(f"The file does not fit the served model: {error}.") from error
         except BadExpert as error:

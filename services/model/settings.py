@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +18,14 @@ class ModelSettings(BaseSettings):
 
     directory: Path | None = None
     """A checkpoint in transformers' format; default the embedded model, built in the data folder if need be."""
+    engine: Literal["transformers", "vllm"] = "transformers"
+    """What computes. vLLM needs one of the two settings below."""
+    vllm_python: Path | None = None
+    """The Python of an environment with vLLM and `vllm_plugin`: the service starts a vLLM host with it."""
+    vllm_address: str | None = None
+    """Where a vLLM host runs already, unix:PATH or tcp:HOST:PORT."""
+    vllm_arguments: dict[str, Any] = {}
+    """Engine arguments of vLLM's own for the host that the service starts, as JSON: {"tensor_parallel_size": 2}."""
     experts: Path | None = None
     """Where experts that were added or removed while serving are kept; default `experts` in the data folder."""
     max_expert_megabytes: Positive = 1024

@@ -129,13 +129,25 @@ def test_gateway_and_evaluation_each_keep_their_state_in_a_postgresql_of_their_o
     assert CONTAINERS[f"{service}-database"]["volumes"] == [f"{service}-database:/var/lib/postgresql/data"]
 
 
-def test_docker_compose_accepts_the_file() -> None:
-    command = [tool("docker-compose"), "--file", str(ROOT / "docker-compose.yml"), "config", "--quiet"]
+def test_the_vllm_host_listens_where_the_model_service_looks_for_it_and_starts_only_when_asked_for() -> None:
+    address = CONTAINERS["model"]["environment"]["CANDOR_MODEL_VLLM_ADDRESS"]
+    assert CONTAINERS["model"]["environment"]["CANDOR_MODEL_ENGINE"] == "${CANDOR_MODEL_ENGINE:-transformers}"
+    kind, name, port = address.split(":")
+    assert (kind, CONTAINERS[name]["profiles"]) == ("tcp", ["vllm"])
+    dockerfile = (ROOT / "vllm_plugin" / "Dockerfile").read_text()
+    assert f'"--listen", "tcp:0.0.0.0:{port}"' in dockerfile
+    assert re.findall(r"^USER (\S+)", dockerfile, re.M) == ["10001:10001"]
+
+
+@pytest.mark.parametrize("profiles", [[], ["--profile", "vllm"]])
+def test_docker_compose_accepts_the_file(profiles: list[str]) -> None:
+    command = [tool("docker-compose"), "--file", str(ROOT / "docker-compose.yml"), *profiles, "config", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_hadolint_finds_nothing_to_warn_of() -> None:
-    command = [tool("hadolint"), "--failure-threshold", "warning", str(ROOT / "Dockerfile")]
+@pytest.mark.parametrize("name", ["Dockerfile", "vllm_plugin/Dockerfile"])
+def test_hadolint_finds_nothing_to_warn_of(name: str) -> None:
+    command = [tool("hadolint"), "--failure-threshold", "warning", str(ROOT / name)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -10,7 +10,7 @@ import numpy as np
 
 from services.model.analysis.report import Against
 from services.model.engines.base import RouteTask
-from services.model.engines.loading import load
+from services.model.engines.loading import load_here
 from services.model.experts import Experts
 from services.model.settings import ModelSettings
 
@@ -26,7 +26,7 @@ def against(
     left out. `bytes_of`: what the model analysed takes a token for. Raises OSError or ValueError for a directory that
     cannot be loaded, TooLong for a text that does not fit, ValueError for another tokenizer.
     """
-    engine, tokenizer = load(directory, settings)
+    engine, tokenizer = load_here(directory, settings)
     try:
         for token in {token for tokens in texts for token in tokens}:
             if token >= engine.info.vocabulary or tokenizer.bytes_of(token) != bytes_of(token):

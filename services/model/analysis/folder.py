@@ -13,7 +13,7 @@ from services.model.analysis.against import against as load_and_route
 from services.model.analysis.report import Model, report
 from services.model.analysis.routed import Routed, routed
 from services.model.engines.base import RouteTask
-from services.model.engines.loading import load
+from services.model.engines.loading import load_here
 from services.model.engines.tokenizer import Tokenizer
 from services.model.experts import Experts
 from services.model.settings import ModelSettings
@@ -70,7 +70,7 @@ def _routed(
     progress: Callable[[str], None],
 ) -> tuple[Tokenizer, Model, dict[str, list[list[int]]], dict[str, Routed]]:
     """The tokens of each domain's sample and their routing; the checkpoint itself is let go."""
-    engine, tokenizer = load(directory, settings)
+    engine, tokenizer = load_here(directory, settings)
     try:
         experts = _experts(Experts.of(directory, engine.info.experts), exclude)
         mask = AppliedMask(experts=[expert.id for expert in experts], vocabulary=engine.info.vocabulary)

@@ -44,6 +44,10 @@ class OtherAnchor(BadExpert):
     """An expert was trained on another anchor than the model's, or the model does not say which is its own."""
 
 
+class Unsupported(EngineFailed):
+    """This engine cannot do it; the message says what to do instead."""
+
+
 class TooLong(ValueError):
     """A sequence does not fit into the model, or into the memory the engine may use."""
 
@@ -120,6 +124,10 @@ class Delta:
 
 Deliver = Callable[[list[Delta] | EngineFailed], None]
 """Takes what a step adds to a request, or why it failed. Called on the engine's thread: must not block."""
+
+
+Notice = Callable[[str | None], None]
+"""Told why an engine can serve no more, and None when it can again. Called on the engine's thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +220,7 @@ class Engine(Protocol):
     def read(self, file: Path) -> NewExpert:
         """Read an expert's file and check it against the model, which takes a second or more and changes nothing.
 
-        Raises BadExpert, OtherAnchor, and EngineFailed when this engine's experts cannot change.
+        Raises BadExpert, OtherAnchor, and Unsupported from an engine whose experts are fixed.
         """
         ...
 
@@ -221,7 +229,8 @@ class Engine(Protocol):
         ...
 
     def remove(self, number: int, patience: float) -> Future[None]:
-        """Remove an expert: refused to new requests at once, gone from memory when the future ends.
+        """Remove an expert: refused to new requests at once, used by none when the future ends, and gone from memory
+        where the engine can let go of it.
 
         Requests that may use it have `patience` seconds to end and then fail with ExpertGone. Raises ExpertGone when
         it is gone already, EngineFailed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 import torch
@@ -11,17 +12,18 @@ from services.model.engines.checkpoint import Checkpoint
 from services.model.engines.jobs import Job
 from services.model.engines.keyvalues import KeyValues
 from services.model.engines.samples import Sample
-from services.model.engines.sampling import choose
+from services.model.engines.sampling import choose, random_numbers
 from services.model.engines.text import Decode
 from services.model.flexolmo.mask import MaskRows
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A sample in the batch and the job it belongs to."""
+    """A sample in the batch, the job it belongs to, and its random numbers."""
 
     job: Job
     sample: Sample
+    numbers: random.Random
 
 
 class Batch:
@@ -41,16 +43,12 @@ class Batch:
         count = min(job.to_start, self._room(job))
         if not count:
             return []
-        joining = [
-            Sample(job.request, job.started + place, self._decode, self._checkpoint.ends) for place in range(count)
-        ]
+        joining = [self._running(job, job.started + place) for place in range(count)]
         job.started += count
-        deltas, alive = self._take(
-            [Running(job, sample) for sample in joining], job.logits.expand(count, -1), [job.routing] * count
-        )
+        deltas, alive = self._take(joining, job.logits.expand(count, -1), [job.routing] * count)
         if any(alive):
             self._values.add(job.prompt.sequence(0), copies=sum(alive))
-            self.samples += [Running(job, sample) for sample, lives in zip(joining, alive, strict=True) if lives]
+            self.samples += [running for running, lives in zip(joining, alive, strict=True) if lives]
             self._rows = None
         return deltas
 
@@ -81,6 +79,10 @@ class Batch:
         self._keep([False] * len(self.samples))
         return jobs
 
+    def _running(self, job: Job, choice: int) -> Running:
+        sample = Sample(job.request, choice, self._decode, self._checkpoint.ends)
+        return Running(job, sample, random_numbers(job.request.sampling.seed, choice))
+
     def _take(
         self, samples: list[Running], logits: torch.Tensor, routing: list[dict[int, float]]
     ) -> tuple[list[tuple[Job, Delta]], list[bool]]:
@@ -88,7 +90,7 @@ class Batch:
         chosen = choose(
             logits,
             [running.job.request.sampling for running in samples],
-            [running.sample.numbers for running in samples],
+            [running.numbers for running in samples],
         )
         deltas: list[tuple[Job, Delta]] = []
         alive = [True] * len(samples)

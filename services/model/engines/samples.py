@@ -6,7 +6,6 @@ from collections import defaultdict, deque
 from collections.abc import Mapping
 
 from services.model.engines.base import Delta, Finish, FinishReason, Generation, Token, TopTokens
-from services.model.engines.sampling import random_numbers
 from services.model.engines.text import Decode, TextStream
 
 _CONTEXT = 4
@@ -14,11 +13,10 @@ _CONTEXT = 4
 
 
 class Sample:
-    """One of the n samples of a request: its tokens, its text and its random numbers."""
+    """One of the n samples of a request: its tokens, its text and its statistics."""
 
     def __init__(self, request: Generation, choice: int, decode: Decode, ends: frozenset[int]) -> None:
         self.request, self.choice = request, choice
-        self.numbers = random_numbers(request.sampling.seed, choice)
         self.last = -1
         self._ends = ends
         self._stream = TextStream(decode, request.sampling.stops, request.prompt[-_CONTEXT:])

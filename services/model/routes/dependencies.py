@@ -12,7 +12,8 @@ from shared.http.errors import NotReady
 
 def _service(request: Request) -> ModelService:
     service: ModelService | None = request.app.state.service
-    if service is None:
+    # it may also have been ready, and its engine be gone for a while
+    if service is None or not request.app.state.readiness.ready:
         raise NotReady(f"The model is not ready: {request.app.state.readiness.phase}.", retry_after=5)
     return service
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import ClientDisconnect
 
-from services.model.errors import BrokenExpert, ExpertsUnwritable, PublicExpert, UnknownExpert
+from services.model.errors import BrokenExpert, ExpertsFixed, ExpertsUnwritable, PublicExpert, UnknownExpert
 from services.model.roster import Roster
 from services.model.routes.dependencies import Service
 from shared.contracts.base import OwnerId
@@ -36,7 +36,10 @@ Change = Annotated[Roster, Depends(_roster)]
     PATH + "{owner}",
     response_model=Expert,
     status_code=201,
-    responses={**_REPLACED, **problems(PublicExpert, TooLarge, BrokenExpert, ExpertsUnwritable, NotReady)},
+    responses={
+        **_REPLACED,
+        **problems(PublicExpert, TooLarge, BrokenExpert, ExpertsFixed, ExpertsUnwritable, NotReady),
+    },
     openapi_extra={"requestBody": _FILE},
 )
 async def put_expert(owner: OwnerId, request: Request, response: Response, roster: Change) -> Expert:

@@ -30,7 +30,7 @@ async def route_text(service: ModelService, body: RoutingRequest) -> TextRouting
 
 
 async def route(service: ModelService, tasks: Sequence[RouteTask]) -> list[Routing]:
-    """The engine's routing. Raises Overloaded, GenerationFailed, ExpertRemoved."""
+    """The engine's routing. Raises Overloaded, GenerationFailed, ExpertRemoved, NotServed."""
     try:
         return await asyncio.wrap_future(service.engine.route(tasks))
     except EngineBusy as error:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Self
 
-from services.model.engines.base import Delta, Engine, EngineBusy, EngineFailed, ExpertGone, Generation
+from services.model.engines.base import Delta, Engine, EngineBusy, EngineFailed, ExpertGone, Generation, Unsupported
 from services.model.errors import ExpertRemoved
 from shared.http.errors import CandorError, Overloaded
 
@@ -19,9 +19,19 @@ class GenerationFailed(CandorError):
     status, code = 500, "generation_failed"
 
 
+class NotServed(CandorError):
+    """The engine that serves the model cannot do this; another one can."""
+
+    status, code = 501, "not_served"
+
+
 def failure(error: EngineFailed) -> CandorError:
     """What the engine's failure is to the client."""
-    return ExpertRemoved() if isinstance(error, ExpertGone) else GenerationFailed(f"The model failed: {error}.")
+    if isinstance(error, ExpertGone):
+        return ExpertRemoved()
+    if isinstance(error, Unsupported):
+        return NotServed(f"This engine does not do it: {error}.")
+    return GenerationFailed(f"The model failed: {error}.")
 
 
 class Generations:

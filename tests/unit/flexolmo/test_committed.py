@@ -38,7 +38,8 @@ def test_the_committed_experts_merge_to_the_very_bytes_that_were_measured(candor
     weights.unlink()
 
 
-@pytest.mark.parametrize("owner", OWNERS)
+# not python's: its text is the interpreter's own, which another build of Python has otherwise
+@pytest.mark.parametrize("owner", ["papers", "medicine"])
 def test_a_committed_expert_was_trained_on_the_training_split_of_its_owner(candor_home: Path, owner: str) -> None:
     expert = read_expert(EXPERTS / f"{owner}.safetensors")
     documents = read_documents(candor_home / "texts" / owner, "train")

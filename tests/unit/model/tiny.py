@@ -45,10 +45,10 @@ _SIZES = {
 }
 
 
-def build(architecture: str, *, experts: int = EXPERTS, top_k: int = 2, seed: int = 0) -> Any:
-    """A random model in fp32 whose experts differ much, so that a wrong mask shows."""
+def build(architecture: str, *, experts: int = EXPERTS, top_k: int = 2, seed: int = 0, **other: int) -> Any:
+    """A random model in fp32 whose experts differ much, so that a wrong mask shows; `other` sizes than usual."""
     torch.manual_seed(seed)
-    sizes: dict[str, Any] = _SIZES | {"num_experts_per_tok": top_k}
+    sizes: dict[str, Any] = _SIZES | {"num_experts_per_tok": top_k} | other
     if architecture == "mixtral":
         model: Any = MixtralForCausalLM(MixtralConfig(**sizes, num_local_experts=experts))
     elif architecture == "olmoe":
@@ -150,9 +150,9 @@ CHAT_TEMPLATE = (
 )
 
 
-def save(directory: Path, architecture: str = "mixtral") -> Path:
+def save(directory: Path, architecture: str = "mixtral", **sizes: int) -> Path:
     """A checkpoint in transformers' format with a byte-level tokenizer trained on a few made-up sentences."""
-    model = build(architecture)
+    model = build(architecture, **sizes)
     model.save_pretrained(directory)
     tokenizer = Trainable(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -1,0 +1,135 @@
+"""Requests to vLLM's parameters, and vLLM's outputs to events."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import AsyncGenerator, Sequence
+from statistics import fmean
+from typing import Any
+
+from vllm import SamplingParams
+from vllm.inputs.engine import tokens_input
+from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine.async_llm import AsyncLLM
+
+from candor_vllm.host.wire import Generate, Generated, Hello, Invalid, Score, Scored
+from candor_vllm.statistics import Statistics, columns, split
+
+_ROUNDING = 1e-3
+
+
+class Model:
+    """vLLM's engine with the plugin, in terms of the wire's messages."""
+
+    def __init__(self, llm: AsyncLLM, hello: Hello) -> None:
+        self.llm, self.hello = llm, hello
+        self._numbers = itertools.count()
+
+    async def prove(self) -> None:
+        """Compute something small under a mask, and see that it held, before anybody is served.
+
+        Raises RuntimeError when the worker lets another expert take part, or cannot compute with this checkpoint.
+        """
+        last = self.hello.experts - 1
+        scored = await self.score(Score(id="proof", tokens=[0, 0, 0], allowed=[last]))
+        *others, own = scored.routing
+        if any(others) or not abs(own - 1) < _ROUNDING:
+            raise RuntimeError(
+                f"the worker ignores masks: under one of expert {last} alone it reports {scored.routing}"
+            )
+
+    def check(self, request: Generate | Score) -> None:
+        """Raises Invalid for what the model does not have, or has no room for: in the worker it would be fatal."""
+        tokens = request.prompt if isinstance(request, Generate) else request.tokens
+        new = request.max_tokens if isinstance(request, Generate) else 0
+        bias = request.logit_bias if isinstance(request, Generate) else {}
+        if unknown := set(request.allowed) - set(range(self.hello.experts)):
+            raise Invalid(f"allowed has expert {min(unknown)}; the model has {self.hello.experts}")
+        if (largest := max([*tokens, *bias])) >= self.hello.vocabulary:
+            raise Invalid(f"there is no token {largest}; the vocabulary has {self.hello.vocabulary}")
+        if len(tokens) + new > self.hello.max_length:
+            raise Invalid(f"{len(tokens)} tokens and {new} to come are more than {self.hello.max_length}")
+
+    async def generate(self, request: Generate, choice: int) -> AsyncGenerator[Generated]:
+        """One sample of a request that was checked, as it comes."""
+        parameters = SamplingParams(
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=_seed(request.seed, choice),
+            logit_bias=request.logit_bias or None,
+            logprobs=columns(self.hello.experts) + request.top,
+            stop_token_ids=self.hello.ends,
+            output_kind=RequestOutputKind.DELTA,
+            **_masked(request.allowed),
+        )
+        async for output in self._run(request.prompt, parameters):
+            (added,) = output.outputs
+            statistics = [split(row) for row in added.logprobs or []]
+            if added.token_ids or added.finish_reason:
+                yield Generated(
+                    id=request.id,
+                    choice=choice,
+                    allowed=_applied(parameters),
+                    tokens=list(added.token_ids),
+                    logprobs=_own(added.token_ids, added.logprobs or []),
+                    means=[one.mean for one in statistics],
+                    top=[list(one.top[: request.top]) for one in statistics],
+                    routing=[list(one.routing) for one in statistics],
+                    finish=added.finish_reason,
+                )
+
+    async def score(self, request: Score) -> Scored:
+        """The scores of a sequence that was checked."""
+        parameters = SamplingParams(
+            # a token is drawn for nothing but the statistics of the last position, whose routing counts as the others'
+            max_tokens=1,
+            temperature=0,
+            logprobs=columns(self.hello.experts),
+            prompt_logprobs=columns(self.hello.experts) + request.top,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            **_masked(request.allowed),
+        )
+        async for output in self._run(request.tokens, parameters):
+            # the first token is given, so nothing speaks of it
+            rows = list(output.prompt_logprobs or [])[1:]
+            statistics = [split(row) for row in rows]
+            (last,) = output.outputs
+        positions: list[Statistics] = [*statistics, split(last.logprobs[0])]
+        return Scored(
+            id=request.id,
+            allowed=_applied(parameters),
+            logprobs=_own(request.tokens[1:], rows),
+            means=[one.mean for one in statistics],
+            variances=[one.variance for one in statistics],
+            top=[list(one.top[: request.top]) for one in statistics],
+            routing=[fmean(shares) for shares in zip(*(one.routing for one in positions), strict=True)],
+        )
+
+    def _run(self, tokens: Sequence[int], parameters: SamplingParams) -> AsyncGenerator[Any]:
+        outputs: AsyncGenerator[Any] = self.llm.generate(
+            tokens_input(list(tokens)), parameters, str(next(self._numbers))
+        )
+        return outputs
+
+
+def _masked(allowed: Sequence[int]) -> dict[str, Any]:
+    mask = ",".join(map(str, sorted(set(allowed))))
+    return {"extra_args": {"experts_on": mask, "statistics": "1"}, "detokenize": False}
+
+
+def _applied(parameters: SamplingParams) -> list[int]:
+    """The mask as the engine got it."""
+    return [int(expert) for expert in parameters.extra_args["experts_on"].split(",")]
+
+
+def _own(tokens: Sequence[int], rows: Sequence[Any]) -> list[float]:
+    return [row[token].logprob for token, row in zip(tokens, rows, strict=True)]
+
+
+def _seed(seed: str | None, choice: int) -> int | None:
+    """Random numbers of its own for each sample of a request."""
+    if seed is None:
+        return None
+    return int.from_bytes(hashlib.sha256(f"{seed}/{choice}".encode()).digest()[:7])
