@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.test_model_api import EXPERTS
+from tests.contract.model_support import EXPERTS
 from tests.unit.model.tiny import save
 
 # small, and not one thread a core: other work may run beside

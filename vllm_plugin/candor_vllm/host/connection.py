@@ -9,6 +9,7 @@ from typing import Any
 
 from candor_vllm.host.model import Model
 from candor_vllm.host.wire import (
+from functools import partial
     MAX_LINE,
     Cancel,
     Event,
@@ -97,9 +98,9 @@ class Connection:
         for choice, coroutine in work.items():
             task = asyncio.create_task(coroutine)
             self._tasks[request.id][choice] = task
-            task.add_done_callback(lambda _, choice=choice: self._ended(request.id, choice))
+            task.add_done_callback(partial(self._ended, request.id, choice))
 
-    def _ended(self, request: str, choice: int) -> None:
+    def _ended(self, request: str, choice: int, _: asyncio.Task[None]) -> None:
         Connection.under_way -= 1
         self._tasks[request].pop(choice)
         if not self._tasks[request]:

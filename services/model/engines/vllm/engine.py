@@ -95,8 +95,8 @@ class VllmEngine:
     def route(self, tasks: Sequence[RouteTask]) -> NoReturn:
         """Raises Unsupported: the host tells the shares of a token over the layers, not of each layer."""
         raise Unsupported(
-            f"the routing of {len(tasks)} texts by token and layer is the engine on transformers' to compute: serve with "
-            "CANDOR_MODEL_ENGINE=transformers, or use candor model analyse on the checkpoint's folder"
+            f"the routing of {len(tasks)} texts by token and layer is for the engine on transformers to compute: serve "
+            "with CANDOR_MODEL_ENGINE=transformers, or use candor model analyse on the checkpoint's folder"
         )
 
     def read(self, file: Path) -> NoReturn:
