@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from candor_vllm.host.model import Model
 from candor_vllm.host.wire import (
-from functools import partial
     MAX_LINE,
     Cancel,
     Event,
