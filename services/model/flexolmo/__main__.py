@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from services.model.flexolmo.dense import train_dense
 from services.model.flexolmo.matrix import measure, variants
 from services.model.flexolmo.recipe import EXPERTS, OWNERS, PUBLIC, anchor_folder, train_expert
 from services.model.flexolmo.report import tables, write
@@ -30,6 +31,11 @@ def main() -> None:
     training.add_argument("--checkpoint", type=Path, help="the file to resume from (default: beside it)")
     training.add_argument("--steps", type=int, default=Settings.steps)
     training.set_defaults(run=_train)
+    dense = commands.add_parser("dense", help="train the dense baseline on the text of all of several owners")
+    dense.add_argument("owners", nargs="+")
+    dense.add_argument("--steps", type=int, required=True, help="of as many blocks as there are owners")
+    dense.add_argument("--out", type=Path, required=True)
+    dense.set_defaults(run=_dense)
     matrix = commands.add_parser("matrix", help="score every expert on every owner's held-out text")
     matrix.add_argument("--control", type=Path, required=True, help="the expert trained on public text")
     matrix.add_argument("--work", type=Path, required=True, help="a folder for what was scored already")
@@ -49,6 +55,15 @@ def _train(arguments: argparse.Namespace, home: Path) -> None:
         settings=Settings(steps=arguments.steps),
         progress=_show,
     )
+    print(f"wrote {out}")
+
+
+def _dense(arguments: argparse.Namespace, home: Path) -> None:
+    owners = arguments.owners
+    # the sum of what the owners' experts have: as much rank, and as many steps of as many blocks
+    settings = Settings(rank=Settings.rank * len(owners), steps=arguments.steps, blocks=len(owners))
+    texts = [home / "texts" / owner for owner in owners]
+    out = train_dense(anchor_folder(home), texts, arguments.out, settings=settings, progress=_show)
     print(f"wrote {out}")
 
 
