@@ -15,6 +15,7 @@ from services.model.flexolmo.anchor import load_anchor
 from services.model.flexolmo.dense import DenseDelta
 from services.model.flexolmo.expert import Expert
 from services.model.flexolmo.lowrank import PROJECTIONS
+from services.model.flexolmo.precision import fast_dtype
 
 
 def with_dense(anchor: Path, dense: DenseDelta) -> LlamaForCausalLM:
@@ -38,7 +39,7 @@ def averaged(anchor: Path, experts: Sequence[Expert]) -> LlamaForCausalLM:
 
 
 def _shifted(anchor: Path, delta: Callable[[int, str], Tensor]) -> LlamaForCausalLM:
-    model = load_anchor(anchor)
+    model = load_anchor(anchor, fast_dtype())
     for i, layer in enumerate(model.model.layers):
         for projection in PROJECTIONS:
             weight = getattr(layer.mlp, f"{projection}_proj").weight

@@ -26,6 +26,7 @@ from services.model.flexolmo.anchor import WrongAnchor, fingerprint, load_anchor
 from services.model.flexolmo.corpus import Blocks, data_hash, read_documents
 from services.model.flexolmo.loss import next_token_loss
 from services.model.flexolmo.lowrank import PROJECTIONS, LowRankDelta
+from services.model.flexolmo.precision import fast_dtype
 from services.model.flexolmo.train import Progress, Settings, learning_rate
 
 FORMAT = "candor-dense-1"
@@ -81,7 +82,7 @@ def train_dense(
     owners = len(texts)
     if settings.blocks % owners:
         raise ValueError(f"{settings.blocks} blocks a step cannot be shared evenly by {owners} owners.")
-    model, tokenizer = load_anchor(anchor), AutoTokenizer.from_pretrained(anchor)
+    model, tokenizer = load_anchor(anchor, fast_dtype()), AutoTokenizer.from_pretrained(anchor)
     documents = [read_documents(folder, "train") for folder in texts]
     sources = [Blocks(each, tokenizer, settings.block_tokens, settings.seed) for each in documents]
     layers = _attach(model, settings)
@@ -107,7 +108,7 @@ def train_dense(
 
 def read_dense(file: Path, anchor: Path) -> DenseDelta:
     """Read what `train_dense` wrote. Raises WrongAnchor when it was trained on another than ``anchor``."""
-    with safe_open(file, framework="pt") as stored:  # type: ignore[no-untyped-call]
+    with safe_open(file, framework="pt") as stored:
         metadata = stored.metadata() or {}
         if metadata.get("format") != FORMAT:
             raise ValueError(f"{file} is not a dense baseline ({FORMAT}).")

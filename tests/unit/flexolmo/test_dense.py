@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from services.model.flexolmo import dense
 from services.model.flexolmo.anchor import WrongAnchor, load_anchor
 from services.model.flexolmo.baselines import with_dense
 from services.model.flexolmo.checkpoint import OtherTraining
+from services.model.flexolmo.corpus import Blocks, read_documents
 from services.model.flexolmo.dense import read_dense, train_dense
 from services.model.flexolmo.heldout import read_heldout
 from services.model.flexolmo.perplexity import score
@@ -36,17 +36,19 @@ def test_a_dense_model_learns_every_owners_text(anchor: Path, texts: Path, tmp_p
 def test_every_step_has_as_many_blocks_of_each_owner_and_they_are_those_its_expert_sees(
     anchor: Path, texts: Path, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from services.model.flexolmo.corpus import Blocks, read_documents
-
     seen: list[torch.Tensor] = []
-    loss = dense.next_token_loss
-    monkeypatch.setattr(dense, "next_token_loss", lambda model, tokens: seen.append(tokens) or loss(model, tokens))
+    batch = Blocks.batch
+
+    def recorded(self: Blocks, step: int, size: int) -> torch.Tensor:
+        seen.append(batch(self, step, size))
+        return seen[-1]
+
+    monkeypatch.setattr(Blocks, "batch", recorded)
     train_dense(anchor, folders(texts), tmp_path / "d.safetensors", settings=replace(settings, blocks=4, steps=3))
     tokenizer = AutoTokenizer.from_pretrained(anchor)
     for place, folder in enumerate(folders(texts)):
         blocks = Blocks(read_documents(folder, "train"), tokenizer, settings.block_tokens, settings.seed)
-        mine = torch.cat([tokens[2 * place : 2 * place + 2] for tokens in seen])
-        assert torch.equal(mine, blocks.batch(0, 6))
+        assert torch.equal(torch.cat(seen[place : 6 : len(OWNERS)]), batch(blocks, 0, 6))
 
 
 def test_a_killed_dense_training_resumes_to_the_weights_of_one_that_was_not(
