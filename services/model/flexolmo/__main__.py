@@ -58,7 +58,7 @@ def main() -> None:
     comparing.add_argument("--router", type=Path, help="what `tune` wrote for these experts")
     comparing.add_argument("--work", type=Path, required=True, help="a folder for what was measured already")
     comparing.add_argument("--windows", type=int, default=32, help="of 256 tokens, for each owner")
-    comparing.add_argument("--questions", type=int, default=100, help="of each set")
+    comparing.add_argument("--questions", type=int, default=100, help="of each set; 0: none")
     comparing.set_defaults(run=_compare)
     for each in (training, dense):
         each.add_argument("--warmup", type=int, default=Settings.warmup, help="steps")

@@ -85,7 +85,7 @@ class Candidate:
 
 
 def candidates(anchor: Path, files: Sequence[Path], dense: Path | None, router: Path | None) -> list[Candidate]:
-    """The public model, the baselines, each expert as it was trained, and the merge at every k.
+    """The public model, the baselines, each expert as it was trained, and the merge at several k.
 
     ``dense`` and ``router`` (tuned rows, see `tune`) are optional.
     """
@@ -113,19 +113,19 @@ def candidates(anchor: Path, files: Sequence[Path], dense: Path | None, router: 
         found.append(Candidate(TUNED, mixture(experts, 2, router), (2, router, *files)))
     found += [
         Candidate(f"merged, k = {k}", mixture(experts, k), (k, *files), asked=False)
-        for k in (1, *range(3, everyone + 1))
+        for k in sorted({1, 3, everyone} - {2})
     ]
     return found
 
 
 def tasks(texts: Sequence[Path], home: Path, anchor: Path, *, windows: int, questions: int) -> list[Task]:
-    """Each folder's held-out text, one or two windows a document, and the question sets that were pulled."""
+    """Each folder's held-out text, one window a document, and the question sets that were pulled."""
     tokenizer = AutoTokenizer.from_pretrained(anchor)
-    held = [read_heldout(folder, tokenizer, windows=windows, per_document=2) for folder in texts]
+    held = [read_heldout(folder, tokenizer, windows=windows, per_document=1) for folder in texts]
     asked = [
         Task(kind.name, None, read_items(kind, home, tokenizer, count=questions))
         for kind in SETS
-        if (home / "questions" / f"{kind.name}.jsonl").exists()
+        if questions and (home / "questions" / f"{kind.name}.jsonl").exists()
     ]
     return [*(Task(text.owner, text, []) for text in held), *asked]
 

@@ -34,4 +34,5 @@ def _posterior(logprobs: NDArray[np.float32]) -> NDArray[np.float32]:
     # with weights p_i(prefix), the mixture's probability of a token is p(prefix and token) / p(prefix)
     until = np.cumsum(logprobs.astype(np.float64), axis=1)
     whole = np.logaddexp.reduce(until, axis=0) - np.log(len(logprobs))
-    return np.diff(whole, prepend=0.0).astype(np.float32)
+    each: NDArray[np.float64] = np.diff(whole, prepend=0.0)
+    return each.astype(np.float32)

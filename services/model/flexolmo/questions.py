@@ -118,7 +118,7 @@ def gold(items: Sequence[Item], logprobs: LogProbs) -> LogProbs:
 
 
 def _documents(folder: Path) -> dict[str, dict[str, Any]]:
-    documents = {}
+    documents: dict[str, dict[str, Any]] = {}
     for file in sorted(folder.glob("*.jsonl")):
         with file.open(encoding="utf-8") as lines:
             documents |= {row["id"]: row for row in map(json.loads, lines)}

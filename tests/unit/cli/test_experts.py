@@ -32,3 +32,9 @@ def test_files_are_merged_only_into_a_named_folder(candor_home: Path) -> None:
     done = candor("model", "merge", str(EXPERTS / "medicine.safetensors"), home=candor_home)
     assert done.returncode == 1
     assert "--out" in done.stderr
+
+
+def test_a_router_is_tuned_only_for_named_files(candor_home: Path) -> None:
+    done = candor("model", "merge", "--tune-router", home=candor_home)
+    assert done.returncode == 1
+    assert "--tune-router goes with files" in done.stderr

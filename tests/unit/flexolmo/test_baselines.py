@@ -78,7 +78,7 @@ def test_the_weight_average_is_the_mean_of_the_experts_ffns(anchor: Path, files:
             weight = getattr(public.model.layers[i].mlp, f"{name}_proj").weight.double()
             parts = [weight + (read_expert(file).delta(i, name)).double() for file in files]
             got = getattr(layer.mlp, f"{name}_proj").weight
-            torch.testing.assert_close(got.double(), sum(parts) / 2, atol=1e-3, rtol=0.01)  # type: ignore[arg-type]
+            torch.testing.assert_close(got.double(), sum(parts) / 2, atol=1e-3, rtol=0.01)
     shared = {name for name, w in public.state_dict().items() if torch.equal(w, model.state_dict()[name])}
     assert all(".mlp." in name for name in public.state_dict().keys() - shared)
     assert not any(".mlp." in name for name in shared)

@@ -90,7 +90,7 @@ def test_read_questions_come_with_their_document_and_only_heldout_ones_when_aske
 def test_a_yes_or_no_question_has_two_options(home: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     items = read_items(QuestionSet("notes", "opening", "yes or no"), home, tokenizer, count=100)
     for item in items:
-        options = [tokenizer.decode(option).lower() for option in item.options]
+        options = [str(tokenizer.decode(option)).lower() for option in item.options]
         if options[0] in ("yes", "no"):
             assert sorted(options) == ["no", "yes"]
 
