@@ -20,7 +20,7 @@ from transformers import DynamicCache, LlamaForCausalLM, MixtralForCausalLM, Pre
 from services.model.flexolmo.likelihood import LogProbs
 
 _OPTIONS = 4
-_OPENING = 700
+_OPENING = 500
 """Characters of a paper (its title and most of its abstract) that go before a question about it."""
 # The gateway's own words for a question without and with a passage, so that what is measured is what is served.
 _ASK = "{question}\nGive a short answer."
