@@ -12,11 +12,13 @@ from pathlib import Path
 import torch
 
 from services.model.flexolmo import compare, comparison
+from services.model.flexolmo.candidates import candidates
 from services.model.flexolmo.dense import train_dense
 from services.model.flexolmo.expert import read_expert
 from services.model.flexolmo.matrix import measure, variants
 from services.model.flexolmo.recipe import EXPERTS, OWNERS, PUBLIC, anchor_folder, train_expert
 from services.model.flexolmo.report import tables, write
+from services.model.flexolmo.tasks import tasks
 from services.model.flexolmo.train import Progress, Settings
 from services.model.flexolmo.tune import Tuning, save_router, tune_router
 
@@ -115,10 +117,10 @@ def _tune(arguments: argparse.Namespace, home: Path) -> None:
 
 def _compare(arguments: argparse.Namespace, home: Path) -> None:
     anchor = anchor_folder(home)
-    models = compare.candidates(anchor, arguments.experts, arguments.dense, arguments.router)
+    models = candidates(anchor, arguments.experts, arguments.dense, arguments.router)
     owners = [read_expert(file).owner for file in arguments.experts]
     folders = [home / "texts" / owner for owner in (*owners, PUBLIC)]
-    todo = compare.tasks(folders, home, anchor, windows=arguments.windows, questions=arguments.questions)
+    todo = tasks(folders, home, anchor, windows=arguments.windows, questions=arguments.questions)
     results = compare.measure(anchor, models, todo, arguments.work, progress=lambda line: print(line, flush=True))
     shares = compare.routing(models, todo)
     text = comparison.tables(results, owners, shares)

@@ -14,24 +14,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import AutoTokenizer, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
-from services.model.flexolmo.anchor import fingerprint, load_anchor
-from services.model.flexolmo.baselines import averaged, with_dense
-from services.model.flexolmo.dense import read_dense
+from services.model.flexolmo.anchor import fingerprint
+from services.model.flexolmo.candidates import ENSEMBLE, MERGED, TUNED, WEIGHTED, Candidate, alone
 from services.model.flexolmo.ensemble import mean_of_models, posterior_weighted
-from services.model.flexolmo.expert import Expert, read_expert
-from services.model.flexolmo.heldout import Heldout, read_heldout
-from services.model.flexolmo.likelihood import LogProbs, target_logprobs
-from services.model.flexolmo.mixture import attach_mixture
+from services.model.flexolmo.likelihood import LogProbs
 from services.model.flexolmo.perplexity import Scores
-from services.model.flexolmo.precision import fast_dtype
-from services.model.flexolmo.questions import SETS, Item, answer_logprobs, gold, read_items, right
-from services.model.flexolmo.tune import read_router
-
-PUBLIC, DENSE, AVERAGE = "public model", "dense, all the text", "average of weights"
-ENSEMBLE, WEIGHTED = "ensemble, mean", "ensemble, weighted"
-MERGED, TUNED = "merged, k = 2", "merged, tuned router"
+from services.model.flexolmo.questions import gold, right
+from services.model.flexolmo.tasks import Task
 
 Shares = NDArray[np.float64]
 """(experts + 1,): routing shares, the public expert's first."""
@@ -55,81 +46,6 @@ class Measured:
     questions: dict[str, Answers]
 
 
-@dataclass(frozen=True)
-class Task:
-    """A held-out text or a set of questions."""
-
-    name: str
-    text: Heldout | None
-    items: list[Item]
-
-    def logprobs(self, model: LlamaForCausalLM) -> LogProbs:
-        """What the model gives each token to be scored."""
-        return answer_logprobs(model, self.items) if self.text is None else target_logprobs(model, self.text.windows)
-
-    def tokens(self) -> list[Tensor]:
-        """All that the result depends on, but for the model."""
-        return self.text.windows if self.text else [t for item in self.items for t in (item.prompt, *item.options)]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A model to measure, not loaded yet."""
-
-    name: str
-    load: Callable[[], LlamaForCausalLM]
-    depends_on: tuple[object, ...]
-    """What it is made of, besides the anchor: paths of files, and settings."""
-    asked: bool = True
-    """Whether it is asked the questions too."""
-
-
-def candidates(anchor: Path, files: Sequence[Path], dense: Path | None, router: Path | None) -> list[Candidate]:
-    """The public model, the baselines, each expert as it was trained, and the merge at several k.
-
-    ``dense`` and ``router`` (tuned rows, see `tune`) are optional.
-    """
-    experts = [read_expert(file) for file in files]
-    everyone = len(experts) + 1
-
-    def mixture(of: Sequence[Expert], k: int, rows: Path | None = None) -> Callable[[], LlamaForCausalLM]:
-        def load() -> LlamaForCausalLM:
-            model = load_anchor(anchor, fast_dtype())
-            attach_mixture(model, of, k, read_router(rows) if rows else None)
-            return model
-
-        return load
-
-    found = [Candidate(PUBLIC, lambda: load_anchor(anchor, fast_dtype()), ())]
-    if dense is not None:
-        found.append(Candidate(DENSE, lambda: with_dense(anchor, read_dense(dense, anchor)), (dense,)))
-    found.append(Candidate(AVERAGE, lambda: averaged(anchor, experts), ("average", *files)))
-    # an owner's own model: its expert beside the public one, as it was trained
-    found += [
-        Candidate(_alone(e.owner), mixture([e], 2), ("alone", file)) for e, file in zip(experts, files, strict=True)
-    ]
-    found.append(Candidate(MERGED, mixture(experts, 2), (2, *files)))
-    if router is not None:
-        found.append(Candidate(TUNED, mixture(experts, 2, router), (2, router, *files)))
-    found += [
-        Candidate(f"merged, k = {k}", mixture(experts, k), (k, *files), asked=False)
-        for k in sorted({1, 3, everyone} - {2})
-    ]
-    return found
-
-
-def tasks(texts: Sequence[Path], home: Path, anchor: Path, *, windows: int, questions: int) -> list[Task]:
-    """Each folder's held-out text, one window a document, and the question sets that were pulled."""
-    tokenizer = AutoTokenizer.from_pretrained(anchor)
-    held = [read_heldout(folder, tokenizer, windows=windows, per_document=1) for folder in texts]
-    asked = [
-        Task(kind.name, None, read_items(kind, home, tokenizer, count=questions))
-        for kind in SETS
-        if questions and (home / "questions" / f"{kind.name}.jsonl").exists()
-    ]
-    return [*(Task(text.owner, text, []) for text in held), *asked]
-
-
 def measure(
     anchor: Path,
     models: Sequence[Candidate],
@@ -145,10 +61,10 @@ def measure(
         mine = [task for task in todo if task.text is not None or model.asked]
         raw[model.name] = _run(model, mine, partial(_cell, work, weights))
         progress(_line(model.name, _measured(raw[model.name], todo)))
-    alone = [raw[model.name] for model in models if model.name.startswith(_alone(""))]
-    if alone:
+    owners = [raw[model.name] for model in models if model.name.startswith(alone(""))]
+    if owners:
         for name, mix in ((ENSEMBLE, mean_of_models), (WEIGHTED, posterior_weighted)):
-            raw[name] = {task.name: mix([each[task.name] for each in alone]) for task in todo}
+            raw[name] = {task.name: mix([each[task.name] for each in owners]) for task in todo}
             progress(_line(name, _measured(raw[name], todo)))
     return {name: _measured(results, todo) for name, results in raw.items()}
 
@@ -178,10 +94,6 @@ def _shares(model: LlamaForCausalLM, sequences: Sequence[Tensor]) -> Shares:
         model.model(input_ids=tokens[None], use_cache=False)
         total = total + len(tokens) * torch.stack([layer.mlp.share for layer in model.model.layers]).mean(0)
     return (total / sum(map(len, sequences))).double().numpy()
-
-
-def _alone(owner: str) -> str:
-    return f"alone: {owner}"
 
 
 def _run(candidate: Candidate, todo: Sequence[Task], cell: Callable[[Candidate, Task], Path]) -> dict[str, LogProbs]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from services.model.flexolmo.compare import AVERAGE, DENSE, ENSEMBLE, MERGED, PUBLIC, TUNED, WEIGHTED, Measured
+from services.model.flexolmo.candidates import AVERAGE, DENSE, ENSEMBLE, MERGED, PUBLIC, TUNED, WEIGHTED
+from services.model.flexolmo.compare import Measured
 from services.model.flexolmo.perplexity import Change, Scores, change
 from services.model.flexolmo.versus import accuracy_change, mean_change
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.model.flexolmo import comparison
-from services.model.flexolmo.compare import (
+from services.model.flexolmo.candidates import (
     AVERAGE,
     DENSE,
     ENSEMBLE,
@@ -16,15 +16,13 @@ from services.model.flexolmo.compare import (
     PUBLIC,
     TUNED,
     WEIGHTED,
-    Measured,
     candidates,
-    measure,
-    routing,
-    tasks,
 )
+from services.model.flexolmo.compare import Measured, measure, routing
 from services.model.flexolmo.dense import train_dense
 from services.model.flexolmo.export import export
 from services.model.flexolmo.perplexity import Scores, change
+from services.model.flexolmo.tasks import tasks
 from services.model.flexolmo.train import Settings, train
 from services.model.flexolmo.tune import Tuning, save_router, tune_router
 from services.model.flexolmo.versus import accuracy_change, mean_change
