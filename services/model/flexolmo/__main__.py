@@ -13,7 +13,7 @@ import torch
 
 from services.model.flexolmo import compare, comparison
 from services.model.flexolmo.candidates import candidates
-from services.model.flexolmo.dense import train_dense
+from services.model.flexolmo.dense_training import train_dense
 from services.model.flexolmo.expert import read_expert
 from services.model.flexolmo.matrix import measure, variants
 from services.model.flexolmo.recipe import EXPERTS, OWNERS, PUBLIC, anchor_folder, train_expert

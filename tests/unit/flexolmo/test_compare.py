@@ -19,7 +19,7 @@ from services.model.flexolmo.candidates import (
     candidates,
 )
 from services.model.flexolmo.compare import Measured, measure, routing
-from services.model.flexolmo.dense import train_dense
+from services.model.flexolmo.dense_training import train_dense
 from services.model.flexolmo.export import export
 from services.model.flexolmo.perplexity import Scores, change
 from services.model.flexolmo.tasks import tasks

@@ -12,7 +12,8 @@ from services.model.flexolmo.anchor import WrongAnchor, load_anchor
 from services.model.flexolmo.baselines import with_dense
 from services.model.flexolmo.checkpoint import OtherTraining
 from services.model.flexolmo.corpus import Blocks, read_documents
-from services.model.flexolmo.dense import read_dense, train_dense
+from services.model.flexolmo.dense import read_dense
+from services.model.flexolmo.dense_training import train_dense
 from services.model.flexolmo.heldout import read_heldout
 from services.model.flexolmo.perplexity import score
 from services.model.flexolmo.train import Progress, Settings
