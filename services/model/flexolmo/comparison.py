@@ -26,8 +26,10 @@ def tables(results: Comparison, owners: Sequence[str], shares: Mapping[str, Mapp
     parts = [_perplexities(results, owners)]
     merges = [model for model in (MERGED, TUNED) if model in results]
     parts += [_against(results, owners, model) for model in merges]
-    parts += [_questions(results), *(_questions_against(results, model) for model in merges), _shares(shares, owners)]
-    return "\n".join(parts)
+    if results[PUBLIC].questions:
+        asked = [model for model in merges if results[model].questions]
+        parts += [_questions(results), *(_questions_against(results, model) for model in asked)]
+    return "\n".join([*parts, _shares(shares, owners)])
 
 
 def summary(
