@@ -32,13 +32,14 @@ def merge(
         typer.Option("--k", min=1, help="Experts a token; default: 2, or those of an anchor that is a mixture."),
     ] = None,
     folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The folder to write.")] = None,
+    tune: Annotated[bool, typer.Option("--tune-router", help="Then tune the router on public text.")] = False,
 ) -> None:
     """Merge experts into the public model, without training: a mixture of experts that transformers and vLLM load.
 
     With nothing named, it is the embedded model of this installation.
     """
     home = candor_home()
-    if not (anchor or expert or k or folder):
+    if not (anchor or expert or k or folder or tune):
         require_pulled(home)
         from services.model.flexolmo.build import ensure_merged
 
@@ -56,6 +57,30 @@ def merge(
         committed = [EXPERTS / f"{owner}.safetensors" for owner in OWNERS]
         merge_files(anchor or anchor_folder(home), committed if expert is None else expert, folder, k)
     card = json.loads((folder / "candor.json").read_text(encoding="utf-8"))
+    if tune:
+        require_pulled(home)
+        files = committed if expert is None else expert
+        _tune(home, anchor or anchor_folder(home), files, folder, card["experts_per_token"])
     ids = [entry["id"] for entry in card["experts"]]
     out.print(f"{card['architecture']} of {len(ids)} experts, {card['experts_per_token']} a token: {', '.join(ids)}")
     out.print(f"The merged model is in {folder}. Serve it with CANDOR_MODEL_DIRECTORY={folder}", soft_wrap=True)
+
+
+def _tune(home: Path, anchor: Path, experts: list[Path], folder: Path, k: int) -> None:
+    from services.model.flexolmo.recipe import PUBLIC
+    from services.model.flexolmo.tune import Tuning, tune_router, write_router
+
+    settings = Tuning(k=k)
+    with errors.status("Tuning the router on public text, some minutes ...") as status:
+        tuned = tune_router(
+            anchor,
+            experts,
+            home / "texts" / PUBLIC,
+            home / "questions",
+            settings=settings,
+            progress=lambda step, loss: status.update(
+                f"Tuning the router: step {step} of {settings.steps}, {loss:.3f}"
+            ),
+        )
+    write_router(folder, tuned)
+    out.print(f"Its router was tuned on public text ({tuned.card['tokens']} tokens); candor.json says so.")

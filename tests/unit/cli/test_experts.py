@@ -151,3 +151,8 @@ def test_an_owner_without_pulled_text_cannot_be_trained_without_files(candor_hom
 def test_files_are_merged_only_into_a_named_folder(candor_home: Path) -> None:
     with pytest.raises(Failure, match="--out"):
         run("model", "merge", "--expert", EXPERTS / "medicine.safetensors")
+
+
+def test_a_router_is_tuned_only_of_a_merge_with_a_folder() -> None:
+    with pytest.raises(Failure, match="--out"):
+        run("model", "merge", "--tune-router")
