@@ -20,7 +20,7 @@ from services.model.flexolmo.optimise import Progress
 from services.model.flexolmo.recipe import EXPERTS, OWNERS, PUBLIC, anchor_folder, train_expert
 from services.model.flexolmo.report import tables, write
 from services.model.flexolmo.tasks import tasks
-from services.model.flexolmo.training import Settings
+from services.model.flexolmo.training import RANK, Settings
 from services.model.flexolmo.tune import Tuning, save_router, tune_router
 
 _ROOT = Path(__file__).parents[3]
@@ -92,7 +92,7 @@ def _dense(arguments: argparse.Namespace, home: Path) -> None:
     owners = arguments.owners
     # the sum of what the owners' experts have: as much rank, and as many steps of as many blocks
     settings = Settings(
-        rank=Settings.rank * len(owners),
+        rank=RANK * len(owners),
         steps=arguments.steps,
         blocks=len(owners),
         warmup=arguments.warmup,

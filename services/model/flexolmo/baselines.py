@@ -9,21 +9,21 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import LlamaForCausalLM
 
 from services.model.flexolmo.anchor import load_anchor
 from services.model.flexolmo.deltas import PROJECTIONS
 from services.model.flexolmo.dense import DenseDelta
 from services.model.flexolmo.expert import Expert
-from services.model.flexolmo.precision import fast_dtype
+from services.model.flexolmo.families import CausalLM
+from services.model.flexolmo.precision import compute_dtype
 
 
-def with_dense(anchor: Path, dense: DenseDelta) -> LlamaForCausalLM:
+def with_dense(anchor: Path, dense: DenseDelta) -> CausalLM:
     """The anchor with the dense training's deltas added to its FFNs."""
     return _shifted(anchor, dense.delta)
 
 
-def averaged(anchor: Path, experts: Sequence[Expert]) -> LlamaForCausalLM:
+def averaged(anchor: Path, experts: Sequence[Expert]) -> CausalLM:
     """The mean of the experts' FFN weights, which is the public FFN plus the mean of their deltas.
 
     An average of dense models has no router: the owners' router rows are dropped, and every expert is taken whole,
@@ -38,8 +38,8 @@ def averaged(anchor: Path, experts: Sequence[Expert]) -> LlamaForCausalLM:
     return _shifted(anchor, mean)
 
 
-def _shifted(anchor: Path, delta: Callable[[int, str], Tensor]) -> LlamaForCausalLM:
-    model = load_anchor(anchor, fast_dtype())
+def _shifted(anchor: Path, delta: Callable[[int, str], Tensor]) -> CausalLM:
+    model = load_anchor(anchor, compute_dtype())
     for i, layer in enumerate(model.model.layers):
         for projection in PROJECTIONS:
             weight = getattr(layer.mlp, f"{projection}_proj").weight

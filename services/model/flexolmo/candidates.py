@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import LlamaForCausalLM
-
 from services.model.flexolmo.anchor import load_anchor
 from services.model.flexolmo.baselines import averaged, with_dense
 from services.model.flexolmo.dense import read_dense
 from services.model.flexolmo.expert import Expert, read_expert
+from services.model.flexolmo.families import CausalLM
 from services.model.flexolmo.mixture import attach_mixture
-from services.model.flexolmo.precision import fast_dtype
+from services.model.flexolmo.precision import compute_dtype
 from services.model.flexolmo.tune import read_router
 
 PUBLIC, DENSE, AVERAGE = "public model", "dense, all the text", "average of weights"
@@ -24,7 +23,7 @@ class Candidate:
     """A model to measure, not loaded yet."""
 
     name: str
-    load: Callable[[], LlamaForCausalLM]
+    load: Callable[[], CausalLM]
     depends_on: tuple[object, ...]
     """What it is made of, besides the anchor: paths of files, and settings."""
     asked: bool = True
@@ -39,15 +38,15 @@ def candidates(anchor: Path, files: Sequence[Path], dense: Path | None, router: 
     experts = [read_expert(file) for file in files]
     everyone = len(experts) + 1
 
-    def mixture(of: Sequence[Expert], k: int, rows: Path | None = None) -> Callable[[], LlamaForCausalLM]:
-        def load() -> LlamaForCausalLM:
-            model = load_anchor(anchor, fast_dtype())
+    def mixture(of: Sequence[Expert], k: int, rows: Path | None = None) -> Callable[[], CausalLM]:
+        def load() -> CausalLM:
+            model = load_anchor(anchor, compute_dtype())
             attach_mixture(model, of, k, read_router(rows) if rows else None)
             return model
 
         return load
 
-    found = [Candidate(PUBLIC, lambda: load_anchor(anchor, fast_dtype()), ())]
+    found = [Candidate(PUBLIC, lambda: load_anchor(anchor, compute_dtype()), ())]
     if dense is not None:
         found.append(Candidate(DENSE, lambda: with_dense(anchor, read_dense(dense, anchor)), (dense,)))
     found.append(Candidate(AVERAGE, lambda: averaged(anchor, experts), ("average", *files)))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from services.model.flexolmo.corpus import Document, read_documents
+from services.model.flexolmo.corpus import read_documents
+from services.model.flexolmo.documents import Document
 
 
 def public_chats(questions: Path, texts: Path, tokenizer: PreTrainedTokenizerBase) -> list[Document]:

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import LlamaForCausalLM
 
 from services.model.flexolmo.anchor import fingerprint
 from services.model.flexolmo.candidates import ENSEMBLE, MERGED, TUNED, WEIGHTED, Candidate, alone
 from services.model.flexolmo.ensemble import mean_of_models, posterior_weighted
+from services.model.flexolmo.families import CausalLM
 from services.model.flexolmo.likelihood import LogProbs
 from services.model.flexolmo.perplexity import Scores
 from services.model.flexolmo.questions import gold, right
@@ -88,7 +88,7 @@ def _prompts(task: Task, count: int) -> list[Tensor]:
     return [item.prompt for item in task.items[:count]]
 
 
-def _shares(model: LlamaForCausalLM, sequences: Sequence[Tensor]) -> Shares:
+def _shares(model: CausalLM, sequences: Sequence[Tensor]) -> Shares:
     total = torch.zeros(())
     for tokens in sequences:
         model.model(input_ids=tokens[None], use_cache=False)

@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaMLP
 
 from services.model.flexolmo.anchor import WrongAnchor, fingerprint
 from services.model.flexolmo.deltas import PROJECTIONS, LowRankDelta
+from services.model.flexolmo.families import CausalLM
 
 FORMAT = "candor-dense-1"
 
@@ -68,7 +68,7 @@ def read_dense(file: Path, anchor: Path) -> DenseDelta:
     return DenseDelta(json.loads(metadata["card"]), tensors)
 
 
-def attach_dense(model: LlamaForCausalLM, rank: int, seed: int) -> list[DenseFFN]:
+def attach_dense(model: CausalLM, rank: int, seed: int) -> list[DenseFFN]:
     """Put a `DenseFFN` in place of every FFN of ``model``, whose weights are frozen; returns them, first first."""
     generator = torch.Generator().manual_seed(seed)
     layers = [DenseFFN(layer.mlp, rank, generator) for layer in model.model.layers]

@@ -14,15 +14,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, LlamaForCausalLM
+from transformers import AutoTokenizer
 
 from services.model.flexolmo.anchor import fingerprint, load_anchor
 from services.model.flexolmo.checkpoint import OtherTraining
 from services.model.flexolmo.corpus import Blocks, data_hash, read_documents
 from services.model.flexolmo.dense import DenseFFN, attach_dense, dense_parameters, write_dense
+from services.model.flexolmo.families import CausalLM
 from services.model.flexolmo.loss import next_token_loss
 from services.model.flexolmo.optimise import Progress, learning_rate
-from services.model.flexolmo.precision import fast_dtype
+from services.model.flexolmo.precision import compute_dtype
 from services.model.flexolmo.training import Settings
 
 
@@ -41,13 +42,15 @@ def train_dense(
     ``resume`` (by default beside ``out``, ending in .training) and ends with the weights an uninterrupted run would
     have had. Raises UnsupportedAnchor, FileNotFoundError for missing text, OtherTraining for a checkpoint of another.
     """
-    owners = len(texts)
+    owners, rank = len(texts), settings.rank
+    if rank is None:
+        raise ValueError("The dense baseline is of low rank, like the experts it stands beside.")
     if settings.blocks % owners:
         raise ValueError(f"{settings.blocks} blocks a step cannot be shared evenly by {owners} owners.")
-    model, tokenizer = load_anchor(anchor, fast_dtype()), AutoTokenizer.from_pretrained(anchor)
+    model, tokenizer = load_anchor(anchor, compute_dtype()), AutoTokenizer.from_pretrained(anchor)
     documents = [read_documents(folder, "train") for folder in texts]
     sources = [Blocks(each, tokenizer, settings.block_tokens, settings.seed) for each in documents]
-    layers = attach_dense(model, settings.rank, settings.seed)
+    layers = attach_dense(model, rank, settings.seed)
 
     def batch(step: int) -> list[Tensor]:
         return [source.batch(step, settings.blocks // owners) for source in sources]
@@ -69,7 +72,7 @@ def train_dense(
 
 
 def _optimise(
-    model: LlamaForCausalLM,
+    model: CausalLM,
     layers: Sequence[DenseFFN],
     settings: Settings,
     batch: Callable[[int], Sequence[Tensor]],

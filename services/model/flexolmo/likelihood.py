@@ -7,16 +7,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import LlamaForCausalLM, MixtralForCausalLM
+
+from services.model.flexolmo.families import CausalLM
 
 LogProbs = list[NDArray[np.float32]]
 """For each sequence, the log-probabilities (nats) of its tokens but the first: (tokens - 1,)."""
 
 
 @torch.no_grad()
-def target_logprobs(
-    model: LlamaForCausalLM | MixtralForCausalLM, sequences: Sequence[Tensor], batch: int = 8
-) -> LogProbs:
+def target_logprobs(model: CausalLM, sequences: Sequence[Tensor], batch: int = 8) -> LogProbs:
     """The log-probability of each token of each of ``sequences`` (int64, (tokens,)) after those before it.
 
     The model is used as it is (dtype, experts, eval mode).

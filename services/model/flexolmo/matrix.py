@@ -20,6 +20,7 @@ from services.model.flexolmo.families import CausalLM
 from services.model.flexolmo.heldout import Heldout, read_heldout
 from services.model.flexolmo.merge import merge
 from services.model.flexolmo.perplexity import Scores, score
+from services.model.flexolmo.precision import compute_dtype
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def measure(
 @contextmanager
 def _loaded(variant: Variant, anchor: Path, experts: Mapping[str, Path], work: Path) -> Iterator[CausalLM]:
     if variant.k is None:
-        model = load_anchor(anchor)
+        model = load_anchor(anchor, compute_dtype())
         for name in variant.experts:
             expert = read_expert(experts[name])
             load_into(expert, attach_expert(model, expert.rank, 0, expert.base))
@@ -85,7 +86,7 @@ def _loaded(variant: Variant, anchor: Path, experts: Mapping[str, Path], work: P
         return
     folder = merge(anchor, [experts[name] for name in variant.experts], work / "mixture", variant.k)
     try:
-        yield cast(CausalLM, AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16))
+        yield cast(CausalLM, AutoModelForCausalLM.from_pretrained(folder, dtype=compute_dtype()))
     finally:
         shutil.rmtree(folder)
 

@@ -10,18 +10,18 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaMLP
 
 from services.model.flexolmo.deltas import PROJECTIONS
 from services.model.flexolmo.expert import Expert
+from services.model.flexolmo.families import CausalLM
 
 Factors = dict[str, tuple[Tensor, Tensor]]
 """By projection, an expert's factors a (rank, in) and b (out, rank)."""
 
 
 def attach_mixture(
-    model: LlamaForCausalLM, experts: Sequence[Expert], k: int, rows: Tensor | None = None
+    model: CausalLM, experts: Sequence[Expert], k: int, rows: Tensor | None = None
 ) -> list["MixtureFFN"]:
     """Put the mixture of the public FFN (expert 0) and ``experts`` in place of every FFN of the dense ``model``.
 

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import DynamicCache, LlamaForCausalLM, MixtralForCausalLM, PreTrainedTokenizerBase
+from transformers import DynamicCache, PreTrainedTokenizerBase
 
+from services.model.flexolmo.families import CausalLM
 from services.model.flexolmo.likelihood import LogProbs
 
 _OPTIONS = 4
@@ -83,7 +84,7 @@ def read_items(
 
 
 @torch.no_grad()
-def answer_logprobs(model: LlamaForCausalLM | MixtralForCausalLM, items: Sequence[Item]) -> LogProbs:
+def answer_logprobs(model: CausalLM, items: Sequence[Item]) -> LogProbs:
     """The log-probability of each token of every option of every item, in order: (option's tokens,) each."""
     found: LogProbs = []
     for item in items:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
-from transformers import AutoTokenizer, LlamaForCausalLM
+from transformers import AutoTokenizer
 
+from services.model.flexolmo.families import CausalLM
 from services.model.flexolmo.heldout import Heldout, read_heldout
 from services.model.flexolmo.likelihood import LogProbs, target_logprobs
 from services.model.flexolmo.questions import SETS, Item, answer_logprobs, read_items
@@ -20,7 +21,7 @@ class Task:
     text: Heldout | None
     items: list[Item]
 
-    def logprobs(self, model: LlamaForCausalLM) -> LogProbs:
+    def logprobs(self, model: CausalLM) -> LogProbs:
         """What the model gives each token to be scored."""
         return answer_logprobs(model, self.items) if self.text is None else target_logprobs(model, self.text.windows)
 

@@ -18,6 +18,7 @@ from services.model.flexolmo.blocks import OwnerBlock, attach_expert
 from services.model.flexolmo.corpus import Blocks, Texts, data_hash, read_documents
 from services.model.flexolmo.families import CausalLM
 from services.model.flexolmo.optimise import Progress, Run
+from services.model.flexolmo.precision import compute_dtype
 from services.model.flexolmo.processes import ALONE, Processes
 from services.model.flexolmo.router import domain_embedding, initialise, router_rows
 from services.model.flexolmo.training import DEFAULTS, Settings, Training, check_owner
@@ -65,7 +66,7 @@ def train(
     """
     check_owner(owner)
     documents, others = read_documents(texts, "train"), read_documents(public, "train")
-    anchor_print, model = fingerprint(anchor), load_anchor(anchor).to(processes.device)  # type: ignore[arg-type]
+    anchor_print, model = fingerprint(anchor), load_anchor(anchor, compute_dtype()).to(processes.device)  # type: ignore[arg-type]
     tokenizer = AutoTokenizer.from_pretrained(anchor)
     blocks = Blocks(documents, tokenizer, settings.block_tokens, settings.seed)
     training = Training(

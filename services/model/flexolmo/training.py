@@ -8,6 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from services.model.flexolmo.anchor import Fingerprint
 from shared.contracts.base import OwnerId
 
+RANK = 8
+"""Of a low-rank expert, unless it is told otherwise."""
 FULL_LEARNING_RATE = 1e-4
 """For full deltas: at the low-rank rate Adam moves every one of a hundred times as many weights as far as b and a."""
 
@@ -16,7 +18,7 @@ FULL_LEARNING_RATE = 1e-4
 class Settings:
     """What decides a training besides its text. The defaults made the committed experts."""
 
-    rank: int | None = 8
+    rank: int | None = RANK
     """Of the change to each matrix of the FFN; None for a full expert, whose every weight is trained."""
     steps: int = 300
     blocks: int = 4

@@ -24,7 +24,7 @@ from services.model.flexolmo.corpus import Blocks, data_hash, read_documents
 from services.model.flexolmo.expert import read_expert
 from services.model.flexolmo.loss import next_token_loss
 from services.model.flexolmo.mixture import attach_mixture
-from services.model.flexolmo.precision import fast_dtype
+from services.model.flexolmo.precision import compute_dtype
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def tune_router(
     tokenizer = AutoTokenizer.from_pretrained(anchor)
     documents, chats = read_documents(public, "train"), public_chats(questions, public, tokenizer)
     sources = [Blocks(each, tokenizer, settings.block_tokens, settings.seed) for each in (documents, chats)]
-    model = load_anchor(anchor, fast_dtype())
+    model = load_anchor(anchor, compute_dtype())
     layers = attach_mixture(model, [read_expert(file) for file in experts], settings.k)
     before = torch.stack([layer.router.detach().clone() for layer in layers])
 

@@ -15,6 +15,7 @@ from services.model.flexolmo.baselines import averaged
 from services.model.flexolmo.ensemble import mean_of_models, posterior_weighted
 from services.model.flexolmo.expert import Expert, read_expert
 from services.model.flexolmo.export import export
+from services.model.flexolmo.families import CausalLM
 from services.model.flexolmo.likelihood import target_logprobs
 from services.model.flexolmo.merge import merge
 from services.model.flexolmo.mixture import attach_mixture
@@ -94,7 +95,7 @@ def test_target_logprobs_are_those_of_each_sequence_on_its_own(anchor: Path) -> 
         np.testing.assert_allclose(got, direct.numpy(), atol=1e-4)
 
 
-def alone(anchor: Path, expert: Expert) -> LlamaForCausalLM:
+def alone(anchor: Path, expert: Expert) -> CausalLM:
     model = load_anchor(anchor, torch.float32)
     attach_mixture(model, [expert], k=2)
     return model
