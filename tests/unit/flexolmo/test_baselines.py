@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, LlamaForCausalLM
+from transformers import AutoModelForCausalLM
 
 from services.model.flexolmo.anchor import load_anchor
 from services.model.flexolmo.baselines import averaged
@@ -101,7 +101,7 @@ def alone(anchor: Path, expert: Expert) -> CausalLM:
     return model
 
 
-def probabilities(models: Sequence[LlamaForCausalLM], tokens: Tensor) -> Tensor:
+def probabilities(models: Sequence[CausalLM], tokens: Tensor) -> Tensor:
     """(models, tokens - 1, vocabulary): next-token distributions."""
     with torch.no_grad():
         return torch.stack([model(input_ids=tokens[None]).logits[0, :-1].softmax(-1) for model in models])
