@@ -9,9 +9,11 @@ import torch
 from services.model.engines.base import BadExpert, ExpertLayer, NewExpert, OtherAnchor
 from services.model.engines.factored import Whole
 from services.model.engines.factoring import factors
+from services.model.flexolmo.anchor import WrongAnchor
 from services.model.flexolmo.expert import BrokenExpert, Expert, read_expert
 from services.model.flexolmo.merge import join
-from services.model.flexolmo.merged import StoredExperts, anchor_sha256
+from services.model.flexolmo.merged import StoredExperts, origin
+from services.model.flexolmo.verify import check_start
 
 
 def newcomer(file: Path, model: Path, dtype: torch.dtype, *, factored: bool) -> NewExpert:
@@ -21,14 +23,18 @@ def newcomer(file: Path, model: Path, dtype: torch.dtype, *, factored: bool) -> 
     Raises BadExpert, OtherAnchor.
     """
     expert = _read(file)
-    own = anchor_sha256(model)
+    own = origin(model)
     if own is None:
         raise OtherAnchor(f"{model} does not say which anchor it was merged from: no expert can be checked against it")
-    if expert.anchor.sha256 != own:
+    if expert.anchor.sha256 != own.sha256:
         raise OtherAnchor(
             f"the expert of {expert.owner!r} was trained on another anchor ({expert.anchor.sha256[:12]}) "
-            f"than the served model's ({own[:12]})"
+            f"than the served model's ({own.sha256[:12]})"
         )
+    try:
+        check_start(expert, own.architecture, own.public)
+    except WrongAnchor as error:
+        raise BadExpert(str(error).removesuffix(".")) from error
     stored = StoredExperts(model)
     try:
         if factored and expert.rank is not None:
@@ -52,7 +58,7 @@ def _read(file: Path) -> Expert:
 
 
 def _factored(expert: Expert, index: int, stored: StoredExperts, dtype: torch.dtype) -> ExpertLayer:
-    base = stored.router(index, 0)
+    base = stored.router(index, expert.base[index])
     # rounded as a merge rounds it
     router = (base.float() + expert.router(index)).to(base.dtype)
     return ExpertLayer(factors(expert, index, dtype), router.to(dtype))
