@@ -70,10 +70,11 @@ class Roster:
             raise PublicExpert()
         async with self._one_at_a_time:
             before = self.service.experts.of_owner(owner)
-            if not before:
-                known = [expert.owner for expert in self.service.experts.listed if expert.owner]
-                raise UnknownExpert(owner, known, "owner")
             try:
+                # one that stays out now would come back with the anchor it fits, unless it is struck
+                if not before and owner not in await asyncio.to_thread(self._folder.joined):
+                    known = [expert.owner for expert in self.service.experts.listed if expert.owner]
+                    raise UnknownExpert(owner, known, "owner")
                 await asyncio.to_thread(self._folder.strike, owner)
             except OSError as error:
                 raise ExpertsUnwritable(self._folder.path, error) from error

@@ -194,6 +194,22 @@ def test_an_expert_that_no_longer_fits_stays_out_and_the_service_says_so(
     assert "another anchor" in second
 
 
+def test_an_owner_whose_expert_stays_out_can_withdraw_it_for_good(
+    checkpoint: Path, files: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "experts"
+    folder.mkdir()
+    shutil.copy(files["park"], folder / "park.safetensors")
+    elsewhere = merge(make_anchor(tmp_path / "other", seed=1), [], tmp_path / "elsewhere")
+    with service(elsewhere, folder) as client:
+        assert names(client) == ["public"]
+        assert client.delete("/v1/experts/park").status_code == 204
+        assert client.delete("/v1/experts/park").status_code == 404
+    assert [file.name for file in folder.iterdir()] == ["park.removed"]
+    with service(checkpoint, folder) as client:
+        assert names(client) == ["public", "harbour", "bakery"]
+
+
 def test_a_folder_that_cannot_be_read_keeps_the_service_down(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "experts").touch()
     app = create_app(ModelSettings(directory=checkpoint, experts=tmp_path / "experts", threads=1))
