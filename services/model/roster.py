@@ -92,7 +92,7 @@ class Roster:
             try:
                 for expert in self.service.experts.of_owner(owner):
                     self.service.engine.remove(expert.index, 0).result()
-            except EngineFailed as error:
+            except RuntimeError as error:
                 warnings.append(f"No request can name the expert of {owner!r}, but it is in memory: {error}.")
             self.service = replace(self.service, experts=self.service.experts.without(owner))
         for owner, file in joined.items():
@@ -100,7 +100,8 @@ class Roster:
                 new = self._fitting(owner, file)
                 number = self.service.engine.add(new).result()
                 self.service = replace(self.service, experts=self.service.experts.joined(_entry(new, number)))
-            except (BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ChangeFailed, EngineFailed) as error:
+            except (BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ChangeFailed, RuntimeError) as error:
+                # RuntimeError: the engine's own, and torch's when there is no memory
                 _log.warning("an expert stays out", owner=owner, file=str(file), error=str(error))
                 warnings.append(f"The expert of {owner!r} in {file} stays out: {error}")
         try:
@@ -114,7 +115,7 @@ class Roster:
         new = await asyncio.to_thread(self._fitting, owner, file)
         try:
             number = await asyncio.wrap_future(engine.add(new))
-        except (EngineFailed, RuntimeError) as error:
+        except RuntimeError as error:
             raise ChangeFailed(f"The expert of {owner!r} could not join: {error}. Nothing was changed.") from error
         try:
             await asyncio.to_thread(self._folder.keep, file, owner)
@@ -154,7 +155,7 @@ class Roster:
         try:
             futures = [self.service.engine.remove(expert.index, patience) for expert in experts]
             await asyncio.gather(*map(asyncio.wrap_future, futures))
-        except (EngineFailed, RuntimeError) as error:
+        except RuntimeError as error:
             detail = f"No request can name the former expert of {owner!r} any more, but it is in memory until a restart"
             raise ChangeFailed(f"{detail}: {error}.") from error
 

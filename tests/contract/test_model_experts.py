@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from services.model.app import create_app
+from services.model.engines.places import Places
 from services.model.flexolmo.merge import merge
 from services.model.settings import ModelSettings
 from shared.clients.base import ServiceError
@@ -192,6 +193,19 @@ def test_an_expert_that_no_longer_fits_stays_out_and_the_service_says_so(
         first, second = client.get("/readyz").json()["warnings"]
     assert "bakery" in first
     assert "another anchor" in second
+
+
+def test_an_expert_for_which_there_is_no_memory_stays_out_and_the_others_are_served(
+    checkpoint: Path, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def allocate(*_: Any) -> int:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] can't allocate memory")
+
+    shutil.copy(files["park"], tmp_path / "park.safetensors")
+    monkeypatch.setattr(Places, "append", allocate)
+    with service(checkpoint, tmp_path) as client:
+        assert names(client) == ["public", "harbour", "bakery"]
+        assert "allocate memory" in client.get("/readyz").json()["warnings"][0]
 
 
 def test_an_owner_whose_expert_stays_out_can_withdraw_it_for_good(
