@@ -20,7 +20,7 @@ from services.model.errors import (
     UnknownExpert,
     WrongAnchor,
 )
-from services.model.folder import ExpertFolder
+from services.model.folder import ExpertFolder, Unsettled
 from services.model.service import ModelService
 from shared.contracts.model import PUBLIC, Expert
 
@@ -43,8 +43,8 @@ class Roster:
         """Let an owner's expert join, from the bytes of its file, in the place of one it had; True when it had none.
 
         It is on disk before it is in any answer. Returns when the one before is gone from memory. Raises
-        PublicExpert, BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ExpertsUnwritable, ChangeFailed: then
-        nothing has changed.
+        PublicExpert, BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ExpertsUnwritable: then nothing has
+        changed; and ChangeFailed, which says how things stand.
         """
         if owner == PUBLIC:
             raise PublicExpert()
@@ -58,6 +58,8 @@ class Roster:
                     expert = await self._join(owner, Path(file.name))
         except OSError as error:
             raise ExpertsUnwritable(self._folder.path, error) from error
+        except Unsettled as error:
+            raise ChangeFailed(f"The expert of {owner!r} did not join, but may after a restart: {error}.") from error
         await self._gone(owner, before)
         return expert, not before
 
@@ -78,6 +80,8 @@ class Roster:
                 await asyncio.to_thread(self._folder.strike, owner)
             except OSError as error:
                 raise ExpertsUnwritable(self._folder.path, error) from error
+            except Unsettled as error:
+                raise ChangeFailed(f"The expert of {owner!r} did not leave, but may by a restart: {error}.") from error
             self._replace(owner, None)
         await self._gone(owner, before)
 
@@ -119,7 +123,7 @@ class Roster:
             raise ChangeFailed(f"The expert of {owner!r} could not join: {error}. Nothing was changed.") from error
         try:
             await asyncio.to_thread(self._folder.keep, file, owner)
-        except OSError:
+        except (OSError, Unsettled):
             engine.remove(number, 0)
             raise
         expert = _entry(new, number)
