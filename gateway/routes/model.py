@@ -87,7 +87,7 @@ async def analyse_routing(body: AnalyseTexts, services: Connected) -> RoutingAna
         return await services.model.analyse(request)
 
     found = await services.served.current(analysed)
-    consent.check_experts({*found.candor.experts, *found.experts})
+    consent.check_experts({*found.candor.experts, *found.experts}, public=found.public)
     return found
 
 
