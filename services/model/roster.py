@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class Roster:
         """
         if owner == PUBLIC:
             raise PublicExpert()
+        with _refusals():
+            self.service.engine.check_joining()
         try:
             with self._folder.upload() as file:
                 async for chunk in chunks:
@@ -132,16 +135,8 @@ class Roster:
 
     def _fitting(self, owner: str, file: Path) -> NewExpert:
         """The file's expert, checked. Raises BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ChangeFailed."""
-        try:
+        with _refusals():
             new = self.service.engine.read(file)
-        except Unsupported as error:
-            raise ExpertsFixed(f"This service's engine cannot do that: {error}.") from error
-        except OtherAnchor as error:
-            raise WrongAnchor(f"The file does not fit the served model: {error}.") from error
-        except BadExpert as error:
-            raise BrokenExpert(f"The file is refused: {error}.") from error
-        except (EngineFailed, OSError) as error:
-            raise ChangeFailed(f"The file cannot be checked against the served model: {error}.") from error
         taken = [expert.id for expert in self.service.experts.without(owner).listed]
         if new.owner != owner or owner in taken:
             raise ExpertOfAnother(owner, new.owner)
@@ -162,6 +157,21 @@ class Roster:
         except RuntimeError as error:
             detail = f"No request can name the former expert of {owner!r} any more, but it is in memory until a restart"
             raise ChangeFailed(f"{detail}: {error}.") from error
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What an engine says of experts and their files, as the service's own errors."""
+    try:
+        yield
+    except Unsupported as error:
+        raise ExpertsFixed(f"This service's engine cannot do that: {error}.") from error
+    except OtherAnchor as error:
+        raise WrongAnchor(f"The file does not fit the served model: {error}.") from error
+    except BadExpert as error:
+        raise BrokenExpert(f"The file is refused: {error}.") from error
+    except (EngineFailed, OSError) as error:
+        raise ChangeFailed(f"The file cannot be checked against the served model: {error}.") from error
 
 
 def _entry(new: NewExpert, number: int) -> Expert:

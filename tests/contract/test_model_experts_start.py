@@ -51,6 +51,16 @@ def test_on_a_mixture_it_may_start_from_any_expert_of_the_anchor_and_from_no_own
         assert put(client, "park", made[3]).status_code == 201
 
 
+def test_a_model_that_does_not_say_its_anchor_refuses_before_it_reads_a_file(anchor: Path, tmp_path: Path) -> None:
+    checkpoint = merge(anchor, [], tmp_path / "merged")
+    card = checkpoint / "candor.json"
+    card.write_text(card.read_text().replace("anchor_sha256", "sha256"))
+    with service(checkpoint, tmp_path / "experts") as client:
+        answer = client.put("/v1/experts/park", content=b"no expert")
+        assert (answer.status_code, answer.json()["code"]) == (422, "wrong_anchor")
+    assert not (tmp_path / "experts").exists()
+
+
 def test_an_expert_for_an_anchor_of_another_architecture_is_refused(anchor: Path, tmp_path: Path) -> None:
     checkpoint = merge(anchor, [], tmp_path / "merged")
     card = checkpoint / "candor.json"

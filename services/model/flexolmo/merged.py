@@ -21,6 +21,8 @@ from shared.contracts.model import PUBLIC
 class Origin:
     """The anchor that a merged checkpoint was made from. `public`: its experts, the first of the checkpoint's."""
 
+    folder: Path
+    """The merged checkpoint's."""
     sha256: str
     architecture: str
     public: int
@@ -38,7 +40,7 @@ def origin(folder: Path) -> Origin | None:
     entries = card["experts"]
     public = next((i for i, entry in enumerate(entries) if not _is_public(entry)), len(entries))
     # the first merges were all of a Llama, and did not say so
-    return Origin(sha256, card.get("anchor_architecture", "llama"), public)
+    return Origin(folder, sha256, card.get("anchor_architecture", "llama"), public)
 
 
 def expert_file(folder: Path, owner: str) -> Path:
