@@ -105,7 +105,14 @@ def test_an_expert_that_is_put_computes_as_if_it_had_been_merged(
         answer = put(client, "park", files["park"])
         assert (answer.status_code, answer.json()) == (
             201,
-            {"id": "park", "index": 3, "owner": "park", "licence": "CC0-1.0", "trained_tokens": 10_240},
+            {
+                "id": "park",
+                "index": 3,
+                "owner": "park",
+                "public": False,
+                "licence": "CC0-1.0",
+                "trained_tokens": 10_240,
+            },
         )
         assert names(client) == ["public", "harbour", "bakery", "park"]
         assert scores(client, *masks) == expected
