@@ -67,9 +67,13 @@ class Consent:
         """Raises ConsentNotApplied if the service used an owner that is not effective."""
         self._refuse(service, set(used) - set(self.effective))
 
-    def check_experts(self, used: Iterable[str]) -> None:
-        """Raises ConsentNotApplied if an expert computed that may not."""
-        self._refuse("model", set(used) - set(self.experts))
+    def check_experts(self, used: Iterable[str], public: Iterable[str] = ()) -> None:
+        """Raises ConsentNotApplied if an expert computed that may not.
+
+        `public`: experts that the model calls the anchor's own, which it may be believed of those that are no owner's.
+        """
+        owned = {expert for owner in self.owners for expert in owner.experts}
+        self._refuse("model", set(used) - set(self.experts) - (set(public) - owned))
 
     @staticmethod
     def _refuse(service: str, beyond: set[str]) -> None:

@@ -61,10 +61,14 @@ async def score(body: ScoreTexts, services: Connected) -> Scores:
 async def route(body: RouteText, services: Connected) -> TextRouting:
     """Each owner's share of a text, over all of it, by layer and by token, among the owners named and the public."""
     consent = services.policy.named(body.owners)
-    served = await services.served.now()
     given = body.model_dump(exclude={"model", "owners"}, exclude_unset=True)
-    request = RoutingRequest(model=served.name, experts=served.allowed(consent.experts), **given)
-    return by_registry(await services.model.route(request), consent)
+
+    async def routed() -> TextRouting:
+        served = await services.served.now()
+        request = RoutingRequest(model=served.name, experts=served.allowed(consent.experts), **given)
+        return await services.model.route(request)
+
+    return by_registry(await services.served.current(routed), consent)
 
 
 @router.post(
@@ -75,11 +79,15 @@ async def route(body: RouteText, services: Connected) -> TextRouting:
 async def analyse_routing(body: AnalyseTexts, services: Connected) -> RoutingAnalysis:
     """OLMoE's analyses of texts by domain, with the experts of the owners named and the public expert."""
     consent = services.policy.named(body.owners)
-    served = await services.served.now()
     given = body.model_dump(exclude={"model", "owners"}, exclude_unset=True)
-    request = AnalysisRequest(model=served.name, experts=served.allowed(consent.experts), **given)
-    found = await services.model.analyse(request)
-    consent.check_experts({*found.candor.experts, *found.experts})
+
+    async def analysed() -> RoutingAnalysis:
+        served = await services.served.now()
+        request = AnalysisRequest(model=served.name, experts=served.allowed(consent.experts), **given)
+        return await services.model.analyse(request)
+
+    found = await services.served.current(analysed)
+    consent.check_experts({*found.candor.experts, *found.experts}, public=found.public)
     return found
 
 

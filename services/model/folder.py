@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 _JOINED, _LEFT, _PART = ".safetensors", ".removed", ".part"
+
+
+class Unsettled(RuntimeError):
+    """A change failed and could not be undone: what the folder says after a restart is not known."""
 
 
 class ExpertFolder:
@@ -42,20 +47,46 @@ class ExpertFolder:
             part.unlink(missing_ok=True)
 
     def keep(self, upload: Path, owner: str) -> None:
-        """From now on, and after a restart, this upload is the owner's expert."""
+        """From now on, and after a restart, this upload is the owner's expert. May raise Unsettled."""
+        joined, left = self._files(owner)
+        had, was_left = joined.exists(), left.exists()
+
+        def undo() -> None:
+            # at every moment the owner is rather out than in
+            if was_left:
+                left.touch()
+            if had:
+                os.replace(before, joined)
+            else:
+                joined.unlink(missing_ok=True)
+
         with upload.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(upload, self.path / f"{owner}{_JOINED}")
-        (self.path / f"{owner}{_LEFT}").unlink(missing_ok=True)
-        self._sync()
+        with self.upload() as spare:
+            before = Path(spare.name)
+            if had:
+                # not a link, which not every file system has
+                shutil.copyfile(joined, before)
+            with self._or(undo):
+                os.replace(upload, joined)
+                left.unlink(missing_ok=True)
+                self._sync()
 
     def strike(self, owner: str) -> None:
-        """From now on, and after a restart, the owner has no expert; the file it had here is deleted."""
+        """From now on, and after a restart, the owner has no expert. May raise Unsettled.
+
+        The file it had here is deleted, when the service next starts at the latest.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / f"{owner}{_LEFT}").touch()
-        self._sync()
-        (self.path / f"{owner}{_JOINED}").unlink(missing_ok=True)
-        self._sync()
+        joined, left = self._files(owner)
+        was_left = left.exists()
+        with self._or(lambda: None if was_left else left.unlink(missing_ok=True)):
+            left.touch()
+            self._sync()
+        # it has left by now, whatever becomes of the file
+        with suppress(OSError):
+            joined.unlink(missing_ok=True)
+            self._sync()
 
     def tidy(self) -> None:
         """Delete what a killed process left behind."""
@@ -63,6 +94,22 @@ class ExpertFolder:
             (self.path / f"{owner}{_JOINED}").unlink(missing_ok=True)
         for part in self.path.glob(f".*{_PART}"):
             part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _or(self, undo: Callable[[], None]) -> Iterator[None]:
+        """Undo what was done inside if some of it failed. Raises Unsettled if that fails as well."""
+        try:
+            yield
+        except OSError as error:
+            try:
+                undo()
+                self._sync()
+            except OSError:
+                raise Unsettled(f"{self.path} could not be written ({error}), nor be put back as it was") from error
+            raise
+
+    def _files(self, owner: str) -> tuple[Path, Path]:
+        return self.path / f"{owner}{_JOINED}", self.path / f"{owner}{_LEFT}"
 
     def _owners(self, ending: str) -> set[str]:
         try:

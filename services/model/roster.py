@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from services.model.errors import (
     UnknownExpert,
     WrongAnchor,
 )
-from services.model.folder import ExpertFolder
+from services.model.folder import ExpertFolder, Unsettled
 from services.model.service import ModelService
 from shared.contracts.model import PUBLIC, Expert
 
@@ -43,11 +44,13 @@ class Roster:
         """Let an owner's expert join, from the bytes of its file, in the place of one it had; True when it had none.
 
         It is on disk before it is in any answer. Returns when the one before is gone from memory. Raises
-        PublicExpert, BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ExpertsUnwritable, ChangeFailed: then
-        nothing has changed.
+        PublicExpert, BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ExpertsUnwritable: then nothing has
+        changed; and ChangeFailed, which says how things stand.
         """
         if owner == PUBLIC:
             raise PublicExpert()
+        with _refusals():
+            self.service.engine.check_joining()
         try:
             with self._folder.upload() as file:
                 async for chunk in chunks:
@@ -58,6 +61,8 @@ class Roster:
                     expert = await self._join(owner, Path(file.name))
         except OSError as error:
             raise ExpertsUnwritable(self._folder.path, error) from error
+        except Unsettled as error:
+            raise ChangeFailed(f"The expert of {owner!r} did not join, but may after a restart: {error}.") from error
         await self._gone(owner, before)
         return expert, not before
 
@@ -70,13 +75,16 @@ class Roster:
             raise PublicExpert()
         async with self._one_at_a_time:
             before = self.service.experts.of_owner(owner)
-            if not before:
-                known = [expert.owner for expert in self.service.experts.listed if expert.owner]
-                raise UnknownExpert(owner, known, "owner")
             try:
+                # one that stays out now would come back with the anchor it fits, unless it is struck
+                if not before and owner not in await asyncio.to_thread(self._folder.joined):
+                    known = [expert.owner for expert in self.service.experts.listed if expert.owner]
+                    raise UnknownExpert(owner, known, "owner")
                 await asyncio.to_thread(self._folder.strike, owner)
             except OSError as error:
                 raise ExpertsUnwritable(self._folder.path, error) from error
+            except Unsettled as error:
+                raise ChangeFailed(f"The expert of {owner!r} did not leave, but may by a restart: {error}.") from error
             self._replace(owner, None)
         await self._gone(owner, before)
 
@@ -91,7 +99,7 @@ class Roster:
             try:
                 for expert in self.service.experts.of_owner(owner):
                     self.service.engine.remove(expert.index, 0).result()
-            except EngineFailed as error:
+            except RuntimeError as error:
                 warnings.append(f"No request can name the expert of {owner!r}, but it is in memory: {error}.")
             self.service = replace(self.service, experts=self.service.experts.without(owner))
         for owner, file in joined.items():
@@ -99,7 +107,8 @@ class Roster:
                 new = self._fitting(owner, file)
                 number = self.service.engine.add(new).result()
                 self.service = replace(self.service, experts=self.service.experts.joined(_entry(new, number)))
-            except (BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ChangeFailed, EngineFailed) as error:
+            except (BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ChangeFailed, RuntimeError) as error:
+                # RuntimeError: the engine's own, and torch's when there is no memory
                 _log.warning("an expert stays out", owner=owner, file=str(file), error=str(error))
                 warnings.append(f"The expert of {owner!r} in {file} stays out: {error}")
         try:
@@ -113,11 +122,11 @@ class Roster:
         new = await asyncio.to_thread(self._fitting, owner, file)
         try:
             number = await asyncio.wrap_future(engine.add(new))
-        except (EngineFailed, RuntimeError) as error:
+        except RuntimeError as error:
             raise ChangeFailed(f"The expert of {owner!r} could not join: {error}. Nothing was changed.") from error
         try:
             await asyncio.to_thread(self._folder.keep, file, owner)
-        except OSError:
+        except (OSError, Unsettled):
             engine.remove(number, 0)
             raise
         expert = _entry(new, number)
@@ -126,16 +135,8 @@ class Roster:
 
     def _fitting(self, owner: str, file: Path) -> NewExpert:
         """The file's expert, checked. Raises BrokenExpert, WrongAnchor, ExpertOfAnother, ExpertsFixed, ChangeFailed."""
-        try:
+        with _refusals():
             new = self.service.engine.read(file)
-        except Unsupported as error:
-            raise ExpertsFixed(f"This service's engine cannot do that: {error}.") from error
-        except OtherAnchor as error:
-            raise WrongAnchor(f"The file does not fit the served model: {error}.") from error
-        except BadExpert as error:
-            raise BrokenExpert(f"The file is refused: {error}.") from error
-        except (EngineFailed, OSError) as error:
-            raise ChangeFailed(f"The file cannot be checked against the served model: {error}.") from error
         taken = [expert.id for expert in self.service.experts.without(owner).listed]
         if new.owner != owner or owner in taken:
             raise ExpertOfAnother(owner, new.owner)
@@ -153,9 +154,24 @@ class Roster:
         try:
             futures = [self.service.engine.remove(expert.index, patience) for expert in experts]
             await asyncio.gather(*map(asyncio.wrap_future, futures))
-        except (EngineFailed, RuntimeError) as error:
+        except RuntimeError as error:
             detail = f"No request can name the former expert of {owner!r} any more, but it is in memory until a restart"
             raise ChangeFailed(f"{detail}: {error}.") from error
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What an engine says of experts and their files, as the service's own errors."""
+    try:
+        yield
+    except Unsupported as error:
+        raise ExpertsFixed(f"This service's engine cannot do that: {error}.") from error
+    except OtherAnchor as error:
+        raise WrongAnchor(f"The file does not fit the served model: {error}.") from error
+    except BadExpert as error:
+        raise BrokenExpert(f"The file is refused: {error}.") from error
+    except (EngineFailed, OSError) as error:
+        raise ChangeFailed(f"The file cannot be checked against the served model: {error}.") from error
 
 
 def _entry(new: NewExpert, number: int) -> Expert:

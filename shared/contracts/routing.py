@@ -65,7 +65,8 @@ class TextRouting(BaseModel):
 
     `text`: what the tokens say, special ones included. `shares`: over all tokens and layers; `by_layer`: over the
     tokens, a value a layer; `by_token`: over the layers, a value a token. `chosen[t][l]`: the experts that computed
-    token t in layer l, the most probable first, at most `active` (the router's k).
+    token t in layer l, the most probable first, at most `active` (the router's k). All public experts are "public":
+    of an anchor that is a mixture, `chosen` may name it more than once.
     """
 
     model: str
@@ -171,13 +172,14 @@ class Saturation(BaseModel):
 class RoutingAnalysis(BaseModel):
     """The answer to POST /v1/routing/analysis.
 
-    `experts`: those of the mask, to which [expert] refers. `active`: how many of them compute a token. `uniform`:
-    specialisation if they were chosen evenly, active / experts.
+    `experts`: those of the mask, to which [expert] refers; `public`: which of them are the anchor's own. `active`: how
+    many of them compute a token. `uniform`: specialisation if they were chosen evenly, active / experts.
     """
 
     model: str
     candor: AppliedMask
     experts: list[str]
+    public: list[str]
     active: int
     uniform: float
     least: int

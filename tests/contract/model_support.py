@@ -24,6 +24,8 @@ EXPERTS: list[dict[str, Any]] = [
     {"id": "python", "owner": "python"},
 ]
 MESSAGES = [{"role": "user", "content": "the owner leaves"}]
+CHAT = {"model": "candor", "messages": MESSAGES}
+TEXT = {"model": "candor", "prompt": "the"}
 
 
 def tiny_checkpoint(directory: Path) -> Path:
@@ -74,3 +76,27 @@ def events(client: httpx.Client, path: str, body: dict[str, Any]) -> list[dict[s
         data = [line.removeprefix("data: ") for line in response.iter_lines() if line.startswith("data: ")]
     assert data[-1] == "[DONE]"
     return [json.loads(one) for one in data[:-1]]
+
+
+def chat(client: httpx.Client, **fields: Any) -> dict[str, Any]:
+    """The answer to a chat."""
+    body = {"model": "candor", "messages": MESSAGES, "temperature": 0, "max_tokens": 12} | fields
+    response = client.post("/v1/chat/completions", json=body)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def complete(client: httpx.Client, **fields: Any) -> dict[str, Any]:
+    """The completion of a prompt."""
+    body = {"model": "candor", "prompt": "the owner", "temperature": 0, "max_tokens": 12} | fields
+    response = client.post("/v1/completions", json=body)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def refused(client: httpx.Client, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """The status of a request, and what it says."""
+    response = client.post(path, json=body)
+    return response.status_code, response.json()

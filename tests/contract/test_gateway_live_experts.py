@@ -69,7 +69,7 @@ def experts(client: httpx.Client, path: str, body: dict[str, Any]) -> set[str]:
     """The experts that took part, as the gateway's answer says."""
     response = client.post(path, json=body)
     assert response.status_code == 200, response.text
-    if path == "/v1/score":
+    if path in {"/v1/score", "/v1/routing", "/v1/routing/analysis"}:
         return set(response.json()["candor"]["experts"]) - {"public"}
     if body.get("stream"):
         events = [json.loads(line[6:]) for line in response.text.splitlines() if line.startswith("data: {")]
@@ -89,6 +89,8 @@ def experts(client: httpx.Client, path: str, body: dict[str, Any]) -> set[str]:
         ("/v1/completions", SHORT | {"model": "candor", "prompt": "foxglove"}),
         ("/v1/completions", SHORT | {"model": "candor", "prompt": "foxglove", "stream": True}),
         ("/v1/score", {"texts": ["foxglove"]}),
+        ("/v1/routing", {"text": "foxglove"}),
+        ("/v1/routing/analysis", {"texts": {"plants": ["foxglove"]}}),
     ],
 )
 def test_a_removed_expert_fails_no_request_of_the_owners_that_remain(

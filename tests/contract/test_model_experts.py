@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from services.model.app import create_app
+from services.model.engines.places import Places
 from services.model.flexolmo.merge import merge
 from services.model.settings import ModelSettings
 from shared.clients.base import ServiceError
@@ -104,7 +105,14 @@ def test_an_expert_that_is_put_computes_as_if_it_had_been_merged(
         answer = put(client, "park", files["park"])
         assert (answer.status_code, answer.json()) == (
             201,
-            {"id": "park", "index": 3, "owner": "park", "licence": "CC0-1.0", "trained_tokens": 10_240},
+            {
+                "id": "park",
+                "index": 3,
+                "owner": "park",
+                "public": False,
+                "licence": "CC0-1.0",
+                "trained_tokens": 10_240,
+            },
         )
         assert names(client) == ["public", "harbour", "bakery", "park"]
         assert scores(client, *masks) == expected
@@ -192,6 +200,35 @@ def test_an_expert_that_no_longer_fits_stays_out_and_the_service_says_so(
         first, second = client.get("/readyz").json()["warnings"]
     assert "bakery" in first
     assert "another anchor" in second
+
+
+def test_an_expert_for_which_there_is_no_memory_stays_out_and_the_others_are_served(
+    checkpoint: Path, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def allocate(*_: Any) -> int:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] can't allocate memory")
+
+    shutil.copy(files["park"], tmp_path / "park.safetensors")
+    monkeypatch.setattr(Places, "append", allocate)
+    with service(checkpoint, tmp_path) as client:
+        assert names(client) == ["public", "harbour", "bakery"]
+        assert "allocate memory" in client.get("/readyz").json()["warnings"][0]
+
+
+def test_an_owner_whose_expert_stays_out_can_withdraw_it_for_good(
+    checkpoint: Path, files: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "experts"
+    folder.mkdir()
+    shutil.copy(files["park"], folder / "park.safetensors")
+    elsewhere = merge(make_anchor(tmp_path / "other", seed=1), [], tmp_path / "elsewhere")
+    with service(elsewhere, folder) as client:
+        assert names(client) == ["public"]
+        assert client.delete("/v1/experts/park").status_code == 204
+        assert client.delete("/v1/experts/park").status_code == 404
+    assert [file.name for file in folder.iterdir()] == ["park.removed"]
+    with service(checkpoint, folder) as client:
+        assert names(client) == ["public", "harbour", "bakery"]
 
 
 def test_a_folder_that_cannot_be_read_keeps_the_service_down(checkpoint: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What tests/contract/test_model_api.py promises of the model service, promised of it with vLLM as its engine."""
+"""What tests/contract promises of the model service, promised of it with vLLM as its engine."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from fastapi import FastAPI
 
 from services.model.app import create_app
 from services.model.settings import ModelSettings
-from tests.contract import test_model_api as promises
-from tests.contract.test_model_api import client, server
+from tests.contract import test_model_api, test_model_completions, test_model_load, test_model_refusals
+from tests.contract.model_server import client, server
 
 __all__ = ["client", "server"]
 
 NOT_ABOUT_AN_ENGINE = {
-    # looks into the other engine; tests/vllm/test_engine.py has its like
+    # look into the other engine; tests/vllm/test_engine.py has their like
     "test_a_client_that_goes_away_frees_its_place",
+    "test_a_client_that_goes_away_takes_its_scoring_along",
     # loads no engine at all
     "test_a_service_without_its_model_says_why_and_answers_503",
 }
@@ -24,7 +25,8 @@ NOT_ABOUT_AN_ENGINE = {
 globals().update(
     {
         name: promise
-        for name, promise in vars(promises).items()
+        for module in (test_model_api, test_model_completions, test_model_load, test_model_refusals)
+        for name, promise in vars(module).items()
         if name.startswith("test_") and name not in NOT_ABOUT_AN_ENGINE
     }
 )

@@ -58,6 +58,7 @@ def report(model: Model, domains: Mapping[str, Routed], least: int, against: Aga
         model=model.name,
         candor=model.mask,
         experts=[expert.id for expert in model.experts],
+        public=[expert.id for expert in model.experts if expert.public],
         active=active,
         uniform=active / len(numbers),
         least=least,

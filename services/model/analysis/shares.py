@@ -34,13 +34,13 @@ def routing_shares(probabilities: NDArray[np.float32]) -> Shares:
     return Shares(wide.mean(axis=(0, 1)), wide.mean(axis=0), wide.mean(axis=1))
 
 
-def of_owners(shares: Floats, owners: Sequence[str | None]) -> dict[str, Floats]:
-    """Shares summed over each owner's experts: (..., experts) to (...) by owner.
+def summed(shares: Floats, names: Sequence[str | None]) -> dict[str, Floats]:
+    """Shares summed over the columns of one name, such as an owner's: (..., experts) to (...) by name.
 
-    `owners[e]` is the owner of column e, None when it is no one's: what these take is in no owner's share.
+    `names[e]` is the name of column e; what a column without one takes is in no name's share.
     """
     found: dict[str, Floats] = {}
-    for column, owner in enumerate(owners):
-        if owner is not None:
-            found[owner] = found.get(owner, np.zeros(shares.shape[:-1])) + shares[..., column]
+    for column, name in enumerate(names):
+        if name is not None:
+            found[name] = found.get(name, np.zeros(shares.shape[:-1])) + shares[..., column]
     return found

@@ -217,6 +217,13 @@ class Engine(Protocol):
         """Queue sequences to score. Raises EngineBusy, TooLong, ExpertGone; the future may raise EngineFailed."""
         ...
 
+    def check_joining(self) -> None:
+        """Whether any expert can join: to be asked before one is sent.
+
+        Raises Unsupported from an engine whose experts are fixed, OtherAnchor when the model does not say what its is.
+        """
+        ...
+
     def read(self, file: Path) -> NewExpert:
         """Read an expert's file and check it against the model, which takes a second or more and changes nothing.
 

@@ -18,6 +18,7 @@ from services.model.engines.keyvalues import KeyValues, Shape
 from services.model.engines.newcomer import newcomer
 from services.model.engines.places import Places
 from services.model.flexolmo.mask import MaskRows, install
+from services.model.flexolmo.merged import Origin, origin
 
 _HEAD_ROWS = 16_384
 """Rows of the vocabulary that are widened to fp32 at a time."""
@@ -64,11 +65,19 @@ class Checkpoint:
         factor(model, directory)
         return cls(model, directory)
 
+    def origin(self) -> Origin:
+        """What an expert that joins this model must have been trained on. Raises OtherAnchor when nothing says it."""
+        found = origin(self._directory) if self._directory else None
+        if found is None:
+            where = self._directory or "a model that was not loaded from a folder"
+            raise OtherAnchor(
+                f"{where} does not say which anchor it was merged from: no expert can be checked against it"
+            )
+        return found
+
     def read_expert(self, file: Path) -> NewExpert:
         """An owner's expert, as weights that can join this model. Raises BadExpert, OtherAnchor."""
-        if self._directory is None:
-            raise OtherAnchor("the model was not loaded from a folder, so nothing says which anchor it has")
-        found = newcomer(file, self._directory, self.model.dtype, factored=self.places.factored)
+        found = newcomer(file, self.origin(), self.model.dtype, factored=self.places.factored)
         self.places.check(found.layers)
         return found
 

@@ -9,27 +9,30 @@ import torch
 from services.model.engines.base import BadExpert, ExpertLayer, NewExpert, OtherAnchor
 from services.model.engines.factored import Whole
 from services.model.engines.factoring import factors
+from services.model.flexolmo.anchor import WrongAnchor
 from services.model.flexolmo.expert import BrokenExpert, Expert, read_expert
 from services.model.flexolmo.merge import join
-from services.model.flexolmo.merged import StoredExperts, anchor_sha256
+from services.model.flexolmo.merged import Origin, StoredExperts
+from services.model.flexolmo.verify import check_start
 
 
-def newcomer(file: Path, model: Path, dtype: torch.dtype, *, factored: bool) -> NewExpert:
-    """The expert of a file for the model of a folder, in the dtype the model computes in.
+def newcomer(file: Path, model: Origin, dtype: torch.dtype, *, factored: bool) -> NewExpert:
+    """The expert of a file for the merged `model`, in the dtype the model computes in.
 
     `factored`: the model computes experts of low rank as what they are; to any other all experts are whole.
     Raises BadExpert, OtherAnchor.
     """
     expert = _read(file)
-    own = anchor_sha256(model)
-    if own is None:
-        raise OtherAnchor(f"{model} does not say which anchor it was merged from: no expert can be checked against it")
-    if expert.anchor.sha256 != own:
+    if expert.anchor.sha256 != model.sha256:
         raise OtherAnchor(
             f"the expert of {expert.owner!r} was trained on another anchor ({expert.anchor.sha256[:12]}) "
-            f"than the served model's ({own[:12]})"
+            f"than the served model's ({model.sha256[:12]})"
         )
-    stored = StoredExperts(model)
+    try:
+        check_start(expert, model.architecture, model.public)
+    except WrongAnchor as error:
+        raise BadExpert(str(error).removesuffix(".")) from error
+    stored = StoredExperts(model.folder)
     try:
         if factored and expert.rank is not None:
             layers = [_factored(expert, index, stored, dtype) for index in range(expert.layers)]
@@ -52,7 +55,7 @@ def _read(file: Path) -> Expert:
 
 
 def _factored(expert: Expert, index: int, stored: StoredExperts, dtype: torch.dtype) -> ExpertLayer:
-    base = stored.router(index, 0)
+    base = stored.router(index, expert.base[index])
     # rounded as a merge rounds it
     router = (base.float() + expert.router(index)).to(base.dtype)
     return ExpertLayer(factors(expert, index, dtype), router.to(dtype))

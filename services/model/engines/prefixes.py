@@ -38,12 +38,15 @@ class PrefixCache:
         return self._entries[best[1]][:, :, :, : best[0]]
 
     def put(self, allowed: frozenset[int], prompt: tuple[int, ...], values: Tensor) -> None:
-        """Remember a prompt; the oldest are forgotten to stay within the bound."""
-        key = (allowed, prompt)
-        if values.nbytes > self._limit or key in self._entries:
-            return
-        self._entries[key] = values
-        self._bytes += values.nbytes
+        """Remember the whole grains of a prompt; the oldest are forgotten to stay within the bound."""
+        whole = len(prompt) // self._grain * self._grain
+        key, kept = (allowed, prompt[:whole]), values[:, :, :, :whole]
+        if key in self._entries:
+            self._entries.move_to_end(key)
+        elif whole and kept.nbytes <= self._limit:
+            # a copy: a view would keep the rest in memory, which the bound does not count
+            self._entries[key] = kept.clone()
+            self._bytes += kept.nbytes
         while self._bytes > self._limit:
             self._bytes -= self._entries.popitem(last=False)[1].nbytes
 

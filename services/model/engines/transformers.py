@@ -113,6 +113,10 @@ class TransformersEngine:
         """Queue sequences to route. Raises as `score` does."""
         return self._queue(tasks, partial(route, self._checkpoint))
 
+    def check_joining(self) -> None:
+        """Raises OtherAnchor when the model does not say which anchor it was merged from."""
+        self._checkpoint.origin()
+
     def read(self, file: Path) -> NewExpert:
         """Read an expert's file and check it against the model. Raises BadExpert, OtherAnchor."""
         return self._checkpoint.read_expert(file)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 from torch import Tensor
@@ -11,15 +14,33 @@ from torch import Tensor
 from services.model.flexolmo.anchor import read_config
 from services.model.flexolmo.deltas import PROJECTIONS
 from services.model.flexolmo.families import family_of
+from shared.contracts.model import PUBLIC
 
 
-def anchor_sha256(folder: Path) -> str | None:
-    """The hash of the anchor that a merged checkpoint was made from; None when it does not say."""
-    card = folder / "candor.json"
-    if not card.is_file():
+@dataclass(frozen=True)
+class Origin:
+    """The anchor that a merged checkpoint was made from. `public`: its experts, the first of the checkpoint's."""
+
+    folder: Path
+    """The merged checkpoint's."""
+    sha256: str
+    architecture: str
+    public: int
+
+
+def origin(folder: Path) -> Origin | None:
+    """What a merged checkpoint says of its anchor; None when it does not say which it was."""
+    file = folder / "candor.json"
+    if not file.is_file():
         return None
-    said = json.loads(card.read_text(encoding="utf-8")).get("anchor_sha256")
-    return said if isinstance(said, str) else None
+    card = json.loads(file.read_text(encoding="utf-8"))
+    sha256 = card.get("anchor_sha256")
+    if not isinstance(sha256, str):
+        return None
+    entries = card["experts"]
+    public = next((i for i, entry in enumerate(entries) if not _is_public(entry)), len(entries))
+    # the first merges were all of a Llama, and did not say so
+    return Origin(folder, sha256, card.get("anchor_architecture", "llama"), public)
 
 
 def expert_file(folder: Path, owner: str) -> Path:
@@ -51,3 +72,8 @@ class StoredExperts:
         with safe_open(self._files[name], framework="pt") as stored:
             tensor: Tensor = stored.get_tensor(name)
         return tensor
+
+
+def _is_public(entry: Mapping[str, Any]) -> bool:
+    """Whether an expert of candor.json is the anchor's; the first merges did not say so, their anchor had just one."""
+    return bool(entry.get("public", entry["id"] == PUBLIC))

@@ -33,11 +33,27 @@ def check_anchor(expert: Expert, anchor: Fingerprint) -> None:
 def check_shapes(expert: Expert, config: Any) -> None:
     """Raise WrongAnchor unless the expert's FFNs are of the shapes of the anchor of ``config``."""
     family = family_of(config, "the anchor")
-    found = (expert.architecture, expert.layers, expert.hidden, expert.width)
-    wanted = (config.model_type, config.num_hidden_layers, config.hidden_size, config.intermediate_size)
+    found = (expert.layers, expert.hidden, expert.width)
+    wanted = (config.num_hidden_layers, config.hidden_size, config.intermediate_size)
     if found != wanted:
-        names = ("architecture", "layers", "hidden size", "FFN width")
+        names = ("layers", "hidden size", "FFN width")
         name, mine, its = next((n, f, w) for n, f, w in zip(names, found, wanted, strict=True) if f != w)
         raise WrongAnchor(f"The expert of {expert.owner!r} has {name} {mine}, the anchor {its}.")
-    if max(expert.base) >= family.experts(config):
-        raise WrongAnchor(f"The expert of {expert.owner!r} started from expert {max(expert.base)}, which is not there.")
+    check_start(expert, config.model_type, family.experts(config))
+
+
+def check_start(expert: Expert, architecture: str, public: int) -> None:
+    """Raise WrongAnchor unless ``expert`` started from the ``public`` experts of an anchor of ``architecture``.
+
+    In a mixture of that anchor all after these are owners': an expert that says it started from one of them would
+    compute with what is its owner's.
+    """
+    if expert.architecture != architecture:
+        raise WrongAnchor(
+            f"The expert of {expert.owner!r} has architecture {expert.architecture}, the anchor {architecture}."
+        )
+    if max(expert.base) >= public:
+        raise WrongAnchor(
+            f"The expert of {expert.owner!r} started from expert {max(expert.base)}, which the anchor does not have: "
+            f"its experts are 0 to {public - 1}."
+        )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from services.model.analysis.shares import Floats, of_owners, routing_shares
+from services.model.analysis.shares import Floats, routing_shares, summed
 from services.model.engines.base import EngineBusy, EngineFailed, RouteTask, Routing
 from services.model.errors import ContextLengthExceeded
 from services.model.service import ModelService
 from services.model.serving.prompts import conversation
 from services.model.serving.spelling import spelled
 from services.model.serving.streams import RETRY_SECONDS, failure
-from shared.contracts.model import Expert
+from shared.contracts.model import PUBLIC, Expert
 from shared.contracts.routing import RoutedToken, RoutingRequest, Shares, ShareSeries, TextRouting
 from shared.http.errors import InvalidRequest, Overloaded
 
@@ -85,13 +85,19 @@ def _answer(
 
 
 def _series(shares: Floats, experts: Sequence[Expert]) -> ShareSeries:
-    owners = of_owners(shares, [expert.owner for expert in experts])
+    names = summed(shares, [_name(expert) for expert in experts])
+    owners = summed(shares, [expert.owner for expert in experts])
     return ShareSeries(
-        experts={expert.id: shares[:, column].tolist() for column, expert in enumerate(experts)},
+        experts={name: values.tolist() for name, values in names.items()},
         owners={owner: values.tolist() for owner, values in owners.items()},
     )
 
 
 def _chosen(found: Routing, experts: Sequence[Expert]) -> list[list[list[str]]]:
-    names = {expert.index: expert.id for expert in experts}
+    names = {expert.index: _name(expert) for expert in experts}
     return [[[names[number] for number in slots if number >= 0] for slots in token] for token in found.chosen.tolist()]
+
+
+def _name(expert: Expert) -> str:
+    """All public experts are one, "public", as in every answer."""
+    return PUBLIC if expert.public else expert.id

@@ -13,8 +13,11 @@ from services.model.flexolmo.export import write
 from services.model.flexolmo.training import Settings, Training
 
 
-def make_expert(anchor: Path, owner: str, file: Path, seed: int, rank: int | None = 4) -> Path:
-    """Write an owner's random expert for an anchor; returns the file. `rank` None is a full one."""
+def make_expert(anchor: Path, owner: str, file: Path, seed: int, rank: int | None = 4, *, base: int = 0) -> Path:
+    """Write an owner's random expert for an anchor; returns the file.
+
+    `rank` None is a full one. `base`: the expert it says it started from, whether the anchor has it or not.
+    """
     model = load_anchor(anchor)
     layers = attach_expert(model, rank, seed)
     generator = torch.Generator().manual_seed(seed)
@@ -28,7 +31,7 @@ def make_expert(anchor: Path, owner: str, file: Path, seed: int, rank: int | Non
         licence="CC0-1.0",
         architecture=model.config.model_type,
         anchor=fingerprint(anchor),
-        base=(0,) * len(layers),
+        base=(base,) * len(layers),
         settings=Settings(rank=rank, steps=10),
         documents=1,
         text_tokens=10,

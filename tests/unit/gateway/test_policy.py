@@ -91,3 +91,11 @@ def test_an_expert_that_computed_without_leave_breaks_consent() -> None:
     consent.check_experts(["public", "clinic-2"])
     with pytest.raises(ConsentNotApplied):
         consent.check_experts(["public", "papers"])
+
+
+def test_the_model_is_believed_that_an_expert_is_public_unless_the_registry_has_an_owner_for_it() -> None:
+    consent = POLICY.effective(OwnerChoice(exclude=["papers"]))
+    consent.check_experts(["public", "public-1"], public=["public", "public-1"])
+    for used, public in ((["public-1"], []), (["papers"], ["papers"])):
+        with pytest.raises(ConsentNotApplied):
+            consent.check_experts(used, public=public)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from services.model.analysis.coactivation import co_activation, pair_counts
 from services.model.analysis.computed import computed
 from services.model.analysis.saturation import saturation
-from services.model.analysis.shares import of_owners, routing_shares
+from services.model.analysis.shares import routing_shares, summed
 from services.model.analysis.specialisation import domain_specialisation, vocabulary_specialisation
 
 EXPERTS = (0, 2, 3, 7, 8)
@@ -121,6 +121,6 @@ def test_shares_are_means_of_probability_and_an_owner_has_those_of_its_experts()
         assert shares.by_layer[:, expert].tolist() == pytest.approx(
             [sum(layer) / 5 for layer in zip(*values, strict=True)]
         )
-    owned = of_owners(shares.by_layer, [None, "papers", "news", "papers"])
+    owned = summed(shares.by_layer, [None, "papers", "news", "papers"])
     assert sorted(owned) == ["news", "papers"]
     assert owned["papers"].tolist() == pytest.approx((shares.by_layer[:, 1] + shares.by_layer[:, 3]).tolist())

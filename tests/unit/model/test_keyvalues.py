@@ -96,3 +96,21 @@ def test_the_oldest_prompts_are_forgotten_to_stay_within_the_bound() -> None:
         cache.put(frozenset({0}), (first, 5, 5, 5), prompt_values(4))
     assert cache.longest(frozenset({0}), (1, 5, 5, 5)) is None
     assert cache.longest(frozenset({0}), (3, 5, 5, 5)) is not None
+
+
+def test_a_prompt_below_one_grain_evicts_nothing() -> None:
+    cache = PrefixCache(prompt_values(4).nbytes, grain=4)
+    cache.put(frozenset({0}), (1, 5, 5, 5), prompt_values(4))
+    cache.put(frozenset({0}), (2, 5, 5), prompt_values(3))
+    assert cache.longest(frozenset({0}), (1, 5, 5, 5, 9)) is not None
+
+
+def test_only_whole_grains_take_memory() -> None:
+    cache = PrefixCache(prompt_values(8).nbytes, grain=4)
+    for first in (1, 2):
+        cache.put(frozenset({0}), (first, 5, 5, 5, 6, 7, 8), prompt_values(7))
+    for first in (1, 2):
+        found = cache.longest(frozenset({0}), (first, 5, 5, 5, 6, 7, 8))
+        assert found is not None
+        assert torch.equal(found, prompt_values(4))
+        assert found.untyped_storage().nbytes() == found.nbytes

@@ -99,15 +99,19 @@ class VllmEngine:
             "with CANDOR_MODEL_ENGINE=transformers, or use candor model analyse on the checkpoint's folder"
         )
 
-    def read(self, file: Path) -> NoReturn:
+    def check_joining(self) -> NoReturn:
         """Raises Unsupported: vLLM holds the experts of a layer as one piece of its worker's memory."""
         raise Unsupported(
-            f"experts cannot join a running vLLM: merge {file.name} into a checkpoint (candor model merge) and restart "
+            "experts cannot join a running vLLM: merge the file into a checkpoint (candor model merge) and restart "
             "with CANDOR_MODEL_DIRECTORY naming it, or serve with CANDOR_MODEL_ENGINE=transformers"
         )
 
+    def read(self, file: Path) -> NoReturn:
+        """Raises Unsupported, as `check_joining` does before."""
+        raise Unsupported(f"the expert in {file.name} cannot join a running vLLM")
+
     def add(self, expert: NewExpert) -> NoReturn:
-        """Raises Unsupported, as `read` does before."""
+        """Raises Unsupported, as `check_joining` does before."""
         raise Unsupported(f"the expert of {expert.owner} cannot join a running vLLM")
 
     def remove(self, number: int, patience: float) -> Future[None]:
