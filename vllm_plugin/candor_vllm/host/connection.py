@@ -11,6 +11,7 @@ from typing import Any
 from candor_vllm.host.model import Model
 from candor_vllm.host.wire import (
     MAX_LINE,
+    MAX_SEQUENCES,
     Cancel,
     Event,
     Failed,
@@ -23,9 +24,6 @@ from candor_vllm.host.wire import (
     encode,
     id_of,
 )
-
-MAX_SEQUENCES = 4096
-"""Samples and scores under way at once, over all connections."""
 
 _log = logging.getLogger(__name__)
 

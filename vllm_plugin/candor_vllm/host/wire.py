@@ -9,11 +9,14 @@ from msgspec import Meta, Struct
 
 from candor_vllm import TOP
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Changes whenever one side would misunderstand the other."""
 
 MAX_LINE = 16 << 20
 """Bytes of a message to the host; a longer one ends the connection."""
+
+MAX_SEQUENCES = 4096
+"""Samples and scores under way at once, over all connections."""
 
 Token = Annotated[int, Meta(ge=0)]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -63,7 +66,10 @@ Request = Generate | Score | Cancel | Ping
 
 
 class Hello(Struct, tag_field="event", tag="hello", frozen=True):
-    """What is served. `ends`: tokens that end a sequence. `fingerprint`: of the checkpoint, see the module."""
+    """What is served. `ends`: tokens that end a sequence. `fingerprint`: of the checkpoint, see the module.
+
+    `sequences`: samples and scores that may be under way at once, over all connections; more are `busy`.
+    """
 
     architecture: str
     experts: int
@@ -73,6 +79,7 @@ class Hello(Struct, tag_field="event", tag="hello", frozen=True):
     ends: list[int]
     fingerprint: str
     plugin: bool
+    sequences: int = MAX_SEQUENCES
     protocol: int = PROTOCOL
 
 

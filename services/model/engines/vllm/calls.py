@@ -23,6 +23,8 @@ class Call(Protocol):
     """The host has computed a part of it."""
     experts: frozenset[int]
     """Those that may compute for it."""
+    sequences: int
+    """How many it may have at the host at once."""
 
     @property
     def ended(self) -> bool:
@@ -36,7 +38,8 @@ class Call(Protocol):
     def take(self, event: messages.Generated | messages.Scored) -> list[bytes]:
         """Take what the host sent. Returns the messages to answer with.
 
-        Raises EngineFailed or ValueError when it was computed under another mask, or is not what was asked for.
+        Raises EngineFailed when it was computed under another mask, and any other error when it is not what was asked
+        for, or whoever asked cannot take it.
         """
         ...
 
@@ -57,7 +60,7 @@ class GenerateCall:
         self._running = {choice: Sample(request, choice, decode, ends) for choice in range(request.n)}
         self._id = ""
         self.begun = False
-        self.experts = request.allowed
+        self.experts, self.sequences = request.allowed, request.n
 
     @property
     def ended(self) -> bool:
@@ -96,11 +99,11 @@ class GenerateCall:
 
     def cancel(self) -> list[bytes]:
         """All samples at once."""
-        return [messages.cancel(self._id)]
+        return [messages.cancel(self._id)] if self._id else []
 
     def fail(self, error: EngineFailed) -> None:
-        """Deliver the error."""
-        with suppress(RuntimeError):
+        """Deliver the error; one who cannot take it must not keep others from theirs."""
+        with suppress(Exception):
             self._deliver(error)
 
 
@@ -113,6 +116,7 @@ class ScoreCall:
         self._name = ""
         self._asked = 0
         self.experts = frozenset[int]().union(*(task.allowed for task in self._tasks))
+        self.sequences = min(len(self._tasks), _SCORES_AT_ONCE)
         self.future: Future[list[Score]] = Future()
         self.begun = False
 
@@ -177,8 +181,9 @@ def _push(sample: Sample, event: messages.Generated) -> list[Delta]:
 
 
 def _check_mask(asked: frozenset[int], applied: list[int], routing: list[list[float]]) -> None:
-    """Raises EngineFailed unless the mask given to vLLM is the one asked for, and its routers kept to it."""
-    if set(applied) != asked:
+    """Raises EngineFailed unless the worker had the mask that was asked for, and its routers kept to it."""
+    # nothing was computed for an answer without routing
+    if routing and set(applied) != asked:
         raise EngineFailed(f"asked for experts {sorted(asked)}, but the vLLM host applied {sorted(applied)}")
     for shares in routing:
         for expert, share in enumerate(shares):
