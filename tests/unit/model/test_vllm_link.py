@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from services.model.engines.base import EngineBusy, EngineFailed, ExpertGone, ScoreTask
+from services.model.engines.base import EngineBusy, EngineFailed, ExpertGone, Notice, ScoreTask
 from services.model.engines.vllm import hosts, link
 from services.model.engines.vllm.engine import VllmEngine
 from services.model.engines.vllm.hosts import RemoteHost
@@ -42,7 +42,7 @@ def silence(peer: Peer, request: dict[str, Any]) -> None:
 
 
 @contextmanager
-def serving(host: ScriptedHost, queue: int = 100, notice: link.Notice = lambda trouble: None) -> Iterator[VllmEngine]:
+def serving(host: ScriptedHost, queue: int = 100, notice: Notice = lambda trouble: None) -> Iterator[VllmEngine]:
     with host:
         engine = VllmEngine(RemoteHost(host.address), host.directory, letters, queue, notice)
         try:

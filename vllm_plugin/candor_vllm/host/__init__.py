@@ -13,7 +13,7 @@ host greets with `hello`. Requests carry an id that the client chooses, and many
     <- {"event": "pong", "under_way": 0}
 
 What cannot be understood or computed is answered with `failed` and, where one is known, the request's id. `allowed`
-in an answer is what was given to the engine, to be compared with what was asked. A connection that closes takes all
-its requests with it. There is no authentication: a Unix socket is open to its owner only, a TCP one to whoever
-reaches it.
+in an answer is the mask that vLLM's worker laid for its tokens, to be compared with what was asked. A connection that
+closes takes all its requests with it. There is no authentication: a Unix socket is open to its owner only, a TCP one
+to whoever reaches it.
 """

@@ -20,6 +20,7 @@ from candor_vllm.host.wire import (
     Ping,
     Pong,
     Score,
+    check_finite,
     decode,
     encode,
     id_of,
@@ -112,13 +113,16 @@ class Connection:
     async def _generate(self, request: Generate, choice: int) -> None:
         try:
             async for event in self._model.generate(request, choice):
+                check_finite(event)
                 await self._send(event)
         except Exception as error:
             await self._fail(request.id, error)
 
     async def _score(self, request: Score) -> None:
         try:
-            await self._send(await self._model.score(request))
+            event = await self._model.score(request)
+            check_finite(event)
+            await self._send(event)
         except Exception as error:
             await self._fail(request.id, error)
 

@@ -34,9 +34,10 @@ class Model:
         last = self.hello.experts - 1
         scored = await self.score(Score(id="proof", tokens=[0, 0, 0], allowed=[last]))
         *others, own = scored.routing
-        if any(others) or not abs(own - 1) < _ROUNDING:
+        if any(others) or not abs(own - 1) < _ROUNDING or scored.allowed != [last]:
             raise RuntimeError(
-                f"the worker ignores masks: under one of expert {last} alone it reports {scored.routing}"
+                f"the worker ignores masks: under one of expert {last} alone it reports {scored.routing}, and that it "
+                f"laid one of {scored.allowed}"
             )
 
     def check(self, request: Generate | Score) -> None:
@@ -71,7 +72,7 @@ class Model:
                 yield Generated(
                     id=request.id,
                     choice=choice,
-                    allowed=_applied(parameters),
+                    allowed=_applied(statistics),
                     tokens=list(added.token_ids),
                     logprobs=_own(added.token_ids, added.logprobs or []),
                     means=[one.mean for one in statistics],
@@ -99,7 +100,7 @@ class Model:
         positions: list[Statistics] = [*statistics, split(last.logprobs[0])]
         return Scored(
             id=request.id,
-            allowed=_applied(parameters),
+            allowed=_applied(positions),
             logprobs=_own(request.tokens[1:], rows),
             means=[one.mean for one in statistics],
             variances=[one.variance for one in statistics],
@@ -119,9 +120,12 @@ def _masked(allowed: Sequence[int]) -> dict[str, Any]:
     return {"extra_args": {"experts_on": mask, "statistics": "1"}, "detokenize": False}
 
 
-def _applied(parameters: SamplingParams) -> list[int]:
-    """The mask as the engine got it."""
-    return [int(expert) for expert in parameters.extra_args["experts_on"].split(",")]
+def _applied(positions: Sequence[Statistics]) -> list[int]:
+    """The one mask that the worker laid for all of them, or none. Raises RuntimeError when there were several."""
+    masks = {each.allowed for each in positions}
+    if len(masks) > 1:
+        raise RuntimeError(f"the tokens of one request were computed under different masks: {sorted(masks)}")
+    return [expert for mask in masks for expert in mask]
 
 
 def _own(tokens: Sequence[int], rows: Sequence[Any]) -> list[float]:

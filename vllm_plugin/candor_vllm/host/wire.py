@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+from math import isfinite
 from typing import Annotated, Literal
 
 import msgspec
@@ -84,7 +86,10 @@ class Hello(Struct, tag_field="event", tag="hello", frozen=True):
 
 
 class Generated(Struct, tag_field="event", tag="tokens", frozen=True):
-    """What was added to a sample: one entry a token in each list; `routing` by expert, averaged over the layers."""
+    """What was added to a sample: one entry a token in each list; `routing` by expert, averaged over the layers.
+
+    `allowed`: the mask that the worker laid for these tokens, as it reports it; empty when there are none.
+    """
 
     id: str
     choice: int
@@ -151,8 +156,17 @@ def id_of(line: bytes) -> str | None:
     return found
 
 
+def check_finite(event: Generated | Scored) -> None:
+    """Raises ValueError when a number in it is not finite: JSON has none such, and it is no result."""
+    routing = [event.routing] if isinstance(event, Scored) else event.routing
+    variances = event.variances if isinstance(event, Scored) else []
+    top = (logprob for candidates in event.top for _, logprob in candidates)
+    if not all(map(isfinite, chain(event.logprobs, event.means, variances, top, *routing))):
+        raise ValueError("the model computed a number that is not finite; are an expert's weights damaged?")
+
+
 def encode(event: Event) -> bytes:
-    """Write an event as a line. A number that is not finite becomes null, which no client takes for a result."""
+    """Write an event as a line."""
     return _encoder.encode(event) + b"\n"
 
 
