@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from services.model.engines.base import EngineBusy, EngineFailed, ExpertGone, Notice, ScoreTask
@@ -112,6 +113,14 @@ def test_a_receiver_that_cannot_take_what_it_asked_for_harms_no_other(tmp_path: 
         uses = submitted(engine, BAD)
         engine.remove(0, patience=0).result(60)
         assert isinstance(uses.wait().error, ExpertGone)
+
+
+def test_a_request_that_cannot_be_written_fails_and_no_other(tmp_path: Path) -> None:
+    with serving(ScriptedHost(tmp_path, answering(silence))) as engine:
+        # JSON has no numpy integers
+        failed = submitted(engine, greedy([cast(int, np.int64(9))], {0}))
+        assert "TypeError" in str(failed.wait().error)
+        assert submitted(engine, GOOD).wait().error is None
 
 
 def test_an_event_without_an_id_that_makes_no_sense_ends_the_connection(tmp_path: Path) -> None:

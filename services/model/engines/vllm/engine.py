@@ -180,9 +180,12 @@ class VllmEngine:
             return
         if self._link.broken:
             self._fail(name, EngineFailed(self._link.broken))
-        else:
+            return
+        try:
             self._link.send(*call.start(name))
             self._drop_ended(name, call)
+        except Exception as error:
+            self._give_up(name, call, error)
 
     def _take(self, event: messages.Generated | messages.Scored | messages.Failed) -> None:
         name = (event.id or "").partition("/")[0]
@@ -202,7 +205,7 @@ class VllmEngine:
     def _give_up(self, name: str, call: Call, error: Exception) -> None:
         """End a request that cannot go on, here and at the host."""
         if not isinstance(error, EngineFailed):
-            error = EngineFailed(f"the vLLM host's answer cannot be used: {type(error).__name__}: {error}")
+            error = EngineFailed(f"the exchange with the vLLM host failed: {type(error).__name__}: {error}")
         self._fail(name, error)
         self._link.send(*call.cancel())
 
