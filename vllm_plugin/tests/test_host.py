@@ -26,6 +26,7 @@ HELLO = Hello(
     ends=[2],
     fingerprint="",
     plugin=True,
+    routing=True,
 )
 GENERATE = {"do": "generate", "id": "a", "prompt": [5], "allowed": [0, 2], "max_tokens": 1}
 SCORE = {"do": "score", "id": "a", "tokens": [5, 7], "allowed": [0, 2]}
@@ -48,6 +49,11 @@ class Reporting:
         tokens = [7] * len(self._generated)
         output = SimpleNamespace(token_ids=tokens, logprobs=self._generated, finish_reason="length")
         yield SimpleNamespace(outputs=[output], prompt_logprobs=[None, *self._prompt])
+
+    async def collective_rpc(self, method: str, args: tuple[str]) -> list[Any]:
+        assert method == "take_routing"
+        # a slot left over repeats the best expert
+        return [([[[0.0, 1.0, 0.0]] * 4] * 2, [[[1, 1]] * 4] * 2)]
 
 
 def answer(folder: Path, llm: Any, request: dict[str, Any]) -> dict[str, Any]:
@@ -79,6 +85,17 @@ def test_the_mask_in_an_answer_is_the_worker_s_and_not_the_request_s(tmp_path: P
         assert found["allowed"] == allowed
         routing = found["routing"] if request_ is SCORE else found["routing"][0]
         assert routing == [max(share, 0) for share in shares]
+
+
+def test_routing_says_which_slots_no_allowed_expert_filled_and_what_comes_next(tmp_path: Path) -> None:
+    only = row(shares=[FORBIDDEN, 1.0, FORBIDDEN])
+    better = {9: Logprob(-0.1), **only}
+    request = {"do": "route", "id": "a", "tokens": [5, 7], "allowed": [1], "predict": True}
+    found = answer(tmp_path, Reporting([better], [only]), request)
+    assert found["allowed"] == [1]
+    assert found["probabilities"] == [[[0.0, 1.0, 0.0]] * 4] * 2
+    assert found["chosen"] == [[[1, -1]] * 4] * 2
+    assert found["predicted"] == [9, 7]
 
 
 @pytest.mark.parametrize("request_", [GENERATE, SCORE])

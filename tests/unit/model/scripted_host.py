@@ -55,7 +55,7 @@ class ScriptedHost:
         self.answer = answer
         self.hello = {"event": "hello", "protocol": PROTOCOL, "plugin": True, "architecture": "mixtral"}
         self.hello |= {"experts": EXPERTS, "active": 2, "vocabulary": 320, "max_length": 640, "ends": [2]}
-        self.hello |= {"fingerprint": fingerprint(self.directory), "sequences": sequences}
+        self.hello |= {"fingerprint": fingerprint(self.directory), "sequences": sequences, "routing": True}
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(folder / "host"))
         self._listener.listen()

@@ -13,7 +13,16 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from services.model.engines.base import EngineBusy, EngineFailed, ExpertGone, Notice, ScoreTask
+from services.model.engines.base import (
+    EngineBusy,
+    EngineFailed,
+    ExpertGone,
+    Notice,
+    RouteTask,
+    Routing,
+    ScoreTask,
+    Unsupported,
+)
 from services.model.engines.vllm import hosts, link
 from services.model.engines.vllm.engine import VllmEngine
 from services.model.engines.vllm.hosts import RemoteHost
@@ -99,6 +108,62 @@ def test_scores_of_a_sequence_that_was_never_sent_fail_their_request_and_no_othe
         with pytest.raises(EngineFailed):
             engine.score([ScoreTask((5,), frozenset({0}))]).result(60)
         assert submitted(engine, GOOD).wait().error is None
+
+
+ROUTED: dict[str, Any] = {
+    "event": "routed",
+    "allowed": [0, 2],
+    "probabilities": [[[0.75, 0, 0.25, 0]] * 3, [[0, 0, 1, 0]] * 3],
+    "chosen": [[[0, 2]] * 3, [[2, 0]] * 3],
+    "predicted": [7, 8],
+}
+
+
+def routing(tmp_path: Path, change: dict[str, Any], remove: int | None = None) -> Routing:
+    """Of two tokens in three layers."""
+
+    def answer(peer: Peer, request: dict[str, Any]) -> None:
+        peer.send(**ROUTED | {"id": request["id"]} | change)
+
+    with serving(ScriptedHost(tmp_path, answer)) as engine:
+        if remove is not None:
+            engine.remove(remove, patience=0).result(60)
+        (found,) = engine.route([RouteTask((5, 6), frozenset({0, 2}), predict=True)]).result(60)
+        return found
+
+
+def test_routing_has_a_column_for_each_expert_that_is_left(tmp_path: Path) -> None:
+    found = routing(tmp_path, {}, remove=1)
+    assert found.experts == (0, 2, 3)
+    assert found.probabilities.tolist() == [[[0.75, 0.25, 0]] * 3, [[0, 1, 0]] * 3]
+    assert found.chosen.tolist() == ROUTED["chosen"]
+    assert found.predicted is not None
+    assert found.predicted.tolist() == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"allowed": [0, 1, 2]}, "applied"),
+        ({"probabilities": [[[0.75, 0.01, 0.24, 0]] * 3] * 2}, "expert 1 took part"),
+        ({"chosen": [[[0, 3]] * 3] * 2}, "expert 3 was chosen"),
+        ({"chosen": [[[0]] * 3] * 2}, "every token"),
+        ({"chosen": [[[0, 2]] * 2, [[0]] * 3]}, "failed"),
+        ({"probabilities": ROUTED["probabilities"][:1], "chosen": ROUTED["chosen"][:1]}, "every token"),
+        ({"predicted": None}, "predict"),
+        ({"predicted": [7]}, "predict"),
+    ],
+)
+def test_routing_that_is_not_what_was_asked_for_is_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(EngineFailed, match=said):
+        routing(tmp_path, change)
+
+
+def test_a_host_whose_steps_are_compiled_cannot_route(tmp_path: Path) -> None:
+    host = ScriptedHost(tmp_path, silence)
+    host.hello["routing"] = False
+    with serving(host) as engine, pytest.raises(Unsupported, match="enforce_eager"):
+        engine.route([RouteTask((5,), frozenset({0}))])
 
 
 def test_a_receiver_that_cannot_take_what_it_asked_for_harms_no_other(tmp_path: Path) -> None:

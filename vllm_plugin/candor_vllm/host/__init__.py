@@ -8,6 +8,8 @@ host greets with `hello`. Requests carry an id that the client chooses, and many
         "means": [-9.1], "top": [[]], "routing": [[0.6, 0.0, 0.4, 0.0]], "finish": null}      until all have a finish
     -> {"do": "score", "id": "b", "tokens": [5, 9, 4], "allowed": [0], "top": 0}
     <- {"event": "scored", "id": "b", "allowed": [0], "logprobs": [...], "means": [...], "variances": [...], ...}
+    -> {"do": "route", "id": "c", "tokens": [5, 9, 4], "allowed": [0], "predict": true}
+    <- {"event": "routed", "id": "c", "allowed": [0], "probabilities": [[[1.0, ...], ...], ...], "chosen": [...], ...}
     -> {"do": "cancel", "id": "a"}                                 no answer; an unknown id is nothing
     -> {"do": "ping"}
     <- {"event": "pong", "under_way": 0}

@@ -21,6 +21,7 @@ from services.model.engines.base import (
     NewExpert,
     Notice,
     RouteTask,
+    Routing,
     Score,
     ScoreTask,
     TooLong,
@@ -29,10 +30,11 @@ from services.model.engines.base import (
 from services.model.engines.changes import Removal
 from services.model.engines.text import Decode
 from services.model.engines.vllm import messages
-from services.model.engines.vllm.calls import Call, GenerateCall, ScoreCall
+from services.model.engines.vllm.calls import Call, GenerateCall
 from services.model.engines.vllm.fingerprint import fingerprint
 from services.model.engines.vllm.hosts import Host
 from services.model.engines.vllm.link import Link
+from services.model.engines.vllm.texts import RouteCall, ScoreCall
 
 _LOOK_SECONDS = 0.05
 """Between two looks whether anything still uses an expert that was removed."""
@@ -65,7 +67,7 @@ class VllmEngine:
         self._link = Link(host, self._check_hello, self._take, self._lost, notice)
         self._hello: messages.Hello | None = None
         hello = self._hello = self._link.start(stopping or threading.Event())
-        self._ends, self._sequences = hello.ends, hello.sequences
+        self._ends, self._sequences, self._routes = hello.ends, hello.sequences, hello.routing
         self._info = ModelInfo(hello.architecture, hello.experts, hello.active, hello.vocabulary, hello.max_length)
 
     @property
@@ -86,19 +88,22 @@ class VllmEngine:
 
         Raises EngineBusy, TooLong, ExpertGone, and ValueError for an expert that never was, or no token.
         """
-        for task in tasks:
-            self._check(len(task.tokens), 0)
         call = ScoreCall(tasks)
-        cancel = self._queued(call, {task.allowed for task in tasks})
-        call.future.add_done_callback(lambda future: cancel() if future.cancelled() else None)
+        self._queue_texts(call, tasks)
         return call.future
 
-    def route(self, tasks: Sequence[RouteTask]) -> NoReturn:
-        """Raises Unsupported: the host tells the shares of a token over the layers, not of each layer."""
-        raise Unsupported(
-            f"the routing of {len(tasks)} texts by token and layer is for the engine on transformers to compute: serve "
-            "with CANDOR_MODEL_ENGINE=transformers, or use candor model analyse on the checkpoint's folder"
-        )
+    def route(self, tasks: Sequence[RouteTask]) -> Future[list[Routing]]:
+        """Queue sequences to route. Raises as `score` does, and Unsupported for a vLLM whose steps are compiled."""
+        if not self._routes:
+            raise Unsupported(
+                "vLLM cannot tell the routing of compiled steps: start it with enforce_eager, serve with "
+                "CANDOR_MODEL_ENGINE=transformers, or use candor model analyse on the checkpoint's folder"
+            )
+        with self._lock:
+            left = sorted(set(range(self._info.experts)) - self._removed)
+        call = RouteCall(tasks, left, self._info.active)
+        self._queue_texts(call, tasks)
+        return call.future
 
     def read(self, file: Path) -> NoReturn:
         """Raises Unsupported: vLLM holds the experts of a layer as one piece of its worker's memory."""
@@ -146,6 +151,12 @@ class VllmEngine:
         for number in allowed & self._removed:
             raise ExpertGone(number)
 
+    def _queue_texts(self, call: ScoreCall | RouteCall, tasks: Sequence[ScoreTask] | Sequence[RouteTask]) -> None:
+        for task in tasks:
+            self._check(len(task.tokens), 0)
+        cancel = self._queued(call, {task.allowed for task in tasks})
+        call.future.add_done_callback(lambda future: cancel() if future.cancelled() else None)
+
     def _queued(self, call: Call, masks: Iterable[frozenset[int]]) -> Callable[[], None]:
         with self._lock:
             for allowed in masks:
@@ -187,7 +198,7 @@ class VllmEngine:
         except Exception as error:
             self._give_up(name, call, error)
 
-    def _take(self, event: messages.Generated | messages.Scored | messages.Failed) -> None:
+    def _take(self, event: messages.Answer | messages.Failed) -> None:
         name = (event.id or "").partition("/")[0]
         call = self._calls.get(name)
         if call is None:

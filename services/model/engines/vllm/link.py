@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from services.model.engines.base import EngineFailed, Notice
 from services.model.engines.vllm.hosts import Host
-from services.model.engines.vllm.messages import MAX_LINE, Event, Failed, Generated, Hello, Pong, Scored, parse, ping
+from services.model.engines.vllm.messages import MAX_LINE, Answer, Event, Failed, Hello, Pong, parse, ping
 
 _WINDOW_SECONDS = 600
 
@@ -37,7 +37,7 @@ class Link:
         self,
         host: Host,
         check: Callable[[Hello], None],
-        take: Callable[[Generated | Scored | Failed], None],
+        take: Callable[[Answer | Failed], None],
         lost: Callable[[EngineFailed], None],
         notice: Notice,
     ) -> None:

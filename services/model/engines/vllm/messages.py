@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from services.model.engines.base import EngineFailed, Generation, ScoreTask
+from services.model.engines.base import EngineFailed, Generation, RouteTask, ScoreTask
 
 PROTOCOL = 2
 
@@ -21,7 +21,10 @@ class _Event(BaseModel):
 
 
 class Hello(_Event):
-    """What the host serves; `ends`: tokens that end a sequence; `sequences`: that it takes at once, of all clients."""
+    """What the host serves; `ends`: tokens that end a sequence; `sequences`: that it takes at once, of all clients.
+
+    `routing`: whether it can route.
+    """
 
     event: Literal["hello"]
     protocol: int
@@ -34,6 +37,7 @@ class Hello(_Event):
     ends: frozenset[int] = Field(strict=False)
     fingerprint: str
     sequences: int
+    routing: bool
 
 
 class Generated(_Event):
@@ -64,6 +68,17 @@ class Scored(_Event):
     routing: list[float]
 
 
+class Routed(_Event):
+    """The routing of one sequence; `probabilities`: by token, layer and expert; `chosen`: by token, layer and slot."""
+
+    event: Literal["routed"]
+    id: str
+    allowed: list[int]
+    probabilities: list[list[list[float]]]
+    chosen: list[list[list[int]]]
+    predicted: list[int] | None
+
+
 class Failed(_Event):
     """Why a request, or a line that was none, came to nothing."""
 
@@ -83,7 +98,8 @@ class _Named(BaseModel):
     id: str
 
 
-Event = Hello | Generated | Scored | Failed | Pong
+Answer = Generated | Scored | Routed
+Event = Hello | Answer | Failed | Pong
 
 _events: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
@@ -133,6 +149,11 @@ def generate(call: str, request: Generation) -> bytes:
 def score(call: str, task: ScoreTask) -> bytes:
     """Ask for the scores of a sequence."""
     return _line(do="score", id=call, tokens=task.tokens, allowed=sorted(task.allowed), top=task.top)
+
+
+def route(call: str, task: RouteTask) -> bytes:
+    """Ask for the routing of a sequence."""
+    return _line(do="route", id=call, tokens=task.tokens, allowed=sorted(task.allowed), predict=task.predict)
 
 
 def cancel(call: str, choice: int | None = None) -> bytes:
