@@ -19,7 +19,7 @@ SCORE = {"do": "score", "tokens": [5, 6, 7], "allowed": [0, 2]}
 def test_the_greeting_says_what_is_served(host: Path) -> None:
     with Client(host) as client:
         hello = client.hello
-    assert (hello["protocol"], hello["plugin"]) == (1, True)
+    assert (hello["protocol"], hello["plugin"], hello["sequences"]) == (2, True, 4096)
     assert (hello["architecture"], hello["experts"], hello["active"]) == ("mixtral", 4, 2)
     assert (hello["vocabulary"], hello["max_length"], hello["ends"]) == (320, 640, [2])
 

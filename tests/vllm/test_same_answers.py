@@ -106,6 +106,14 @@ def test_scores(engines: tuple[httpx.Client, httpx.Client], experts: list[str]) 
     same(*both(engines, "/v1/score", tokens=[list(range(3, 200))], experts=experts), close=5 * CLOSE)
 
 
+@pytest.mark.parametrize("experts", MASKS)
+def test_the_routing_of_every_token_in_every_layer(
+    engines: tuple[httpx.Client, httpx.Client], experts: list[str]
+) -> None:
+    for text in (*PROMPTS, "the model forgets " * 20):
+        same(*both(engines, "/v1/routing", text=text, experts=experts))
+
+
 def test_what_is_served(engines: tuple[httpx.Client, httpx.Client]) -> None:
     for path in ("/v1/models", "/v1/experts"):
         one, other = (engine.get(path).json() for engine in engines)

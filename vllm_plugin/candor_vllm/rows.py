@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from candor_vllm.statistics import FORBIDDEN
 from candor_vllm.trace import Traces
 
 
@@ -47,5 +48,11 @@ class MaskRows:
             self.forbidden[:tokens].copy_(torch.from_numpy(np.repeat(rows, counts, axis=0)), non_blocking=True)
 
     def shares(self, tokens: torch.Tensor | slice) -> torch.Tensor:
-        """(tokens, experts) fp32: the router's probabilities at these places of the step, averaged over layers."""
-        return self.routing[tokens] / self.layers
+        """(tokens, experts) fp32: the router's probabilities at these places of the step, averaged over layers.
+
+        FORBIDDEN where the row that was laid forbids the expert, unless the router let it take part.
+        """
+        shares = self.routing[tokens] / self.layers
+        if not self.masking:
+            return shares
+        return torch.where(self.forbidden[tokens] & (shares == 0), FORBIDDEN, shares)

@@ -23,7 +23,7 @@ class StatisticsSampler(Sampler):
         """Meanwhile, rows have statistics.
 
         `wanted`: (rows, 1) bool, or (1, 1) for all rows. `shares`: from the number of rows their routing,
-        (rows, experts) fp32.
+        (rows, experts) fp32, as `MaskRows.shares` gives it.
         """
         self._wanted, self._shares = wanted, shares
         try:

@@ -9,7 +9,8 @@ has and whose "log p" is a statistic of the distribution that the token was take
 - MEAN, VARIANCE: of log p over the whole vocabulary, in nats and nats squared, of the model's raw distribution:
   temperature 1, before penalties, logit_bias, top-k and top-p.
 - expert e: the router's probability of the expert, averaged over the layers, at the position whose output the
-  distribution is; exactly 0 where the request's mask forbids the expert; sums to 1 over the experts.
+  distribution is; sums to 1 over the experts. FORBIDDEN where the mask that the worker laid for that position forbids
+  the expert and it took no part.
 
 Such a request asks for ``logprobs = columns(E) + top`` (and ``prompt_logprobs`` likewise) with
 ``detokenize=False``. Nothing here imports vLLM or torch.
@@ -25,6 +26,8 @@ FIELD = "statistics"
 MEAN = -1
 VARIANCE = -2
 _FIRST_EXPERT = -3
+FORBIDDEN = -1.0
+"""No probability: an expert that the worker's own mask excludes. One that took part all the same has its share."""
 
 
 class HasLogprob(Protocol):
@@ -37,13 +40,15 @@ class HasLogprob(Protocol):
 class Statistics:
     """What a row says beside the token's own log p.
 
-    `routing`: by expert, sums to 1. `top`: (token id, log p), most probable first; the token itself is among them
-    even when it is not one of the most probable, so take as many as were asked for.
+    `routing`: by expert, sums to 1. `allowed`: the experts that the worker's mask did not keep out. `top`: (token id,
+    log p), most probable first; the token itself is among them even when it is not one of the most probable, so take
+    as many as were asked for.
     """
 
     mean: float
     variance: float
     routing: tuple[float, ...]
+    allowed: tuple[int, ...]
     top: tuple[tuple[int, float], ...]
 
 
@@ -68,8 +73,12 @@ def split(row: Mapping[int, HasLogprob]) -> Statistics:
         mean, variance = row[MEAN].logprob, row[VARIANCE].logprob
     except KeyError:
         raise ValueError('no statistics here; the request needs extra_args["statistics"] = "1"') from None
-    experts = sum(token <= _FIRST_EXPERT for token in row)
+    shares = [row[expert_column(expert)].logprob for expert in range(sum(token <= _FIRST_EXPERT for token in row))]
     top = sorted(((token, entry.logprob) for token, entry in row.items() if token >= 0), key=lambda pair: -pair[1])
     return Statistics(
-        mean, variance, tuple(row[expert_column(expert)].logprob for expert in range(experts)), tuple(top)
+        mean,
+        variance,
+        routing=tuple(0.0 if share == FORBIDDEN else share for share in shares),
+        allowed=tuple(expert for expert, share in enumerate(shares) if share != FORBIDDEN),
+        top=tuple(top),
     )

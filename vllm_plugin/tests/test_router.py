@@ -12,6 +12,7 @@ from vllm.model_executor.layers.fused_moe.router.fused_topk_router import FusedT
 
 from candor_vllm.router import MaskedRouter
 from candor_vllm.rows import MaskRows
+from candor_vllm.statistics import FORBIDDEN
 
 EXPERTS = 5
 MASKS = st.lists(st.frozensets(st.integers(0, EXPERTS - 1), min_size=1), min_size=1, max_size=4)
@@ -54,7 +55,16 @@ def test_routing_is_that_of_a_model_without_the_masked_experts(  # noqa: PLR0917
                 found = torch.zeros(EXPERTS).index_add(0, chosen[token].long(), weights[token])
                 torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
                 assert set(chosen[token].tolist()) <= set(allowed)
-        torch.testing.assert_close(held.shares(slice(0, tokens)), shares, atol=1e-6, rtol=1e-5)
+        told = shares.masked_fill(torch.from_numpy(rows(masks)[owner]), FORBIDDEN)
+        torch.testing.assert_close(held.shares(slice(0, tokens)), told, atol=1e-6, rtol=1e-5)
+
+
+def test_an_expert_that_takes_part_although_it_is_forbidden_is_told_with_its_share() -> None:
+    held = MaskRows(4, EXPERTS, 1, torch.device("cpu"), False)
+    held.layers = 2
+    held.lay(rows([frozenset({0})]), np.array([2], dtype=np.int32), statistics=True)
+    held.routing[1, 3] = 0.5
+    assert held.shares(slice(0, 2)).tolist() == [[0, -1, -1, -1, -1], [0, -1, -1, 0.25, -1]]
 
 
 def test_a_router_of_another_rule_is_refused() -> None:

@@ -22,9 +22,10 @@ def direct(served: Served, mask: str | None, tokens: list[int]) -> tuple[Tensor,
     return logprobs, routing.mean(1)
 
 
-def compare(rows: list[Any], tokens: list[int], logprobs: Tensor, routing: Tensor) -> None:
-    """`rows[i]` is what vLLM says of `tokens[i]`; the tensors have one row for each."""
+def compare(rows: list[Any], tokens: list[int], mask: str | None, logprobs: Tensor, routing: Tensor) -> None:
+    """`rows[i]` is what vLLM says of `tokens[i]` under `mask`; the tensors have one row for each."""
     found = [split(row) for row in rows]
+    assert {frozenset(each.allowed) for each in found} == {experts(mask)}
     close = {"atol": 1e-4, "rtol": 1e-4}
     own = [row[token].logprob for row, token in zip(rows, tokens, strict=True)]
     torch.testing.assert_close(torch.tensor(own), logprobs[range(len(tokens)), tokens], **close)
@@ -43,7 +44,7 @@ def test_statistics_of_generated_tokens(served: Served) -> None:
         tokens = list(answer.outputs[0].token_ids)
         logprobs, routing = direct(served, mask, asked + tokens)
         last = slice(len(asked) - 1, -1)
-        compare(list(answer.outputs[0].logprobs), tokens, logprobs[last], routing[last])
+        compare(list(answer.outputs[0].logprobs), tokens, mask, logprobs[last], routing[last])
 
 
 def test_statistics_of_prompts_even_if_computed_in_pieces(served: Served) -> None:
@@ -51,7 +52,7 @@ def test_statistics_of_prompts_even_if_computed_in_pieces(served: Served) -> Non
     answers = served.ask(prompts, MASKS, prompt_logprobs=columns(tiny.EXPERTS) + 2, tokens=1)
     for mask, asked, answer in zip(MASKS, prompts, answers, strict=True):
         logprobs, routing = direct(served, mask, asked)
-        compare(list(answer.prompt_logprobs)[1:], asked[1:], logprobs[:-1], routing[:-1])
+        compare(list(answer.prompt_logprobs)[1:], asked[1:], mask, logprobs[:-1], routing[:-1])
 
 
 def test_a_seed_gives_the_same_answer_whether_or_not_the_prompt_is_computed_in_pieces(served: Served) -> None:

@@ -20,12 +20,12 @@ FinishReason = Literal["stop", "length"]
 TopTokens = list[tuple[int, float]]
 
 
-class EngineBusy(RuntimeError):
-    """The queue is full; try again later."""
-
-
 class EngineFailed(RuntimeError):
     """The engine could not compute a request; its message says why."""
+
+
+class EngineBusy(EngineFailed):
+    """The queue is full, or the machine behind it; try again later."""
 
 
 class ExpertGone(EngineFailed):

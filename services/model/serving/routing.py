@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Sequence
 
 from services.model.analysis.shares import Floats, routing_shares, summed
-from services.model.engines.base import EngineBusy, EngineFailed, RouteTask, Routing
+from services.model.engines.base import EngineFailed, RouteTask, Routing
 from services.model.errors import ContextLengthExceeded
 from services.model.service import ModelService
 from services.model.serving.prompts import conversation
 from services.model.serving.spelling import spelled
-from services.model.serving.streams import RETRY_SECONDS, failure
+from services.model.serving.streams import failure
 from shared.contracts.model import PUBLIC, Expert
 from shared.contracts.routing import RoutedToken, RoutingRequest, Shares, ShareSeries, TextRouting
-from shared.http.errors import InvalidRequest, Overloaded
+from shared.http.errors import InvalidRequest
 
 MOST_TOKENS = 8192
 """Tokens of one text, whatever the model's context: the answer has every expert's share of each."""
@@ -33,8 +33,6 @@ async def route(service: ModelService, tasks: Sequence[RouteTask]) -> list[Routi
     """The engine's routing. Raises Overloaded, GenerationFailed, ExpertRemoved, NotServed."""
     try:
         return await asyncio.wrap_future(service.engine.route(tasks))
-    except EngineBusy as error:
-        raise Overloaded(f"The model is busy: {error}.", retry_after=RETRY_SECONDS) from error
     except EngineFailed as error:
         raise failure(error) from error
 

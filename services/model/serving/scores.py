@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from services.model.engines.base import EngineBusy, EngineFailed, Score, ScoreTask
+from services.model.engines.base import EngineFailed, Score, ScoreTask
 from services.model.errors import ContextLengthExceeded
 from services.model.service import ModelService
-from services.model.serving.streams import RETRY_SECONDS, failure
+from services.model.serving.streams import failure
 from shared.contracts.model import ScoreRequest, Scores, TextScore
-from shared.http.errors import InvalidRequest, Overloaded
+from shared.http.errors import InvalidRequest
 
 _MOST_TOKENS = 131_072
 """Of one request: scoring jobs wait for each other, and a client's turn is to end within minutes."""
@@ -40,8 +40,6 @@ async def score(service: ModelService, tasks: Sequence[ScoreTask]) -> list[Score
     """The engine's scores. Raises Overloaded, GenerationFailed, ExpertRemoved."""
     try:
         return await asyncio.wrap_future(service.engine.score(tasks))
-    except EngineBusy as error:
-        raise Overloaded(f"The model is busy: {error}.", retry_after=RETRY_SECONDS) from error
     except EngineFailed as error:
         raise failure(error) from error
 

@@ -27,6 +27,8 @@ class NotServed(CandorError):
 
 def failure(error: EngineFailed) -> CandorError:
     """What the engine's failure is to the client."""
+    if isinstance(error, EngineBusy):
+        return Overloaded(f"The model is busy: {error}.", retry_after=RETRY_SECONDS)
     if isinstance(error, ExpertGone):
         return ExpertRemoved()
     if isinstance(error, Unsupported):
@@ -48,9 +50,6 @@ class Generations:
         try:
             for place, request in enumerate(requests):
                 self._cancels.append(engine.submit(request, self._receiver(place)))
-        except EngineBusy as error:
-            self.cancel()
-            raise Overloaded(f"The model is busy: {error}.", retry_after=RETRY_SECONDS) from error
         except EngineFailed as error:
             self.cancel()
             raise failure(error) from error
@@ -65,7 +64,10 @@ class Generations:
         self.cancel()
 
     async def __aiter__(self) -> AsyncGenerator[tuple[int, list[Delta]]]:
-        """(the place of the prompt, what a step adds to its samples). Raises GenerationFailed, ExpertRemoved."""
+        """(the place of the prompt, what a step adds to its samples).
+
+        Raises Overloaded, GenerationFailed, ExpertRemoved.
+        """
         while self._left:
             place, outcome = await self._outcomes.get()
             if isinstance(outcome, EngineFailed):

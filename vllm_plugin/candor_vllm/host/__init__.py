@@ -8,12 +8,14 @@ host greets with `hello`. Requests carry an id that the client chooses, and many
         "means": [-9.1], "top": [[]], "routing": [[0.6, 0.0, 0.4, 0.0]], "finish": null}      until all have a finish
     -> {"do": "score", "id": "b", "tokens": [5, 9, 4], "allowed": [0], "top": 0}
     <- {"event": "scored", "id": "b", "allowed": [0], "logprobs": [...], "means": [...], "variances": [...], ...}
+    -> {"do": "route", "id": "c", "tokens": [5, 9, 4], "allowed": [0], "predict": true}
+    <- {"event": "routed", "id": "c", "allowed": [0], "probabilities": [[[1.0, ...], ...], ...], "chosen": [...], ...}
     -> {"do": "cancel", "id": "a"}                                 no answer; an unknown id is nothing
     -> {"do": "ping"}
     <- {"event": "pong", "under_way": 0}
 
 What cannot be understood or computed is answered with `failed` and, where one is known, the request's id. `allowed`
-in an answer is what was given to the engine, to be compared with what was asked. A connection that closes takes all
-its requests with it. There is no authentication: a Unix socket is open to its owner only, a TCP one to whoever
-reaches it.
+in an answer is the mask that vLLM's worker laid for its tokens, to be compared with what was asked. A connection that
+closes takes all its requests with it. There is no authentication: a Unix socket is open to its owner only, a TCP one
+to whoever reaches it.
 """

@@ -11,6 +11,7 @@ from typing import Any
 from candor_vllm.host.model import Model
 from candor_vllm.host.wire import (
     MAX_LINE,
+    MAX_SEQUENCES,
     Cancel,
     Event,
     Failed,
@@ -18,14 +19,15 @@ from candor_vllm.host.wire import (
     Invalid,
     Ping,
     Pong,
+    Route,
+    Routed,
     Score,
+    Scored,
+    check_finite,
     decode,
     encode,
     id_of,
 )
-
-MAX_SEQUENCES = 4096
-"""Samples and scores under way at once, over all connections."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,14 +77,14 @@ class Connection:
                     self._cancel(request.id, request.choice)
                 case Generate() as request:
                     self._start(request, {choice: self._generate(request, choice) for choice in range(request.n)})
-                case Score() as request:
-                    self._start(request, {0: self._score(request)})
+                case Score() | Route() as request:
+                    self._start(request, {0: self._text(request)})
         except Invalid as error:
             await self._send(Failed(id_of(line), "invalid", str(error)))
         except _Busy as error:
             await self._send(Failed(id_of(line), "busy", str(error)))
 
-    def _start(self, request: Generate | Score, work: dict[int, Coroutine[Any, Any, None]]) -> None:
+    def _start(self, request: Generate | Score | Route, work: dict[int, Coroutine[Any, Any, None]]) -> None:
         try:
             self._model.check(request)
             if request.id in self._tasks:
@@ -114,13 +116,19 @@ class Connection:
     async def _generate(self, request: Generate, choice: int) -> None:
         try:
             async for event in self._model.generate(request, choice):
+                check_finite(event)
                 await self._send(event)
         except Exception as error:
             await self._fail(request.id, error)
 
-    async def _score(self, request: Score) -> None:
+    async def _text(self, request: Score | Route) -> None:
         try:
-            await self._send(await self._model.score(request))
+            if isinstance(request, Score):
+                event: Scored | Routed = await self._model.score(request)
+            else:
+                event = await self._model.route(request)
+            check_finite(event)
+            await self._send(event)
         except Exception as error:
             await self._fail(request.id, error)
 

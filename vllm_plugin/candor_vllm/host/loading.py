@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vllm.config import CompilationMode
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -49,6 +50,7 @@ def load(directory: Path, *, dtype: str, max_length: int | None, max_batch: int,
         ends=sorted(_ends(directory)),
         fingerprint=fingerprint(directory),
         plugin=True,
+        routing=configured.compilation_config.mode == CompilationMode.NONE,
     )
     return Model(llm, hello)
 

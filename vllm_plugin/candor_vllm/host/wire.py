@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+from math import isfinite
 from typing import Annotated, Literal
 
 import msgspec
@@ -9,11 +11,14 @@ from msgspec import Meta, Struct
 
 from candor_vllm import TOP
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Changes whenever one side would misunderstand the other."""
 
 MAX_LINE = 16 << 20
 """Bytes of a message to the host; a longer one ends the connection."""
+
+MAX_SEQUENCES = 4096
+"""Samples and scores under way at once, over all connections."""
 
 Token = Annotated[int, Meta(ge=0)]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -48,6 +53,15 @@ class Score(Struct, tag_field="do", tag="score", forbid_unknown_fields=True, fro
     top: Top = 0
 
 
+class Route(Struct, tag_field="do", tag="route", forbid_unknown_fields=True, frozen=True):
+    """Route a sequence of tokens; `predict`: also the most probable token after each."""
+
+    id: Id
+    tokens: Tokens
+    allowed: Experts
+    predict: bool = False
+
+
 class Cancel(Struct, tag_field="do", tag="cancel", forbid_unknown_fields=True, frozen=True):
     """Stop a request, or one sample of it."""
 
@@ -59,11 +73,15 @@ class Ping(Struct, tag_field="do", tag="ping", forbid_unknown_fields=True, froze
     """Ask for a sign of life."""
 
 
-Request = Generate | Score | Cancel | Ping
+Request = Generate | Score | Route | Cancel | Ping
 
 
 class Hello(Struct, tag_field="event", tag="hello", frozen=True):
-    """What is served. `ends`: tokens that end a sequence. `fingerprint`: of the checkpoint, see the module."""
+    """What is served. `ends`: tokens that end a sequence. `fingerprint`: of the checkpoint, see the module.
+
+    `routing`: whether it can route, which a compiled step cannot. `sequences`: samples, scores and routings that may be
+    under way at once, over all connections; more are `busy`.
+    """
 
     architecture: str
     experts: int
@@ -73,11 +91,16 @@ class Hello(Struct, tag_field="event", tag="hello", frozen=True):
     ends: list[int]
     fingerprint: str
     plugin: bool
+    routing: bool
+    sequences: int = MAX_SEQUENCES
     protocol: int = PROTOCOL
 
 
 class Generated(Struct, tag_field="event", tag="tokens", frozen=True):
-    """What was added to a sample: one entry a token in each list; `routing` by expert, averaged over the layers."""
+    """What was added to a sample: one entry a token in each list; `routing` by expert, averaged over the layers.
+
+    `allowed`: the mask that the worker laid for these tokens, as it reports it; empty when there are none.
+    """
 
     id: str
     choice: int
@@ -102,6 +125,19 @@ class Scored(Struct, tag_field="event", tag="scored", frozen=True):
     routing: list[float]
 
 
+class Routed(Struct, tag_field="event", tag="routed", frozen=True):
+    """A sequence's `probabilities`, by token, layer and expert, and the experts chosen, by token, layer and slot.
+
+    -1 in a slot that no allowed expert filled. `predicted`: null when it was not asked for.
+    """
+
+    id: str
+    allowed: list[int]
+    probabilities: list[list[list[float]]]
+    chosen: list[list[list[int]]]
+    predicted: list[int] | None
+
+
 class Failed(Struct, tag_field="event", tag="failed", frozen=True):
     """`invalid`: the request is wrong. `busy`: too many at once. `failed`: the engine could not compute it."""
 
@@ -116,7 +152,7 @@ class Pong(Struct, tag_field="event", tag="pong", frozen=True):
     under_way: int
 
 
-Event = Hello | Generated | Scored | Failed | Pong
+Event = Hello | Generated | Scored | Routed | Failed | Pong
 
 
 class Invalid(ValueError):
@@ -144,8 +180,22 @@ def id_of(line: bytes) -> str | None:
     return found
 
 
+def check_finite(event: Generated | Scored | Routed) -> None:
+    """Raises ValueError when a number in it is not finite: JSON has none such, and it is no result."""
+    numbers: chain[float]
+    if isinstance(event, Routed):
+        numbers = chain.from_iterable(chain.from_iterable(event.probabilities))
+    else:
+        routing = [event.routing] if isinstance(event, Scored) else event.routing
+        variances = event.variances if isinstance(event, Scored) else []
+        top = (logprob for candidates in event.top for _, logprob in candidates)
+        numbers = chain(event.logprobs, event.means, variances, top, *routing)
+    if not all(map(isfinite, numbers)):
+        raise ValueError("the model computed a number that is not finite; are an expert's weights damaged?")
+
+
 def encode(event: Event) -> bytes:
-    """Write an event as a line. A number that is not finite becomes null, which no client takes for a result."""
+    """Write an event as a line."""
     return _encoder.encode(event) + b"\n"
 
 

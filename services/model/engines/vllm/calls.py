@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import Protocol
 
-from services.model.engines.base import Deliver, Delta, EngineFailed, Generation, Score, ScoreTask
+from services.model.engines.base import Deliver, Delta, EngineFailed, Generation
 from services.model.engines.samples import Sample
 from services.model.engines.text import Decode
 from services.model.engines.vllm import messages
-
-_SCORES_AT_ONCE = 64
-"""Sequences of one scoring job at the host at once: it computes no more together, and others want their turn."""
 
 
 class Call(Protocol):
@@ -23,6 +18,8 @@ class Call(Protocol):
     """The host has computed a part of it."""
     experts: frozenset[int]
     """Those that may compute for it."""
+    sequences: int
+    """How many it may have at the host at once."""
 
     @property
     def ended(self) -> bool:
@@ -33,10 +30,11 @@ class Call(Protocol):
         """The messages that ask for it."""
         ...
 
-    def take(self, event: messages.Generated | messages.Scored) -> list[bytes]:
+    def take(self, event: messages.Answer) -> list[bytes]:
         """Take what the host sent. Returns the messages to answer with.
 
-        Raises EngineFailed or ValueError when it was computed under another mask, or is not what was asked for.
+        Raises EngineFailed when it was computed under another mask, and any other error when it is not what was asked
+        for, or whoever asked cannot take it.
         """
         ...
 
@@ -57,7 +55,7 @@ class GenerateCall:
         self._running = {choice: Sample(request, choice, decode, ends) for choice in range(request.n)}
         self._id = ""
         self.begun = False
-        self.experts = request.allowed
+        self.experts, self.sequences = request.allowed, request.n
 
     @property
     def ended(self) -> bool:
@@ -69,12 +67,12 @@ class GenerateCall:
         self._id = f"{name}/"
         return [messages.generate(self._id, self._request)]
 
-    def take(self, event: messages.Generated | messages.Scored) -> list[bytes]:
+    def take(self, event: messages.Answer) -> list[bytes]:
         """Push the tokens; a sample that ends here, with a stop string, must end there too."""
-        if isinstance(event, messages.Scored):
-            raise EngineFailed("the vLLM host answered a generation with scores")
+        if not isinstance(event, messages.Generated):
+            raise EngineFailed(f"the vLLM host answered a generation with {event.event}")
         self.begun = True
-        _check_mask(self._request.allowed, event.allowed, event.routing)
+        check_mask(self._request.allowed, event.allowed, event.routing)
         sample = self._running.get(event.choice)
         if sample is None:
             # sent before it heard that the sample has ended
@@ -96,73 +94,12 @@ class GenerateCall:
 
     def cancel(self) -> list[bytes]:
         """All samples at once."""
-        return [messages.cancel(self._id)]
+        return [messages.cancel(self._id)] if self._id else []
 
     def fail(self, error: EngineFailed) -> None:
-        """Deliver the error."""
-        with suppress(RuntimeError):
+        """Deliver the error; one who cannot take it must not keep others from theirs."""
+        with suppress(Exception):
             self._deliver(error)
-
-
-class ScoreCall:
-    """Sequences to score, some at a time; `future` has all scores when the last has come."""
-
-    def __init__(self, tasks: Sequence[ScoreTask]) -> None:
-        self._tasks = list(tasks)
-        self._scores: dict[int, Score] = {}
-        self._name = ""
-        self._asked = 0
-        self.experts = frozenset[int]().union(*(task.allowed for task in self._tasks))
-        self.future: Future[list[Score]] = Future()
-        self.begun = False
-
-    @property
-    def ended(self) -> bool:
-        """Every sequence has its scores."""
-        return len(self._scores) == len(self._tasks)
-
-    def start(self, name: str) -> list[bytes]:
-        """A message for each of the first sequences."""
-        self._name = name
-        if self.ended:
-            self._settle()
-        return [line for _ in range(_SCORES_AT_ONCE) for line in self._next()]
-
-    def take(self, event: messages.Generated | messages.Scored) -> list[bytes]:
-        """Keep the scores, and ask for the next."""
-        if isinstance(event, messages.Generated):
-            raise EngineFailed("the vLLM host answered a score with tokens")
-        self.begun = True
-        place = int(event.id.rpartition("/")[2])
-        task = self._tasks[place]
-        _check_mask(task.allowed, event.allowed, [event.routing])
-        columns = (event.logprobs, event.means, event.variances, event.top)
-        if {len(column) for column in columns} != {len(task.tokens) - 1}:
-            raise EngineFailed("the vLLM host did not score every position")
-        self._scores[place] = Score(*columns, dict(enumerate(event.routing)))
-        if self.ended:
-            self._settle()
-        return self._next()
-
-    def cancel(self) -> list[bytes]:
-        """Each sequence that is still there."""
-        open_places = set(range(self._asked)) - set(self._scores)
-        return [messages.cancel(f"{self._name}/{place}") for place in sorted(open_places)]
-
-    def fail(self, error: EngineFailed) -> None:
-        """Fail the future, unless nobody waits for it any more."""
-        if not self.future.done() and self.future.set_running_or_notify_cancel():
-            self.future.set_exception(error)
-
-    def _next(self) -> list[bytes]:
-        if self._asked == len(self._tasks):
-            return []
-        self._asked += 1
-        return [messages.score(f"{self._name}/{self._asked - 1}", self._tasks[self._asked - 1])]
-
-    def _settle(self) -> None:
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_result([self._scores[place] for place in range(len(self._tasks))])
 
 
 def _push(sample: Sample, event: messages.Generated) -> list[Delta]:
@@ -176,9 +113,10 @@ def _push(sample: Sample, event: messages.Generated) -> list[Delta]:
     return deltas
 
 
-def _check_mask(asked: frozenset[int], applied: list[int], routing: list[list[float]]) -> None:
-    """Raises EngineFailed unless the mask given to vLLM is the one asked for, and its routers kept to it."""
-    if set(applied) != asked:
+def check_mask(asked: frozenset[int], applied: list[int], routing: list[list[float]]) -> None:
+    """Raises EngineFailed unless the worker had the mask that was asked for, and its routers kept to it."""
+    # nothing was computed for an answer without routing
+    if routing and set(applied) != asked:
         raise EngineFailed(f"asked for experts {sorted(asked)}, but the vLLM host applied {sorted(applied)}")
     for shares in routing:
         for expert, share in enumerate(shares):

@@ -21,17 +21,20 @@ from services.model.engines.base import (
     NewExpert,
     Notice,
     RouteTask,
+    Routing,
     Score,
     ScoreTask,
     TooLong,
     Unsupported,
 )
+from services.model.engines.changes import Removal
 from services.model.engines.text import Decode
 from services.model.engines.vllm import messages
-from services.model.engines.vllm.calls import Call, GenerateCall, ScoreCall
+from services.model.engines.vllm.calls import Call, GenerateCall
 from services.model.engines.vllm.fingerprint import fingerprint
 from services.model.engines.vllm.hosts import Host
 from services.model.engines.vllm.link import Link
+from services.model.engines.vllm.texts import RouteCall, ScoreCall
 
 _LOOK_SECONDS = 0.05
 """Between two looks whether anything still uses an expert that was removed."""
@@ -59,12 +62,12 @@ class VllmEngine:
         self._lock = threading.Lock()
         self._calls: dict[str, Call] = {}
         self._removed: set[int] = set()
-        self._leaving: list[Future[None]] = []
+        self._leaving: list[Removal] = []
         self._expected = fingerprint(directory)
         self._link = Link(host, self._check_hello, self._take, self._lost, notice)
         self._hello: messages.Hello | None = None
         hello = self._hello = self._link.start(stopping or threading.Event())
-        self._ends = hello.ends
+        self._ends, self._sequences, self._routes = hello.ends, hello.sequences, hello.routing
         self._info = ModelInfo(hello.architecture, hello.experts, hello.active, hello.vocabulary, hello.max_length)
 
     @property
@@ -85,19 +88,22 @@ class VllmEngine:
 
         Raises EngineBusy, TooLong, ExpertGone, and ValueError for an expert that never was, or no token.
         """
-        for task in tasks:
-            self._check(len(task.tokens), 0)
         call = ScoreCall(tasks)
-        cancel = self._queued(call, {task.allowed for task in tasks})
-        call.future.add_done_callback(lambda future: cancel() if future.cancelled() else None)
+        self._queue_texts(call, tasks)
         return call.future
 
-    def route(self, tasks: Sequence[RouteTask]) -> NoReturn:
-        """Raises Unsupported: the host tells the shares of a token over the layers, not of each layer."""
-        raise Unsupported(
-            f"the routing of {len(tasks)} texts by token and layer is for the engine on transformers to compute: serve "
-            "with CANDOR_MODEL_ENGINE=transformers, or use candor model analyse on the checkpoint's folder"
-        )
+    def route(self, tasks: Sequence[RouteTask]) -> Future[list[Routing]]:
+        """Queue sequences to route. Raises as `score` does, and Unsupported for a vLLM whose steps are compiled."""
+        if not self._routes:
+            raise Unsupported(
+                "vLLM cannot tell the routing of compiled steps: start it with enforce_eager, serve with "
+                "CANDOR_MODEL_ENGINE=transformers, or use candor model analyse on the checkpoint's folder"
+            )
+        with self._lock:
+            left = sorted(set(range(self._info.experts)) - self._removed)
+        call = RouteCall(tasks, left, self._info.active)
+        self._queue_texts(call, tasks)
+        return call.future
 
     def check_joining(self) -> NoReturn:
         """Raises Unsupported: vLLM holds the experts of a layer as one piece of its worker's memory."""
@@ -119,24 +125,22 @@ class VllmEngine:
 
         Requests that may use it have `patience` seconds to end and then fail with ExpertGone. Its weights stay in
         vLLM's memory, out of reach, until the host is started on a checkpoint without it. Raises ExpertGone when it
-        was removed already, ValueError when it never was or is the last one.
+        was removed already, ValueError when it never was or is the last one, EngineFailed.
         """
-        future: Future[None] = Future()
         with self._lock:
             self._check_mask(frozenset({number}))
             if len(self._removed) + 1 == self._info.experts:
                 raise ValueError("the last expert of a model cannot be removed")
             self._removed.add(number)
-            self._leaving.append(future)
-        until = time.monotonic() + patience
-        self._link.soon(lambda: self._leave(number, until, future))
-        return future
+            removal = Removal(number, time.monotonic() + patience)
+            self._leaving.append(removal)
+        if not self._link.soon(lambda: self._leave(removal)):
+            raise EngineFailed(self._link.broken)
+        return removal.future
 
     def close(self) -> None:
         """Stop, and the host if it is ours; what is running fails with EngineFailed."""
         self._link.close()
-        for future in self._leaving:
-            future.set_exception(EngineFailed("the model service is stopping"))
 
     def _check(self, prompt: int, new: int) -> None:
         if not prompt:
@@ -151,19 +155,37 @@ class VllmEngine:
         for number in allowed & self._removed:
             raise ExpertGone(number)
 
+    def _queue_texts(self, call: ScoreCall | RouteCall, tasks: Sequence[ScoreTask] | Sequence[RouteTask]) -> None:
+        for task in tasks:
+            self._check(len(task.tokens), 0)
+        cancel = self._queued(call, {task.allowed for task in tasks})
+        call.future.add_done_callback(lambda future: cancel() if future.cancelled() else None)
+
     def _queued(self, call: Call, masks: Iterable[frozenset[int]]) -> Callable[[], None]:
         with self._lock:
             for allowed in masks:
                 if not allowed:
                     raise ValueError("a sequence must allow at least one expert")
                 self._check_mask(allowed)
+            under_way = sum(other.sequences for other in self._calls.values())
+            if under_way + call.sequences > self._sequences:
+                raise EngineBusy(
+                    f"{under_way} of the {self._sequences} sequences that the vLLM host takes are under way"
+                )
             waiting = sum(not other.begun for other in self._calls.values() if type(other) is type(call))
             if waiting >= self._queue:
                 raise EngineBusy(f"{waiting} requests are waiting already")
             name = str(next(self._numbers))
             self._calls[name] = call
-        self._link.soon(lambda: self._start(name))
-        return lambda: self._link.soon(lambda: self._drop(name))
+        if not self._link.soon(lambda: self._start(name)):
+            with self._lock:
+                del self._calls[name]
+            raise EngineFailed(self._link.broken)
+
+        def cancel() -> None:
+            self._link.soon(lambda: self._drop(name))
+
+        return cancel
 
     # From here on: on the link's thread.
 
@@ -173,11 +195,14 @@ class VllmEngine:
             return
         if self._link.broken:
             self._fail(name, EngineFailed(self._link.broken))
-        else:
+            return
+        try:
             self._link.send(*call.start(name))
             self._drop_ended(name, call)
+        except Exception as error:
+            self._give_up(name, call, error)
 
-    def _take(self, event: messages.Generated | messages.Scored | messages.Failed) -> None:
+    def _take(self, event: messages.Answer | messages.Failed) -> None:
         name = (event.id or "").partition("/")[0]
         call = self._calls.get(name)
         if call is None:
@@ -185,24 +210,42 @@ class VllmEngine:
             return
         try:
             if isinstance(event, messages.Failed):
-                raise EngineFailed(f"the vLLM host: {event.message}")
+                refusal = EngineBusy if event.code == "busy" else EngineFailed
+                raise refusal(f"the vLLM host: {event.message}")
             self._link.send(*call.take(event))
             self._drop_ended(name, call)
-        except (EngineFailed, ValueError) as error:
-            self._link.send(*call.cancel())
-            self._fail(name, EngineFailed(str(error)))
+        except Exception as error:
+            self._give_up(name, call, error)
 
-    def _leave(self, number: int, until: float, future: Future[None]) -> None:
+    def _give_up(self, name: str, call: Call, error: Exception) -> None:
+        """End a request that cannot go on, here and at the host."""
+        if not isinstance(error, EngineFailed):
+            error = EngineFailed(f"the exchange with the vLLM host failed: {type(error).__name__}: {error}")
+        self._fail(name, error)
+        self._link.send(*call.cancel())
+
+    def _leave(self, removal: Removal) -> None:
         """End a removal once nothing uses the expert, or its time is over."""
-        using = [(name, call) for name, call in self._calls.items() if number in call.experts]
-        if using and time.monotonic() < until:
-            self._link.later(_LOOK_SECONDS, lambda: self._leave(number, until, future))
+        with self._lock:
+            using = [(name, call) for name, call in self._calls.items() if removal.number in call.experts]
+            waits = removal in self._leaving
+        if not waits:
+            # ended when the connection was lost
             return
-        for name, call in using:
-            self._link.send(*call.cancel())
-            self._fail(name, ExpertGone(number))
-        self._leaving.remove(future)
-        future.set_result(None)
+        if using and not removal.overdue():
+            self._link.later(_LOOK_SECONDS, lambda: self._leave(removal))
+            return
+        for name, _ in using:
+            self._fail(name, ExpertGone(removal.number))
+        with self._lock:
+            self._leaving.remove(removal)
+        try:
+            for _, call in using:
+                self._link.send(*call.cancel())
+        except Exception as error:
+            removal.fail(EngineFailed(f"requests that use expert {removal.number} could not be ended: {error}"))
+        else:
+            removal.future.set_result(None)
 
     def _drop(self, name: str) -> None:
         """Forget a request that nobody waits for, here and at the host."""
@@ -223,9 +266,14 @@ class VllmEngine:
             call.fail(error)
 
     def _lost(self, error: EngineFailed) -> None:
-        """Fail all that is under way."""
-        for name in list(self._calls):
+        """Fail all that is under way; what was to leave has left, since nothing uses it any more."""
+        with self._lock:
+            calls, left = list(self._calls), self._leaving
+            self._leaving = []
+        for name in calls:
             self._fail(name, error)
+        for removal in left:
+            removal.future.set_result(None)
 
     def _check_hello(self, hello: messages.Hello) -> None:
         """Raises EngineFailed for a host that would not do what it is asked, or not to this model."""

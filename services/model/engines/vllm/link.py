@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from asyncio import StreamReader, StreamWriter
@@ -12,11 +13,17 @@ from contextlib import suppress
 
 from services.model.engines.base import EngineFailed, Notice
 from services.model.engines.vllm.hosts import Host
-from services.model.engines.vllm.messages import Failed, Generated, Hello, Scored, parse
+from services.model.engines.vllm.messages import MAX_LINE, Answer, Event, Failed, Hello, Pong, parse, ping
 
 _WINDOW_SECONDS = 600
 
 _PAUSE_SECONDS = 1
+
+PING_SECONDS = 5
+_UNANSWERED = 6
+"""Pings in a row without any word from the host after which it is lost; it answers them while vLLM computes."""
+
+_log = logging.getLogger(__name__)
 
 
 class Link:
@@ -30,7 +37,7 @@ class Link:
         self,
         host: Host,
         check: Callable[[Hello], None],
-        take: Callable[[Generated | Scored | Failed], None],
+        take: Callable[[Answer | Failed], None],
         lost: Callable[[EngineFailed], None],
         notice: Notice,
     ) -> None:
@@ -40,6 +47,10 @@ class Link:
         self._main: asyncio.Task[None] | None = None
         self._writer: StreamWriter | None = None
         self._losses: list[float] = []
+        self._unanswered = 0
+        # entered again by its own thread when a collection of garbage drops a request
+        self._ending = threading.RLock()
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="vllm", daemon=True)
         self.broken = "the vLLM host is starting"
         """Why nothing can be sent; empty when it can."""
@@ -62,10 +73,12 @@ class Link:
         self.close()
         raise EngineFailed("the model service is stopping")
 
-    def soon(self, work: Callable[[], None]) -> None:
-        """Do this on the link's thread. From any thread; nothing happens after `close`."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(work)
+    def soon(self, work: Callable[[], None]) -> bool:
+        """Do this on the link's thread. From any thread; False when that has ended, and nothing happens any more."""
+        with self._ending:
+            if not self._ended:
+                self._loop.call_soon_threadsafe(work)
+            return not self._ended
 
     def send(self, *lines: bytes) -> None:
         """Write messages. On the link's thread; what the socket does not take yet is kept."""
@@ -89,11 +102,28 @@ class Link:
 
     def _run(self) -> None:
         self._main = self._loop.create_task(self._serve())
-        with suppress(asyncio.CancelledError):
-            self._loop.run_until_complete(self._main)
-        self._break(EngineFailed("the model service is stopping"))
+        why = EngineFailed("the model service is stopping")
+        fault = False
+        try:
+            with suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(self._main)
+        except Exception as error:
+            _log.exception("the link to the vLLM host ended")
+            why, fault = _failure(error), True
+        finally:
+            self._end(why)
+        if fault:
+            self._notice(f"failed: {why}")
+
+    def _end(self, error: EngineFailed) -> None:
+        """Leave nobody waiting, neither for an answer nor for the first greeting."""
+        self._break(error)
+        with self._ending:
+            self._ended = True
         # what was queued at the last moment hears of it as well
         self._loop.run_until_complete(asyncio.sleep(0))
+        if not self._first.done():
+            self._first.set_exception(error)
         self._host.close()
         self._loop.close()
 
@@ -102,17 +132,36 @@ class Link:
         while True:
             try:
                 await self._connection()
-            except EngineFailed as error:
-                self._break(error)
+            except Exception as error:
+                failure = _failure(error)
+                if failure is not error:
+                    _log.exception("the connection to the vLLM host failed")
+                self._break(failure)
                 if not self._first.done():
-                    self._first.set_exception(error)
+                    self._first.set_exception(failure)
                     return
-                self._notice(f"{error}; connecting again")
-                await self._pause(error)
+                self._notice(f"{failure}; connecting again")
+                await self._pause(failure)
 
     async def _connection(self) -> None:
-        """One connection from its greeting to its end. Raises EngineFailed, always."""
+        """One connection from its greeting to its end. Raises EngineFailed, or what nobody foresaw; always."""
         reader, self._writer = await self._host.open()
+        watch = self._loop.create_task(self._watch(self._writer))
+        try:
+            await self._converse(reader)
+        finally:
+            watch.cancel()
+
+    async def _watch(self, writer: StreamWriter) -> None:
+        """Give up a host that says nothing. Counted in pings, so that a machine that slept does not blame the host."""
+        self._unanswered = 0
+        while self._unanswered < _UNANSWERED:
+            self._unanswered += 1
+            writer.write(ping())
+            await asyncio.sleep(PING_SECONDS)
+        writer.transport.abort()
+
+    async def _converse(self, reader: StreamReader) -> None:
         hello = await self._event(reader)
         if not isinstance(hello, Hello):
             raise EngineFailed("the vLLM host did not greet; is it something else that listens there?")
@@ -124,14 +173,21 @@ class Link:
             self._first.set_result(hello)
         while True:
             event = await self._event(reader)
-            if not isinstance(event, Hello):
+            if not isinstance(event, Hello | Pong):
                 self._take(event)
 
-    async def _event(self, reader: StreamReader) -> Hello | Generated | Scored | Failed:
+    async def _event(self, reader: StreamReader) -> Event:
         try:
-            return parse(await reader.readuntil(b"\n"))
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError) as error:
+            line = await reader.readuntil(b"\n")
+        except asyncio.LimitOverrunError as error:
+            raise EngineFailed(f"the vLLM host sent a line longer than {MAX_LINE} bytes") from error
+        except (asyncio.IncompleteReadError, OSError) as error:
+            if self._unanswered == _UNANSWERED:
+                silent = _UNANSWERED * PING_SECONDS
+                raise EngineFailed(f"the vLLM host has not answered for {silent:g} seconds") from error
             raise EngineFailed(await asyncio.to_thread(self._host.lost)) from error
+        self._unanswered = 0
+        return parse(line)
 
     def _break(self, error: EngineFailed) -> None:
         self.broken = str(error)
@@ -149,3 +205,10 @@ class Link:
             self._notice(f"failed: {self.broken}")
             await asyncio.Event().wait()
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _failure(error: Exception) -> EngineFailed:
+    """The error as one that requests can fail with."""
+    if isinstance(error, EngineFailed):
+        return error
+    return EngineFailed(f"the link to the vLLM host failed: {type(error).__name__}: {error}")
