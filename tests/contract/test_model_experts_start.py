@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.model.flexolmo.merge import merge
-from tests.contract.test_model_experts import names, put, service
+from tests.contract.test_model_experts import names, put, scores, service
 from tests.unit.flexolmo.conftest import make_anchor
 from tests.unit.flexolmo.making import make_expert
 
@@ -69,3 +69,12 @@ def test_an_expert_for_an_anchor_of_another_architecture_is_refused(anchor: Path
         answer = put(client, "park", make_expert(anchor, "park", tmp_path / "park", 1))
         assert (answer.status_code, answer.json()["code"]) == (422, "broken_expert")
         assert "architecture llama" in answer.json()["detail"]
+
+
+def test_an_expert_that_joins_a_merge_of_none_computes_as_if_it_had_been_merged(anchor: Path, tmp_path: Path) -> None:
+    harbour = make_expert(anchor, "harbour", tmp_path / "harbour", 0)
+    with service(merge(anchor, [harbour], tmp_path / "one"), tmp_path / "a") as client:
+        expected = scores(client, ["harbour"], [])
+    with service(merge(anchor, [], tmp_path / "none"), tmp_path / "b") as client:
+        assert put(client, "harbour", harbour).status_code == 201
+        assert scores(client, ["harbour"], []) == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ from services.model.engines.keyvalues import KeyValues, Shape
 from services.model.engines.newcomer import newcomer
 from services.model.engines.places import Places
 from services.model.flexolmo.mask import MaskRows, install
-from services.model.flexolmo.merged import Origin, origin
+from services.model.flexolmo.merged import Origin, most_active, origin
 
 _HEAD_ROWS = 16_384
 """Rows of the vocabulary that are widened to fp32 at a time."""
@@ -63,7 +64,11 @@ class Checkpoint:
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype), local_files_only=True)
         factor(model, directory)
-        return cls(model, directory)
+        found = cls(model, directory)
+        # a mask's slots are cut to the experts it allows: as merged, also when more have joined
+        found.mask.top_k = most_active(directory) or found.mask.top_k
+        found.info = replace(found.info, active=found.mask.top_k)
+        return found
 
     def origin(self) -> Origin:
         """What an expert that joins this model must have been trained on. Raises OtherAnchor when nothing says it."""

@@ -150,4 +150,6 @@ class _Mixture:
             "architecture": self.family.form.architecture,
             "experts": public + owned,
             "experts_per_token": config.num_experts_per_tok,
+            # more than there are, perhaps: experts may join the running model
+            "most_experts_per_token": self.k,
         }

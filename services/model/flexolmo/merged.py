@@ -43,6 +43,13 @@ def origin(folder: Path) -> Origin | None:
     return Origin(folder, sha256, card.get("anchor_architecture", "llama"), public)
 
 
+def most_active(folder: Path) -> int | None:
+    """How many experts a token was to have at most, which a merge cuts to how many there are; None if not said."""
+    file = folder / "candor.json"
+    said = json.loads(file.read_text(encoding="utf-8")).get("most_experts_per_token") if file.is_file() else None
+    return said if isinstance(said, int) else None
+
+
 def expert_file(folder: Path, owner: str) -> Path:
     """Where a merged checkpoint has an owner's own file, if it is of low rank: an engine may compute it as that."""
     return folder / "experts" / f"{owner}.safetensors"
