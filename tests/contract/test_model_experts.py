@@ -166,7 +166,9 @@ def test_changes_outlive_the_process(checkpoint: Path, files: dict[str, Path], t
     ]
     with service(checkpoint, folder) as client:
         assert names(client) == ["public", "bakery", "park"]
-        assert scores(client, ["park"], ["bakery", "park"], []) == expected
+        # they stand in another order now, in which the router's softmax rounds otherwise
+        for found, before in zip(scores(client, ["park"], ["bakery", "park"], []), expected, strict=True):
+            assert found["logprobs"] == pytest.approx(before["logprobs"], abs=1e-4)
         client.delete("/v1/experts/park")
         put(client, "harbour", files["harbour"])
     assert sorted(file.name for file in folder.iterdir()) == [
@@ -255,7 +257,13 @@ def test_what_cannot_join_is_refused_and_changes_nothing(
         for owner, body, status, code, said in (
             ("park", whole[:-100], 422, "broken_expert", "not a whole safetensors file"),
             ("park", b"", 422, "broken_expert", "not a whole safetensors file"),
-            ("park", len(odd).to_bytes(8, "little") + odd + whole[8 + header :], 422, "broken_expert", "metadata"),
+            (
+                "park",
+                len(odd).to_bytes(8, "little") + odd + whole[8 + header :],
+                422,
+                "broken_expert",
+                "says something of itself",
+            ),
             ("park", files["foreign"].read_bytes(), 422, "wrong_anchor", "another anchor"),
             ("garden", whole, 422, "expert_of_another", "'park'"),
             ("public", whole, 403, "public_expert", "public"),

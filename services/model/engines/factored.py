@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -105,12 +106,14 @@ class FactoredExperts(nn.Module):
         inner = functional.silu(inner[:, :width]) * inner[:, width:]
         inner *= weights.flatten()[order].unsqueeze(-1).to(inner.dtype)
 
-        beside = [(tokens[rows], change.beside(inner[rows])) for rows, change in groups]
-        mixture = inner.new_zeros(len(hidden), width).index_add_(0, tokens, inner)
-        out = functional.linear(mixture, self.down)
-        for own, added in beside:
-            out.index_add_(0, own, added)
-        return out
+        beside = hidden.new_zeros(len(order), hidden.shape[1])
+        for rows, change in groups:
+            beside[order[rows]] = change.beside(inner[rows])
+        mixture = torch.empty_like(inner)
+        mixture[order] = inner
+        # summed choice by choice as the router ranks them: the same bits wherever an expert stands
+        out = functional.linear(mixture.view(*chosen.shape, -1).sum(dim=1), self.down)
+        return out + beside.view(*chosen.shape, -1).sum(dim=1)
 
     def _groups(self, chosen: Tensor) -> Iterator[tuple[slice, Change]]:
         """Of every changed expert that is chosen: its rows among the choices sorted by expert, and its change."""

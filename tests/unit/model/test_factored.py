@@ -95,3 +95,14 @@ def test_an_expert_that_nobody_chose_may_as_well_not_be_there() -> None:
     chosen, hidden, weights = torch.tensor([[0, 2], [2, 1]]), torch.randn(2, HIDDEN), torch.rand(2, 2)
     fewer = FactoredExperts(gate_up, down, changes[:3])(hidden, chosen, weights)
     assert torch.equal(FactoredExperts(gate_up, down, changes)(hidden, chosen, weights), fewer)
+
+
+@given(chosen=choices, seed=st.integers(0, 100), order=st.permutations(range(EXPERTS)))
+def test_where_an_expert_stands_changes_no_bit(chosen: list[list[int]], seed: int, order: list[int]) -> None:
+    gate_up, down, changes = weights_of(seed)
+    hidden, indices = torch.randn(len(chosen), HIDDEN), torch.tensor(chosen)
+    weights = torch.rand(indices.shape)
+    moved = FactoredExperts(gate_up, down, [changes[place] for place in order])
+    places = torch.tensor([order.index(expert) for expert in range(EXPERTS)])[indices]
+    found = FactoredExperts(gate_up, down, changes)(hidden, indices, weights)
+    torch.testing.assert_close(moved(hidden, places, weights), found, rtol=0, atol=0)
