@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="under a minute; without vLLM")
     parser.add_argument("--threads", type=int, default=cores())
     arguments = parser.parse_args()
-    prompt, new, rounds = (64, 16, 3) if arguments.quick else (128, 64, 7)
+    prompt, new, rounds = (64, 16, 3) if arguments.quick else (128, 48, 3)
     torch.set_num_threads(arguments.threads)
     home, dtype = candor_home(), fast_dtype()
     figures = measure(home, dtype, prompt=prompt, new=new, rounds=rounds, threads=arguments.threads)

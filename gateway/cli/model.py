@@ -48,6 +48,8 @@ def merge(
         return
     if folder is None:
         raise Failure("Say where the merged model of these files shall go: --out DIR.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Failure(f"There is something in {folder} already: name another --out, or delete it.")
     if missing := [str(file) for file in expert or [] if not file.is_file()]:
         raise Failure(f"There is no file {', '.join(missing)}.")
     from services.model.flexolmo.merge import merge as merge_files
@@ -63,6 +65,8 @@ def merge(
         _tune(home, anchor or anchor_folder(home), files, folder, card["experts_per_token"])
     ids = [entry["id"] for entry in card["experts"]]
     out.print(f"{card['architecture']} of {len(ids)} experts, {card['experts_per_token']} a token: {', '.join(ids)}")
+    if k is not None and k > len(ids):
+        out.print(f"k is {k}, but there are {len(ids)} experts: all of them work on every token.")
     out.print(f"The merged model is in {folder}. Serve it with CANDOR_MODEL_DIRECTORY={folder}", soft_wrap=True)
 
 

@@ -20,8 +20,8 @@ class Prefill:
         self._checkpoint = checkpoint
         self._known = PrefixCache(remember, PIECE)
 
-    def advance(self, job: Job) -> None:
-        """Compute the next piece of a job's prompt; after the last one the job has its `logits`."""
+    def advance(self, job: Job) -> int:
+        """Compute the next piece of a job's prompt, of so many tokens; after the last one the job has its `logits`."""
         request = job.request
         if job.prompt is None:
             job.prompt = self._begin(job)
@@ -32,6 +32,7 @@ class Prefill:
         if job.prompt.length == len(request.prompt):
             job.logits, job.routing = logits, self._checkpoint.by_number(routing)[0]
             self._known.put(request.allowed, request.prompt, job.prompt.sequence(0))
+        return piece.shape[1]
 
     def forget(self, expert: int) -> None:
         """Forget the prompts that were computed with an expert."""

@@ -39,7 +39,7 @@ from services.model.engines.changes import Addition, Changes, Removal
 from services.model.engines.checkpoint import Checkpoint
 from services.model.engines.jobs import Job, SequencesJob
 from services.model.engines.memory import give_back
-from services.model.engines.prefill import Prefill
+from services.model.engines.prefill import PIECE, Prefill
 from services.model.engines.routing import route
 from services.model.engines.scoring import score
 from services.model.engines.sequences import Result, Task, in_batches
@@ -193,8 +193,7 @@ class TransformersEngine:
                 if self._changes:
                     self._change_experts()
                 self._let_go()
-                self._prefill_a_piece()
-                self._join()
+                self._let_join()
                 self._compute_a_batch()
                 self._send(self._batch.step())
             except Exception as error:
@@ -278,17 +277,24 @@ class TransformersEngine:
             self._ready = None
         self._batch.leave_cancelled()
 
-    def _prefill_a_piece(self) -> None:
-        if self._ready is None:
-            with self._changed:
-                self._ready = self._waiting.popleft() if self._waiting else None
-        if self._ready is not None and self._ready.logits is None:
-            self._prefill.advance(self._ready)
+    def _let_join(self) -> None:
+        """Compute a piece of prompts, one long or several short ones, and let their samples join.
 
-    def _join(self) -> None:
-        if self._ready is not None and self._ready.logits is not None:
-            self._send(self._batch.join(self._ready))
-            if not self._ready.to_start:
+        Several, for else requests that come together would run one step apart from each other to their ends.
+        """
+        left = PIECE
+        while left > 0:
+            if self._ready is None:
+                with self._changed:
+                    self._ready = self._waiting.popleft() if self._waiting else None
+            if self._ready is None:
+                return
+            if self._ready.logits is None:
+                left -= self._prefill.advance(self._ready)
+            if self._ready.logits is not None:
+                self._send(self._batch.join(self._ready))
+                if self._ready.to_start:
+                    return
                 self._ready = None
 
     def _compute_a_batch(self) -> None:

@@ -156,3 +156,11 @@ def test_files_are_merged_only_into_a_named_folder(candor_home: Path) -> None:
 def test_a_router_is_tuned_only_of_a_merge_with_a_folder() -> None:
     with pytest.raises(Failure, match="--out"):
         run("model", "merge", "--tune-router")
+
+
+def test_a_merge_does_not_take_the_place_of_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("dear")
+    done = CliRunner().invoke(app, ["model", "merge", "--out", str(tmp_path)])
+    assert isinstance(done.exception, Failure)
+    assert "something in" in str(done.exception)
+    assert (tmp_path / "letters.txt").read_text() == "dear"
