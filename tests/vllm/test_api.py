@@ -18,6 +18,7 @@ NOT_ABOUT_AN_ENGINE = {
     # look into the other engine; tests/vllm/test_engine.py has their like
     "test_a_client_that_goes_away_frees_its_place",
     "test_a_client_that_goes_away_takes_its_scoring_along",
+    "test_a_full_queue_is_a_429_that_says_when_to_try_again",
     # loads no engine at all
     "test_a_service_without_its_model_says_why_and_answers_503",
 }

@@ -45,6 +45,8 @@ def test_an_expert_that_leaves_is_refused_at_once_and_ends_who_uses_it_too_long(
     engine = VllmEngine(RemoteHost(f"unix:{host}"), vllm_checkpoint, letters, 3, lambda trouble: None)
     try:
         with pytest.raises(Unsupported, match="restart"):
+            engine.check_joining()
+        with pytest.raises(Unsupported, match=r"poets\.safetensors"):
             engine.read(Path("poets.safetensors"))
         uses, other = Outcome(ENDLESS), Outcome(greedy([5, 6], {0, 2}, tokens=40))
         engine.submit(ENDLESS, uses)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +22,7 @@ from services.model.engines.vllm.messages import MAX_LINE
 
 _RETRY_SECONDS = 0.2
 _GRACE_SECONDS = 15
+_LOOKS = 25
 """How long the host may take to end once it was told to."""
 
 
@@ -137,6 +139,11 @@ class OwnHost:
         # what is left of its session, also when it could not see to that itself
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            # those it started are not our children, so that they can only be looked for
+            for _ in range(_LOOKS):
+                os.killpg(process.pid, 0)
+                time.sleep(_RETRY_SECONDS)
         process.wait()
         self._process = None
 
