@@ -19,7 +19,7 @@ def derived(source: Path, into: Path, *, layers: int, experts: Sequence[int]) ->
     """Write the Mixtral checkpoint `source` to `into` with its first layers and these experts, in their order."""
     into.mkdir()
     for file in source.iterdir():
-        if file.suffix != ".safetensors":
+        if file.is_file() and file.suffix != ".safetensors":
             shutil.copy(file, into)
     config = json.loads((source / "config.json").read_text())
     active = min(config["num_experts_per_tok"], len(experts))
