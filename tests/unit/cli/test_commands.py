@@ -36,11 +36,11 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     assert done.stdout.rstrip().endswith("[]")
 
 
-def test_help_takes_less_than_a_second_of_processor_time() -> None:
-    before = os.times()
-    candor("--help")
-    after = os.times()
-    assert after.children_user + after.children_system - before.children_user - before.children_system < 1.0
+def test_help_loads_nothing_that_takes_seconds_to_import() -> None:
+    heavy = {"torch", "transformers", "faiss", "numba", "plotly", "sklearn", "sentence_transformers", "dbos"}
+    program = f"import sys, gateway.cli.app; sys.exit(' '.join({heavy!r} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
