@@ -1,8 +1,10 @@
 """What masks cost: one batch under eight masks against the same batch under none, and against plain `generate`.
 
-Ours and each peer take turns in one run, on the same prompts and token counts; ratios are of median wall times.
-The dense equivalent is the public model with every FFN k times as wide: the work a token does in a mixture of k
-experts, without routing, masks or statistics. vLLM is measured in its own environment (`make test-vllm` makes it).
+Ours and each peer take turns in one run, on the same prompts and token counts: openings of four owners' documents, for
+under prompts of one kind a router goes to fewer experts than under masks, and what would be measured is how much of the
+weights is read. A ratio is the median over the rounds of the ratio of neighbours in time. The dense equivalent is the
+public model with every FFN k times as wide: the work a token does in a mixture of k experts, without routing, masks or
+statistics. vLLM is measured in its own environment (`make test-vllm` makes it).
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import AutoModelForCausalLM
@@ -34,9 +36,12 @@ from shared.processor import fast_dtype
 from shared.settings import candor_home, cores
 
 SEQUENCES = 8
+TEXTS = ("papers", "medicine", "python", "encyclopedia")
 EVERY = frozenset(range(4))
 MASKS = [frozenset({0, *others}) for size in range(4) for others in combinations((1, 2, 3), size)]
 """All subsets of three owners, each with the public expert: eight different masks."""
+
+Prompt = tuple[int, ...]
 
 
 def main() -> None:
@@ -45,22 +50,20 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="under a minute; without vLLM")
     parser.add_argument("--threads", type=int, default=cores())
     arguments = parser.parse_args()
-    prompt, new, rounds = (64, 16, 3) if arguments.quick else (128, 48, 3)
+    prompt, new, rounds = (64, 16, 3) if arguments.quick else (128, 48, 7)
     torch.set_num_threads(arguments.threads)
     home, dtype = candor_home(), fast_dtype()
-    figures = measure(home, dtype, prompt=prompt, new=new, rounds=rounds, threads=arguments.threads)
-    figures["vllm_mixed_masks_vs_stock"] = None if arguments.quick else _vllm(home)
+    prompts = _prompts(home, prompt)
+    figures = measure(home, prompts, dtype, new=new, rounds=rounds, threads=arguments.threads)
+    figures |= {} if arguments.quick else _vllm(home, prompts, dtype)
     settings = {"sequences": SEQUENCES, "prompt": prompt, "new": new, "rounds": rounds}
     finish("model", figures, {**settings, "threads": arguments.threads, "dtype": dtype})
 
 
-def measure(home: Path, dtype: str, *, prompt: int, new: int, rounds: int, threads: int) -> Figures:
+def measure(home: Path, prompts: Sequence[Prompt], dtype: str, *, new: int, rounds: int, threads: int) -> Figures:
     """The fixed keys of the engine on transformers, and tokens per second of each."""
     directory = embedded_model(home)
     tokenizer = Tokenizer.load(directory)
-    texts = [document.text for document in read_documents(home / "texts" / "literature", "train")]
-    prompts = [tuple(tokenizer.encode(text)[:prompt]) for text in texts]
-    prompts = [tokens for tokens in prompts if len(tokens) == prompt][:SEQUENCES]
     checkpoint = Checkpoint.load(directory, dtype)
     checkpoint.ends = frozenset()  # every sequence takes all its steps, as in `generate` below
     engine = TransformersEngine(checkpoint, tokenizer.decode, Limits(prefixes=0, threads=threads))
@@ -74,31 +77,44 @@ def measure(home: Path, dtype: str, *, prompt: int, new: int, rounds: int, threa
     }
     seconds = _take_turns(runs, rounds)
     engine.close()
-    speed = {name: SEQUENCES * new / median for name, median in seconds.items()}
+
+    def faster_than(other: str) -> float:
+        pairs = zip(seconds[other], seconds["mixed masks"], strict=True)
+        return statistics.median(theirs / ours for theirs, ours in pairs)
+
     return {
-        "mixed_masks_vs_unmasked": speed["mixed masks"] / speed["unmasked"],
-        "engine_vs_dense_equivalent": speed["mixed masks"] / speed["generate, dense equivalent"],
-        "engine_vs_generate": speed["mixed masks"] / speed["generate, the mixture"],
-        **{f"tokens_per_second: {name}": value for name, value in speed.items()},
+        "mixed_masks_vs_unmasked": faster_than("unmasked"),
+        "engine_vs_dense_equivalent": faster_than("generate, dense equivalent"),
+        "engine_vs_generate": faster_than("generate, the mixture"),
+        **{f"tokens_per_second: {name}": SEQUENCES * new / statistics.median(all_) for name, all_ in seconds.items()},
     }
 
 
-def _take_turns(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median wall seconds of each; every round begins with another one, after a round that is not counted."""
+def _prompts(home: Path, length: int) -> list[Prompt]:
+    """The first tokens of two documents of each owner of TEXTS."""
+    tokenizer, prompts = Tokenizer.load(embedded_model(home)), []
+    for owner in TEXTS:
+        openings = (
+            tuple(tokenizer.encode(document.text)[:length])
+            for document in read_documents(home / "texts" / owner, "train")
+        )
+        prompts += list(islice((opening for opening in openings if len(opening) == length), SEQUENCES // len(TEXTS)))
+    return prompts
+
+
+def _take_turns(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+    """Wall seconds of each, round by round, after a round that is not counted; every other round goes backwards."""
     taken: dict[str, list[float]] = {name: [] for name in runs}
-    names = list(runs)
     for number in range(rounds + 1):
-        for name in names[number % len(names) :] + names[: number % len(names)]:
+        for name in list(runs)[:: 1 if number % 2 else -1]:
             started = time.perf_counter()
             runs[name]()
             if number:
                 taken[name].append(time.perf_counter() - started)
-    return {name: statistics.median(times) for name, times in taken.items()}
+    return taken
 
 
-def _serve(
-    engine: TransformersEngine, prompts: Sequence[tuple[int, ...]], masks: Sequence[frozenset[int]], new: int
-) -> None:
+def _serve(engine: TransformersEngine, prompts: Sequence[Prompt], masks: Sequence[frozenset[int]], new: int) -> None:
     """All prompts at once, greedy."""
     ended = threading.Semaphore(0)
     failures: list[EngineFailed] = []
@@ -121,7 +137,7 @@ def _serve(
 
 
 @torch.inference_mode()
-def _generate(model: Any, prompts: Sequence[tuple[int, ...]], new: int) -> None:
+def _generate(model: Any, prompts: Sequence[Prompt], new: int) -> None:
     ids = torch.tensor(prompts)
     out = model.generate(
         ids,
@@ -147,16 +163,20 @@ def _dense_equivalent(anchor: Path, k: int, dtype: str) -> Any:
     return model
 
 
-def _vllm(home: Path) -> float | None:
-    """The plugin against stock vLLM, in vLLM's own environment; None when there is none."""
+def _vllm(home: Path, prompts: Sequence[Prompt], dtype: str) -> Figures:
+    """The plugin against stock vLLM, in vLLM's own environment; nothing when there is none."""
     python = Path(os.environ.get("CANDOR_VLLM_PYTHON", home / "vllm-venv" / "bin" / "python"))
     if not python.exists():
-        return None
-    script = Path(__file__).with_name("vllm_throughput.py")
+        return {"vllm_mixed_masks_vs_stock": None}
+    script, model = Path(__file__).with_name("vllm_throughput.py"), embedded_model(home)
     asked = subprocess.run(
-        [str(python), str(script), "--model", str(embedded_model(home))], capture_output=True, text=True, check=True
+        [str(python), str(script), "--model", str(model), "--dtype", dtype],
+        input=json.dumps(prompts),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
-    return float(json.loads(asked.stdout.splitlines()[-1])["vllm_mixed_masks_vs_stock"])
+    return cast(Figures, json.loads(asked.stdout.splitlines()[-1]))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 """What masks cost on vLLM: stock vLLM, the masked model with every expert on, and a batch of mixed masks.
 
-Run by the Python of vLLM's own environment (`make test-vllm` installs it); imports nothing of Candor but candor_vllm:
-
-    $HOME/.cache/candor/vllm-venv/bin/python bench/vllm_throughput.py --model DIR [--quick]
-
-Prints one line of JSON. Stock and masked engines are processes of their own that live through the whole run and take
-turns, so that a busy machine slows both; a ratio is that of two medians over the rounds.
+Run by `python -m bench.model` with the Python of vLLM's own environment (`make test-vllm` installs it); imports nothing
+of Candor but candor_vllm. Reads a JSON list of prompts, each a list of token ids, from standard input and prints one
+line of JSON. Stock and masked engines are processes of their own that live through the whole run and take turns, so
+that a busy machine slows both; a ratio is the median over the rounds of the ratio of neighbours in time.
 """
 
 from __future__ import annotations
@@ -17,9 +15,10 @@ import statistics
 import subprocess
 import sys
 import time
+from itertools import combinations
 from pathlib import Path
 
-BATCH = 8
+TOKENS, ROUNDS = 48, 9
 KINDS = ("stock", "all_on", "mixed_masks")
 
 
@@ -27,44 +26,40 @@ def main() -> None:
     """Parse the command line, and measure."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--quick", action="store_true", help="3 short rounds instead of 9")
-    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--dtype", required=True)
     parser.add_argument("--serve", choices=("stock", "masked"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         _serve(options.model, options.dtype, masked=options.serve == "masked")
-        return
-    rounds, tokens = (3, 24) if options.quick else (9, 64)
-    print(json.dumps(measure(options.model, options.dtype, rounds, tokens)))
+    else:
+        print(json.dumps(measure(options.model, options.dtype, json.loads(sys.stdin.read()))))
 
 
-def measure(model: Path, dtype: str, rounds: int, tokens: int) -> dict[str, float | int | str]:
-    """Tokens per second of a batch of eight, and the ratios to stock vLLM."""
+def measure(model: Path, dtype: str, prompts: list[list[int]]) -> dict[str, float]:
+    """Ratios to stock vLLM, and tokens per second of each kind."""
     engines = {kind: _Engine(model, dtype, kind) for kind in ("stock", "masked")}
-    speeds: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
     try:
-        for turn in range(rounds + 1):
+        for turn in range(ROUNDS + 1):
             # every other round backwards: a drift of the machine favours nobody
             for kind in KINDS if turn % 2 else KINDS[::-1]:
                 engine = engines["stock" if kind == "stock" else "masked"]
-                seconds = engine.ask({"mixed": kind == "mixed_masks", "tokens": tokens, "seed": turn})
+                taken = engine.ask({"mixed": kind == "mixed_masks", "prompts": prompts})
                 if turn:  # the first is the warm-up
-                    speeds[kind].append(BATCH * tokens / seconds)
+                    seconds[kind].append(taken)
     finally:
         for engine in engines.values():
             engine.close()
-    median = {kind: statistics.median(found) for kind, found in speeds.items()}
-    return {
-        "model": model.name,
-        "dtype": dtype,
-        "batch": BATCH,
-        "tokens": tokens,
-        "rounds": rounds,
-        "compiled": 0,
-        **{f"vllm_{kind}_tokens_per_second": round(speed, 2) for kind, speed in median.items()},
-        "vllm_all_on_vs_stock": round(median["all_on"] / median["stock"], 4),
-        "vllm_mixed_masks_vs_stock": round(median["mixed_masks"] / median["stock"], 4),
+    ratios = {
+        f"vllm_{kind}_vs_stock": statistics.median(
+            theirs / ours for theirs, ours in zip(seconds["stock"], seconds[kind], strict=True)
+        )
+        for kind in KINDS[1:]
     }
+    speeds = {
+        f"tokens_per_second: vllm, {kind}": len(prompts) * TOKENS / statistics.median(seconds[kind]) for kind in KINDS
+    }
+    return ratios | speeds
 
 
 class _Engine:
@@ -80,7 +75,7 @@ class _Engine:
         )
         self._read()
 
-    def ask(self, question: dict[str, int | bool]) -> float:
+    def ask(self, question: dict[str, bool | list[list[int]]]) -> float:
         """Seconds for a batch."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(question) + "\n")
@@ -112,28 +107,24 @@ def _serve(model: Path, dtype: str, masked: bool) -> None:
         dtype=dtype,
         enforce_eager=True,
         max_model_len=512,
-        max_num_seqs=BATCH,
         max_num_batched_tokens=512,
         enable_prefix_caching=False,
         skip_tokenizer_init=True,
         worker_cls=WORKER if masked else "auto",
     )
     experts = llm.llm_engine.model_config.get_num_experts()
-    everyone = range(experts)
-    # all on, public only, and each expert's absence, over and over
-    choices = [list(everyone), [0], *([e for e in everyone if e != out] for out in everyone)]
+    everyone, owners = range(experts), range(1, experts)
+    # every subset of the owners, each with the public expert
+    choices = [[0, *on] for size in range(experts) for on in combinations(owners, size)]
     print("seconds 0", flush=True)
     for line in sys.stdin:
         question = json.loads(line)
-        prompts = [
-            {"prompt_token_ids": [3 + (question["seed"] * 31 + i * 7 + j) % 300 for j in range(32)]}
-            for i in range(BATCH)
-        ]
-        masks = [choices[i % len(choices)] if question["mixed"] else list(everyone) for i in range(BATCH)]
+        prompts = [{"prompt_token_ids": tokens} for tokens in question["prompts"]]
+        masks = [choices[i % len(choices)] if question["mixed"] else list(everyone) for i in range(len(prompts))]
         params = [
             SamplingParams(
                 temperature=0,
-                max_tokens=question["tokens"],
+                max_tokens=TOKENS,
                 ignore_eos=True,
                 detokenize=False,
                 extra_args={"experts_on": ",".join(map(str, mask))} if masked else None,
