@@ -51,6 +51,12 @@ def ask(client: httpx.Client, **body: Any) -> httpx.Response:
         ({"temperature": 9}, (400, "temperature"), "less than or equal to 2"),
         ({"n": 0}, (400, "n"), "greater than or equal to 1"),
         ({"candor": {"frobnicate": 1}}, (400, "candor.frobnicate"), "no field"),
+        ({"owners": {"exclude": ["papers"]}}, (400, "owners"), "as candor.owners."),
+        ({"exclude": ["papers"]}, (400, "exclude"), "as candor.owners.exclude."),
+        ({"experts": ["papers"]}, (400, "experts"), "it has owners, retrieval"),
+        ({"candour": {"owners": {"exclude": ["papers"]}}}, (400, "candour"), "`candor`"),
+        ({"extra_body": {"candor": {}}}, (400, "extra_body"), "`candor`"),
+        ({"retrieval": False}, (400, "retrieval"), "as candor.retrieval."),
         ({"candor": {"retrieval": {"k": 0}}}, (400, "candor.retrieval.k"), "greater than or equal to 1"),
         ({"candor": {"retrieval": {"kk": 3}}}, (400, "candor.retrieval.kk"), "no field"),
         ({"candor": {"trace": {"documents": -1}}}, (400, "candor.trace.documents"), "greater than or equal to 0"),
@@ -76,6 +82,16 @@ def test_bad_input_is_a_4xx_that_names_the_field_before_anything_is_called(
     assert (response.status_code, error["param"]) == answered, error
     assert says in error["message"]
     assert set(error) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("field", ["owners", "experts", "exclude", "retrieval"])
+def test_a_completion_that_says_outside_of_candor_whose_experts_compute_is_refused(
+    alone: httpx.Client, field: str
+) -> None:
+    response = alone.post("/v1/completions", json={"model": "candor", "prompt": "x", field: ["papers"]})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (400, "invalid_request", field)
+    assert "`candor`" in error["message"]
 
 
 def test_malformed_json_is_said_to_be_so(alone: httpx.Client) -> None:
