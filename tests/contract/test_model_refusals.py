@@ -71,7 +71,7 @@ def test_bad_requests_are_refused_with_the_field(
         ({"texts": ["a"], "experts": ["poets"]}, 404, "unknown_expert"),
         ({"texts": ["a"], "tokens": [[5]]}, 422, "invalid_request"),
         ({}, 422, "invalid_request"),
-        ({"tokens": [[5] * 641]}, 400, "context_length_exceeded"),
+        ({"tokens": [[5] * 641]}, 422, "context_length_exceeded"),
         ({"texts": ["a"], "poets": 1}, 422, "invalid_request"),
     ],
 )

@@ -163,17 +163,17 @@ def test_a_conversation_is_routed_as_the_chat_sees_it_up_to_the_answers_end(mode
 @pytest.mark.parametrize(
     ("body", "status", "code", "field"),
     [
-        ({}, 400, "invalid_request", "text"),
-        ({"text": "a", "tokens": [5]}, 400, "invalid_request", "tokens"),
+        ({}, 422, "invalid_request", "text"),
+        ({"text": "a", "tokens": [5]}, 422, "invalid_request", "tokens"),
         ({"text": "a", "experts": ["poets"]}, 404, "unknown_expert", "experts"),
-        ({"text": ""}, 400, "invalid_request", "text"),
-        ({"tokens": []}, 400, "invalid_request", "tokens"),
-        ({"tokens": [5] * 641}, 400, "context_length_exceeded", "tokens"),
-        ({"tokens": [320]}, 400, "invalid_request", "tokens"),
-        ({"text": "a", "continue_final_message": True}, 400, "invalid_request", "continue_final_message"),
+        ({"text": ""}, 422, "invalid_request", "text"),
+        ({"tokens": []}, 422, "invalid_request", "tokens"),
+        ({"tokens": [5] * 641}, 422, "context_length_exceeded", "tokens"),
+        ({"tokens": [320]}, 422, "invalid_request", "tokens"),
+        ({"text": "a", "continue_final_message": True}, 422, "invalid_request", "continue_final_message"),
         (
             {"messages": [{"role": "user", "content": "a"}], "continue_final_message": True},
-            400,
+            422,
             "invalid_request",
             "continue_final_message",
         ),
@@ -274,8 +274,8 @@ def test_a_checkpoint_agrees_with_itself(model: httpx.Client) -> None:
         ({"against": "elsewhere"}, 404, "against"),
         ({"texts": {}}, 422, "texts"),
         ({"texts": {"a": []}}, 422, "texts.a"),
-        ({"texts": {"a": ["x" * 5000]}}, 400, "texts.a.0"),
-        ({"texts": {"a": ["x" * 500] * 70}}, 400, "texts"),
+        ({"texts": {"a": ["x" * 5000]}}, 422, "texts.a.0"),
+        ({"texts": {"a": ["x" * 500] * 70}}, 422, "texts"),
         ({"experts": ["poets"]}, 404, "experts"),
     ],
 )
@@ -313,5 +313,5 @@ def test_the_gateway_analyses_with_the_experts_of_the_owners_named(front: httpx.
 def test_the_gateway_passes_on_what_the_model_service_refuses(front: httpx.Client, path: str) -> None:
     long = {"text": "x" * 5000} if path == "/v1/routing" else {"texts": {"a": ["x" * 5000]}}
     response = front.post(path, json=long)
-    assert (response.status_code, response.json()["code"]) == (400, "context_length_exceeded")
+    assert (response.status_code, response.json()["code"]) == (422, "context_length_exceeded")
     assert response.json()["field"] == ("text" if path == "/v1/routing" else "texts.a.0")
