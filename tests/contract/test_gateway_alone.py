@@ -1,5 +1,6 @@
 """The gateway with every service down: what it refuses, and how it says that it cannot answer."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.app import create_app
 from gateway.settings import GatewaySettings
 from shared.contracts.gateway import OwnerList, StackReadiness
-from tests.contract.gateway_support import closed_port, gateway
+from tests.contract.gateway_support import closed_port, gateway, serving
 
 QUESTION = [{"role": "user", "content": "How tall is the lighthouse of Brenholm?"}]
 
@@ -24,15 +26,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         database_url=f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'gateway.db'}",
     )
     with gateway(settings) as address, httpx.Client(base_url=address, timeout=30) as client:
-        until_migrated(client)
         yield client
-
-
-def until_migrated(client: httpx.Client) -> None:
-    for _ in range(300):
-        if client.get("/v1/ledger").status_code == 200:
-            return
-    raise AssertionError(client.get("/readyz").text)
 
 
 def ask(client: httpx.Client, **body: Any) -> httpx.Response:
@@ -212,9 +206,9 @@ def test_the_request_id_is_echoed(alone: httpx.Client) -> None:
 def test_a_ledger_that_cannot_be_opened_keeps_the_gateway_from_being_ready(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     settings = GatewaySettings(database_url=f"sqlite:///{tmp_path / 'file' / 'gateway.db'}")
-    with gateway(settings) as address, httpx.Client(base_url=address) as client:
-        for _ in range(200):
-            if "failed" in client.get("/readyz").json()["phase"]:
-                break
+    with serving(create_app(settings)) as address, httpx.Client(base_url=address, timeout=60) as client:
+        until = time.monotonic() + 120
+        while "failed" not in client.get("/readyz").json()["phase"] and time.monotonic() < until:
+            time.sleep(0.05)
         assert "gateway: failed" in client.get("/readyz").json()["phase"]
         assert client.get("/v1/ledger").status_code == 503

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from gateway.settings import GatewaySettings
 from services.model.app import create_app
 from services.model.settings import ModelSettings
-from tests.contract.gateway_support import closed_port, gateway, serving
+from tests.contract.gateway_support import gateway_before
+from tests.contract.model_support import ready
 from tests.unit.model.tiny import build, prune, save
 
 NAMES = ["public", "papers", "medicine", "python"]
@@ -50,19 +49,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield home
 
 
-def ready(address: str, path: str) -> None:
-    for _ in range(600):
-        if httpx.get(address + path).status_code == 200:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{path} did not get ready")
-
-
 @pytest.fixture(scope="module")
 def address(home: Path) -> Iterator[str]:
     settings = ModelSettings(directory=home / "models" / "tiny", dtype="float32", threads=1)
-    with serving(create_app(settings)) as address:
-        ready(address, "/readyz")
+    with ready(create_app(settings)) as address:
         yield address
 
 
@@ -75,16 +65,7 @@ def model(address: str) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def front(address: str, home: Path) -> Iterator[httpx.Client]:
     """A gateway before the model service."""
-    down = closed_port()
-    settings = GatewaySettings(
-        model_url=address,
-        retrieval_url=down,
-        tracing_url=down,
-        evaluation_url=down,
-        database_url=f"sqlite:///{home / 'gateway.db'}",
-    )
-    with gateway(settings) as url, httpx.Client(base_url=url, timeout=60) as client:
-        ready(url, "/v1/ledger")
+    with gateway_before(address, home) as client:
         yield client
 
 
