@@ -397,7 +397,7 @@ def test_answers_under_way_are_what_they_would_have_been_while_experts_come_and_
         begun = [threading.Event() for _ in masks]
         with ThreadPoolExecutor() as pool:
             running = [pool.submit(lines, client, mask, event) for mask, event in zip(masks, begun, strict=True)]
-            assert all(event.wait(30) for event in begun)
+            assert all(event.wait(120) for event in begun)
             assert client.delete("/v1/experts/harbour").status_code == 204
             assert put(client, "park", files["park"]).status_code == 201
             assert [text(one.result()) for one in running] == alone
@@ -409,7 +409,7 @@ def test_an_answer_that_outlasts_the_removal_of_its_expert_ends_with_a_clear_err
     with service(checkpoint, tmp_path, removal_seconds=0) as client, ThreadPoolExecutor() as pool:
         begun = threading.Event()
         running = pool.submit(lines, client, ["harbour"], begun)
-        assert begun.wait(30)
+        assert begun.wait(120)
         assert client.delete("/v1/experts/harbour").status_code == 204
         last = running.result()[-1]
         assert last["error"]["code"] == "unknown_expert"
