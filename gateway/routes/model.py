@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 from fastapi import APIRouter
 
 from gateway.pipeline.faults import ServiceUnavailable
 from gateway.pipeline.options import UnknownModel, require_model
 from gateway.pipeline.routing import by_registry
-from gateway.policy import UnknownOwner
+from gateway.policy import Consent, UnknownOwner
 from gateway.routes.dependencies import Connected
 from gateway.services import Services
 from shared.contracts.gateway import AnalyseTexts, RouteText, ScoreTexts
@@ -26,6 +29,9 @@ from shared.http.errors import InvalidRequest, problems
 
 router = APIRouter(tags=["model"])
 
+Request = TypeVar("Request", ScoreRequest, RoutingRequest, AnalysisRequest)
+Answer = TypeVar("Answer")
+
 _TOKENISING = problems(InvalidRequest, UnknownModel, ServiceUnavailable)
 
 
@@ -42,14 +48,7 @@ async def list_experts(services: Connected) -> ExpertList:
 async def score(body: ScoreTexts, services: Connected) -> Scores:
     """Log-probabilities of a text's tokens, computed by the experts of the owners named and the public expert."""
     consent = services.policy.named(body.owners)
-    given = body.model_dump(include={"texts", "tokens"}, exclude_none=True)
-
-    async def scored() -> Scores:
-        served = await services.served.now()
-        request = ScoreRequest(model=served.name, experts=served.allowed(consent.experts), **given)
-        return await services.model.score(request)
-
-    scores = await services.served.current(scored)
+    scores = await _computed(services.model.score, ScoreRequest, body, consent, services)
     routed = {expert for text in scores.data for expert, share in text.routing.items() if share > 0}
     consent.check_experts({*scores.candor.experts, *routed})
     return scores
@@ -61,14 +60,8 @@ async def score(body: ScoreTexts, services: Connected) -> Scores:
 async def route(body: RouteText, services: Connected) -> TextRouting:
     """Each owner's share of a text, over all of it, by layer and by token, among the owners named and the public."""
     consent = services.policy.named(body.owners)
-    given = body.model_dump(exclude={"model", "owners"}, exclude_unset=True)
-
-    async def routed() -> TextRouting:
-        served = await services.served.now()
-        request = RoutingRequest(model=served.name, experts=served.allowed(consent.experts), **given)
-        return await services.model.route(request)
-
-    return by_registry(await services.served.current(routed), consent)
+    found = await _computed(services.model.route, RoutingRequest, body, consent, services)
+    return by_registry(found, consent)
 
 
 @router.post(
@@ -79,14 +72,7 @@ async def route(body: RouteText, services: Connected) -> TextRouting:
 async def analyse_routing(body: AnalyseTexts, services: Connected) -> RoutingAnalysis:
     """OLMoE's analyses of texts by domain, with the experts of the owners named and the public expert."""
     consent = services.policy.named(body.owners)
-    given = body.model_dump(exclude={"model", "owners"}, exclude_unset=True)
-
-    async def analysed() -> RoutingAnalysis:
-        served = await services.served.now()
-        request = AnalysisRequest(model=served.name, experts=served.allowed(consent.experts), **given)
-        return await services.model.analyse(request)
-
-    found = await services.served.current(analysed)
+    found = await _computed(services.model.analyse, AnalysisRequest, body, consent, services)
     consent.check_experts({*found.candor.experts, *found.experts}, public=found.public)
     return found
 
@@ -107,6 +93,23 @@ async def detokenize(body: DetokenizeRequest, services: Connected) -> Detokenize
 async def tokenizer_info(services: Connected) -> TokenizerInfo:
     """The special tokens and the chat template of the served model."""
     return await services.model.tokenizer_info()
+
+
+async def _computed(
+    call: Callable[[Request], Awaitable[Answer]],
+    kind: type[Request],
+    body: ScoreTexts | RouteText | AnalyseTexts,
+    consent: Consent,
+    services: Services,
+) -> Answer:
+    """What the model service makes of a body, with the experts that consent allows in place of its owners."""
+    given = body.model_dump(exclude={"model", "owners"}, exclude_unset=True)
+
+    async def computed() -> Answer:
+        served = await services.served.now()
+        return await call(kind(model=served.name, experts=served.allowed(consent.experts), **given))
+
+    return await services.served.current(computed)
 
 
 async def _served(name: str | None, services: Services) -> str:

@@ -37,7 +37,7 @@ class UnknownItem(NotFound):
 class BadOption(InvalidRequest):
     """The suite has no such option, or not this value of it."""
 
-    status, code = 422, "bad_option"
+    code = "bad_option"
 
     def __init__(self, option: str, detail: str) -> None:
         super().__init__(detail, field=f"options.{option}" if option else "options")

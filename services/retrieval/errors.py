@@ -38,7 +38,7 @@ class UnknownDocument(NotFound):
 class EmptyQuery(InvalidRequest):
     """A query is nothing but white space."""
 
-    status, code = 422, "empty_query"
+    code = "empty_query"
 
     def __init__(self, field: str) -> None:
         super().__init__(f"{field} has no words.", field=field)
@@ -47,7 +47,7 @@ class EmptyQuery(InvalidRequest):
 class TooManyPassages(InvalidRequest):
     """k times the number of queries is more than one answer holds."""
 
-    status, code = 422, "too_many_passages"
+    code = "too_many_passages"
 
     def __init__(self, k: int, queries: int, limit: int) -> None:
         detail = (

@@ -57,7 +57,7 @@ class TextTooLong(CandorError):
 class BadTokens(InvalidRequest):
     """The token ids are none of this tokenizer, or no text that could be shown."""
 
-    status, code = 422, "bad_tokens"
+    code = "bad_tokens"
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, field="tokens")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from shared.contracts.base import Milliseconds, OwnerId, Strict
+from shared.contracts.misplaced import not_misplaced
 from shared.contracts.openai import (
     ChatChunk,
     ChatCompletion,
@@ -173,6 +174,8 @@ class CandorReport(BaseModel):
 class ChatRequest(ChatRequestFields):
     """POST /v1/chat/completions of the gateway."""
 
+    __pydantic_extra__: dict[Annotated[str, AfterValidator(not_misplaced(CandorOptions))], Any]
+
     candor: CandorOptions = CandorOptions()
 
 
@@ -197,6 +200,8 @@ class CompletionOptions(Strict):
 
 class CompletionRequest(CompletionRequestFields):
     """POST /v1/completions of the gateway."""
+
+    __pydantic_extra__: dict[Annotated[str, AfterValidator(not_misplaced(CompletionOptions))], Any]
 
     candor: CompletionOptions = CompletionOptions()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from shared.contracts.base import Open, OwnerId, Strict, Text
+from shared.contracts.misplaced import not_misplaced
 from shared.contracts.openai import (
     ChatChunk,
     ChatCompletion,
@@ -36,6 +37,10 @@ class ExpertMask(Strict):
         return self.experts if "experts" in self.model_fields_set else None
 
 
+MaskField = Annotated[str, AfterValidator(not_misplaced(ExpertMask))]
+"""The name of a field beside OpenAI's."""
+
+
 class AppliedMask(BaseModel):
     """The mask that was really applied, to be checked against what was asked."""
 
@@ -60,6 +65,8 @@ class SampleDetail(BaseModel):
 
 class ModelChatRequest(ChatRequestFields):
     """POST /v1/chat/completions of the model service."""
+
+    __pydantic_extra__: dict[MaskField, Any]
 
     candor: ExpertMask = ExpertMask()
 
@@ -94,6 +101,8 @@ class ModelChatChunk(ChatChunk):
 
 class ModelCompletionRequest(CompletionRequestFields):
     """POST /v1/completions of the model service."""
+
+    __pydantic_extra__: dict[MaskField, Any]
 
     candor: ExpertMask = ExpertMask()
 

@@ -35,7 +35,16 @@ class CandorError(Exception):
 
 
 class InvalidRequest(CandorError):
-    """The request breaks the contract; `field` says where."""
+    """The body or a parameter breaks the contract.
+
+    `field` says where. On OpenAI's paths its status is 400.
+    """
+
+    status, code = 422, "invalid_request"
+
+
+class NotJson(CandorError):
+    """The body cannot be read."""
 
     status, code = 400, "invalid_request"
 
@@ -73,7 +82,7 @@ def install_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def validation(request: Request, error: RequestValidationError) -> JSONResponse:
-        return render(request.url.path, _from_validation(error, openai=is_openai(request.url.path)))
+        return render(request.url.path, _from_validation(error))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -96,19 +105,20 @@ def is_openai(path: str) -> bool:
 def render(path: str, error: CandorError, headers: dict[str, str] | None = None) -> JSONResponse:
     """The response for an error on this path."""
     headers = dict(headers or {})
+    status = _status(type(error), error.status, openai=is_openai(path))
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
     if is_openai(path):
-        return JSONResponse(error_body(error).model_dump(), error.status, headers)
+        return JSONResponse(error_body(error).model_dump(), status, headers)
     body = Problem(
         title=error.code.replace("_", " "),
-        status=error.status,
+        status=status,
         detail=error.detail,
         code=error.code,
         field=error.field,
         request_id=request_id() or headers.get(HEADER),
     )
-    return JSONResponse(body.model_dump(), error.status, headers, media_type="application/problem+json")
+    return JSONResponse(body.model_dump(), status, headers, media_type="application/problem+json")
 
 
 def error_body(error: CandorError) -> ErrorBody:
@@ -122,21 +132,28 @@ def error_body(error: CandorError) -> ErrorBody:
     return ErrorBody(error=ErrorDetail(message=error.detail, type=kind, param=error.field, code=error.code))
 
 
-def _from_validation(error: RequestValidationError, *, openai: bool) -> CandorError:
+def _status(kind: type[CandorError], status: int, *, openai: bool) -> int:
+    # OpenAI clients expect 400 for any invalid input; elsewhere 422 says "well-formed, but not valid"
+    return 400 if openai and issubclass(kind, InvalidRequest) else status
+
+
+def _from_validation(error: RequestValidationError) -> CandorError:
     """The first fault, with the path of the field as the client wrote it."""
     first = error.errors()[0]
     # a rule of our own says what is wrong in its own words
     what = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
-        result = InvalidRequest(f"The body is not valid JSON: {first.get('ctx', {}).get('error', what)}.")
+        return NotJson(f"The body is not valid JSON: {first.get('ctx', {}).get('error', what)}.")
+    field = _field(first["loc"], error.body, missing=first["type"] == "missing")
+    unknown = first["type"] == "extra_forbidden"
+    if not field:
+        # the whole body is at fault: it is none, or no object, or a rule speaks of several fields
+        no_object = first["type"] in ("missing", "model_attributes_type")
+        what = "the body has to be a JSON object, sent as application/json" if no_object else what
+        detail = f"{what[:1].upper()}{what[1:]}."
     else:
-        field = _field(first["loc"], error.body, missing=first["type"] == "missing")
-        unknown = first["type"] == "extra_forbidden"
-        detail = f"There is no field {field!r} here." if unknown else f"{field}: {what}." if field else f"{what}."
-        result = InvalidRequest(detail, field=field or None)
-    # OpenAI clients expect 400 for any invalid input; elsewhere 422 says "well-formed, but not valid"
-    result.status = 400 if openai or first["type"] == "json_invalid" else 422
-    return result
+        detail = f"There is no field {field!r} here." if unknown else f"{field}: {what}."
+    return InvalidRequest(detail, field=field or None)
 
 
 def _field(place: Sequence[str | int], body: Any, *, missing: bool) -> str:
@@ -158,6 +175,9 @@ def _field(place: Sequence[str | int], body: Any, *, missing: bool) -> str:
 
 
 def _from_status(status: int, detail: str) -> CandorError:
+    if status == 400:
+        # FastAPI's, of a body that its JSON parser could not even begin to read
+        return NotJson("The body is not valid JSON.")
     error = CandorError(detail)
     codes = {
         401: "unauthorized",
@@ -172,7 +192,7 @@ def _from_status(status: int, detail: str) -> CandorError:
 
 def problems(*kinds: type[CandorError]) -> dict[int | str, dict[str, object]]:
     """The `responses=` of a route that may raise these errors, with RFC 9457 bodies."""
-    return {422: _documented(Problem, "The body or a parameter breaks the contract.")} | _responses(Problem, kinds)
+    return _responses(Problem, (InvalidRequest, *kinds)) | {"default": _documented(Problem, "Any other error.")}
 
 
 def openai_errors(*kinds: type[CandorError]) -> dict[int | str, dict[str, object]]:
@@ -186,7 +206,8 @@ def _responses(
     documented: dict[int | str, dict[str, object]] = {}
     for kind in kinds:
         # several may have one status
-        documented.setdefault(kind.status, _documented(model, (kind.__doc__ or kind.code).splitlines()[0]))
+        status = _status(kind, kind.status, openai=model is ErrorBody)
+        documented.setdefault(status, _documented(model, (kind.__doc__ or kind.code).splitlines()[0]))
     return documented
 
 

@@ -61,14 +61,6 @@ def until_ready(address: str, seconds: float = 240) -> None:
     raise AssertionError("the service did not get ready")
 
 
-def until_migrated(address: str, seconds: float = 30) -> None:
-    """Wait until a gateway has its ledger: it is ready only when every service is, and here not all are."""
-    until = time.monotonic() + seconds
-    while httpx.get(address + "/v1/ledger").status_code != 200:
-        assert time.monotonic() < until, httpx.get(address + "/readyz").text
-        time.sleep(0.1)
-
-
 def events(client: httpx.Client, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     """The chunks of a stream, which has to end as OpenAI's do."""
     with client.stream("POST", path, json=body | {"stream": True}) as response:

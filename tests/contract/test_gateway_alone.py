@@ -1,5 +1,6 @@
 """The gateway with every service down: what it refuses, and how it says that it cannot answer."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.app import create_app
 from gateway.settings import GatewaySettings
 from shared.contracts.gateway import OwnerList, StackReadiness
-from tests.contract.gateway_support import closed_port, gateway
+from tests.contract.gateway_support import closed_port, gateway, serving
 
 QUESTION = [{"role": "user", "content": "How tall is the lighthouse of Brenholm?"}]
 
@@ -24,15 +26,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         database_url=f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'gateway.db'}",
     )
     with gateway(settings) as address, httpx.Client(base_url=address, timeout=30) as client:
-        until_migrated(client)
         yield client
-
-
-def until_migrated(client: httpx.Client) -> None:
-    for _ in range(300):
-        if client.get("/v1/ledger").status_code == 200:
-            return
-    raise AssertionError(client.get("/readyz").text)
 
 
 def ask(client: httpx.Client, **body: Any) -> httpx.Response:
@@ -51,6 +45,12 @@ def ask(client: httpx.Client, **body: Any) -> httpx.Response:
         ({"temperature": 9}, (400, "temperature"), "less than or equal to 2"),
         ({"n": 0}, (400, "n"), "greater than or equal to 1"),
         ({"candor": {"frobnicate": 1}}, (400, "candor.frobnicate"), "no field"),
+        ({"owners": {"exclude": ["papers"]}}, (400, "owners"), "as candor.owners."),
+        ({"exclude": ["papers"]}, (400, "exclude"), "as candor.owners.exclude."),
+        ({"experts": ["papers"]}, (400, "experts"), "it has owners, retrieval"),
+        ({"candour": {"owners": {"exclude": ["papers"]}}}, (400, "candour"), "`candor`"),
+        ({"extra_body": {"candor": {}}}, (400, "extra_body"), "`candor`"),
+        ({"retrieval": False}, (400, "retrieval"), "as candor.retrieval."),
         ({"candor": {"retrieval": {"k": 0}}}, (400, "candor.retrieval.k"), "greater than or equal to 1"),
         ({"candor": {"retrieval": {"kk": 3}}}, (400, "candor.retrieval.kk"), "no field"),
         ({"candor": {"trace": {"documents": -1}}}, (400, "candor.trace.documents"), "greater than or equal to 0"),
@@ -76,6 +76,16 @@ def test_bad_input_is_a_4xx_that_names_the_field_before_anything_is_called(
     assert (response.status_code, error["param"]) == answered, error
     assert says in error["message"]
     assert set(error) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("field", ["owners", "experts", "exclude", "retrieval"])
+def test_a_completion_that_says_outside_of_candor_whose_experts_compute_is_refused(
+    alone: httpx.Client, field: str
+) -> None:
+    response = alone.post("/v1/completions", json={"model": "candor", "prompt": "x", field: ["papers"]})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (400, "invalid_request", field)
+    assert "`candor`" in error["message"]
 
 
 def test_malformed_json_is_said_to_be_so(alone: httpx.Client) -> None:
@@ -196,9 +206,9 @@ def test_the_request_id_is_echoed(alone: httpx.Client) -> None:
 def test_a_ledger_that_cannot_be_opened_keeps_the_gateway_from_being_ready(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     settings = GatewaySettings(database_url=f"sqlite:///{tmp_path / 'file' / 'gateway.db'}")
-    with gateway(settings) as address, httpx.Client(base_url=address) as client:
-        for _ in range(200):
-            if "failed" in client.get("/readyz").json()["phase"]:
-                break
+    with serving(create_app(settings)) as address, httpx.Client(base_url=address, timeout=60) as client:
+        until = time.monotonic() + 120
+        while "failed" not in client.get("/readyz").json()["phase"] and time.monotonic() < until:
+            time.sleep(0.05)
         assert "gateway: failed" in client.get("/readyz").json()["phase"]
         assert client.get("/v1/ledger").status_code == 503

@@ -11,12 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.settings import GatewaySettings
 from services.model.app import create_app
 from services.model.flexolmo.merge import merge
 from services.model.settings import ModelSettings
-from tests.contract.gateway_support import closed_port, gateway, serving
-from tests.contract.test_gateway_lying_services import until_migrated
+from tests.contract.gateway_support import gateway_before
+from tests.contract.model_support import ready
 from tests.unit.flexolmo.conftest import make_anchor
 from tests.unit.flexolmo.making import make_expert
 
@@ -40,25 +39,12 @@ def both(
     """Clients of the gateway and of the model service behind it."""
     folder = tmp_path_factory.mktemp("state")
     settings = ModelSettings(directory=files["model"], experts=folder / "experts", threads=1)
-    with serving(create_app(settings)) as model_url:
-        nobody = closed_port()
-        database = f"sqlite:///{folder / 'gateway.db'}"
-        to = GatewaySettings(
-            model_url=model_url,
-            retrieval_url=nobody,
-            tracing_url=nobody,
-            evaluation_url=nobody,
-            database_url=database,
-        )
-        with (
-            gateway(to) as address,
-            httpx.Client(base_url=address, timeout=60) as client,
-            httpx.Client(base_url=model_url, timeout=60) as model,
-        ):
-            until_migrated(client)
-            while model.get("/readyz").status_code != 200:
-                time.sleep(0.05)
-            yield client, model
+    with (
+        ready(create_app(settings)) as model_url,
+        gateway_before(model_url, folder) as client,
+        httpx.Client(base_url=model_url, timeout=60) as model,
+    ):
+        yield client, model
 
 
 CHAT = {"model": "candor-plain", "messages": [{"role": "user", "content": "What does foxglove do?"}]}

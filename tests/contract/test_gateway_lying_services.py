@@ -1,7 +1,6 @@
 """Services that do not do as they were told: the gateway believes what they say of themselves, and answers nothing."""
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -122,16 +121,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service
             database_url=f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'gateway.db'}",
         )
         with gateway(settings) as address, httpx.Client(base_url=address, timeout=30) as client:
-            until_migrated(client)
             yield service, client
-
-
-def until_migrated(client: httpx.Client) -> None:
-    for _ in range(300):
-        if client.get("/v1/ledger").status_code == 200:
-            return
-        time.sleep(0.1)
-    raise AssertionError(client.get("/readyz").text)
 
 
 @pytest.fixture

@@ -8,12 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.settings import GatewaySettings
 from services.model.app import create_app
 from services.model.flexolmo.merge import merge
 from services.model.settings import ModelSettings
-from tests.contract.gateway_support import closed_port, gateway
-from tests.contract.model_support import ready, until_migrated
+from tests.contract.gateway_support import gateway_before
+from tests.contract.model_support import ready
 from tests.unit.flexolmo.conftest import make_anchor
 from tests.unit.flexolmo.making import make_expert
 
@@ -33,16 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(model: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    nobody = closed_port()
-    settings = GatewaySettings(
-        model_url=model,
-        retrieval_url=nobody,
-        tracing_url=nobody,
-        evaluation_url=nobody,
-        database_url=f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'gateway.db'}",
-    )
-    with gateway(settings) as address, httpx.Client(base_url=address, timeout=60) as client:
-        until_migrated(address)
+    with gateway_before(model, tmp_path_factory.mktemp("gateway")) as client:
         yield client
 
 

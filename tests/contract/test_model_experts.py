@@ -7,7 +7,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +15,14 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch.nn.functional import pad
 
 from services.model.app import create_app
 from services.model.engines.places import Places
+from services.model.flexolmo.expert import content_hash
 from services.model.flexolmo.merge import merge
 from services.model.settings import ModelSettings
 from shared.clients.base import ServiceError
@@ -244,6 +249,45 @@ def test_a_folder_that_cannot_be_read_keeps_the_service_down(checkpoint: Path, t
         assert "Not a directory" in phase
 
 
+Tensors = dict[str, torch.Tensor]
+
+
+def changed(file: Path, folder: Path, change: Callable[[Tensors], Tensors]) -> bytes:
+    """An expert's file of other tensors, which says of itself what is so."""
+    with safe_open(file, framework="pt") as stored:
+        metadata = stored.metadata()
+    tensors = change(load_file(file))
+    layers = len({name.split(".")[1] for name in tensors})
+    metadata |= {"layers": str(layers), "base": json.dumps([0] * layers)}
+    save_file(tensors, folder / "changed", metadata | {"sha256": content_hash(metadata, tensors)})
+    return (folder / "changed").read_bytes()
+
+
+def not_finite(tensors: Tensors) -> Tensors:
+    tensors["layers.0.gate.a"][0, 0] = float("nan")
+    return tensors
+
+
+def without_a_router(tensors: Tensors) -> Tensors:
+    return {name: tensor for name, tensor in tensors.items() if name != "layers.1.router"}
+
+
+def shorter(tensors: Tensors) -> Tensors:
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith("layers.2.")}
+
+
+def wider(tensors: Tensors) -> Tensors:
+    """With 8 more hidden states inside the FFN."""
+    outputs = {n: pad(t, (0, 0, 0, 8)) for n, t in tensors.items() if n.endswith(("gate.b", "up.b"))}
+    return tensors | outputs | {n: pad(t, (0, 8)) for n, t in tensors.items() if n.endswith("down.a")}
+
+
+def narrower(tensors: Tensors) -> Tensors:
+    """Without 8 of the hidden states that the FFN reads."""
+    inputs = {n: t[..., :-8].contiguous() for n, t in tensors.items() if n.endswith(("gate.a", "up.a", "router"))}
+    return tensors | inputs | {n: t[:-8].contiguous() for n, t in tensors.items() if n.endswith("down.b")}
+
+
 def test_what_cannot_join_is_refused_and_changes_nothing(
     checkpoint: Path, files: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -264,6 +308,35 @@ def test_what_cannot_join_is_refused_and_changes_nothing(
                 "broken_expert",
                 "says something of itself",
             ),
+            (
+                "park",
+                changed(files["park"], tmp_path, not_finite),
+                422,
+                "broken_expert",
+                "is refused: layers.0.gate.a h",
+            ),
+            (
+                "park",
+                changed(files["park"], tmp_path, without_a_router),
+                422,
+                "broken_expert",
+                "it lacks layers.1.router",
+            ),
+            (
+                "park",
+                changed(files["park"], tmp_path, wider),
+                422,
+                "broken_expert",
+                "FFN width 104, the served model 96",
+            ),
+            ("park", changed(files["park"], tmp_path, shorter), 422, "broken_expert", "layers 2, the served model 3"),
+            (
+                "park",
+                changed(files["park"], tmp_path, narrower),
+                422,
+                "broken_expert",
+                "hidden size 40, the served mod",
+            ),
             ("park", files["foreign"].read_bytes(), 422, "wrong_anchor", "another anchor"),
             ("garden", whole, 422, "expert_of_another", "'park'"),
             ("public", whole, 403, "public_expert", "public"),
@@ -272,8 +345,13 @@ def test_what_cannot_join_is_refused_and_changes_nothing(
         ):
             answer = client.put(f"/v1/experts/{owner}", content=body)
             assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-            assert said in answer.json()["detail"]
-            assert str(tmp_path) not in answer.json()["detail"]
+            detail = answer.json()["detail"]
+            assert said in detail
+            assert str(tmp_path) not in detail
+            # one sentence, which does not name its subject twice
+            assert detail.endswith(".")
+            assert not detail.endswith("..")
+            assert detail.lower().count("the file") <= 1
         unstated = client.put("/v1/experts/park", content=iter([whole, bytes(1 << 20)]))
         assert (unstated.status_code, unstated.json()["code"]) == (413, "too_large")
         assert client.delete("/v1/experts/public").status_code == 403
@@ -319,7 +397,7 @@ def test_answers_under_way_are_what_they_would_have_been_while_experts_come_and_
         begun = [threading.Event() for _ in masks]
         with ThreadPoolExecutor() as pool:
             running = [pool.submit(lines, client, mask, event) for mask, event in zip(masks, begun, strict=True)]
-            assert all(event.wait(30) for event in begun)
+            assert all(event.wait(120) for event in begun)
             assert client.delete("/v1/experts/harbour").status_code == 204
             assert put(client, "park", files["park"]).status_code == 201
             assert [text(one.result()) for one in running] == alone
@@ -331,7 +409,7 @@ def test_an_answer_that_outlasts_the_removal_of_its_expert_ends_with_a_clear_err
     with service(checkpoint, tmp_path, removal_seconds=0) as client, ThreadPoolExecutor() as pool:
         begun = threading.Event()
         running = pool.submit(lines, client, ["harbour"], begun)
-        assert begun.wait(30)
+        assert begun.wait(120)
         assert client.delete("/v1/experts/harbour").status_code == 204
         last = running.result()[-1]
         assert last["error"]["code"] == "unknown_expert"

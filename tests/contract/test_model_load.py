@@ -34,14 +34,14 @@ def test_others_are_served_while_a_long_text_is_tokenised(
 
     def slowly(*args: Any, **fields: Any) -> Any:
         begun.set()
-        assert served.wait(10), "nobody was served meanwhile"
+        assert served.wait(60), "nobody was served meanwhile"
         return real(*args, **fields)
 
     monkeypatch.setattr(tokenizer, tokenise, slowly)
     with ThreadPoolExecutor() as pool:
-        slow = pool.submit(httpx.post, f"{server}/v1/{path}", json=body, timeout=30)
-        assert begun.wait(10)
-        assert httpx.get(f"{server}/livez", timeout=5).status_code == 200
+        slow = pool.submit(httpx.post, f"{server}/v1/{path}", json=body, timeout=120)
+        assert begun.wait(60)
+        assert httpx.get(f"{server}/livez", timeout=30).status_code == 200
         served.set()
         assert slow.result().status_code == 200
 
@@ -52,8 +52,7 @@ def test_a_client_that_goes_away_frees_its_place(app: FastAPI, server: str, stre
     samples = app.state.service.engine._batch
 
     async def until(running: int) -> None:
-        # far less than the 600 steps would take
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(60):
             while len(samples.samples) != running:  # noqa: ASYNC110  the engine's thread sets no event
                 await asyncio.sleep(0.01)
 
@@ -61,8 +60,10 @@ def test_a_client_that_goes_away_frees_its_place(app: FastAPI, server: str, stre
         async with httpx.AsyncClient(base_url=server, timeout=60) as client:
             abandoned = asyncio.create_task(client.post("/v1/chat/completions", json=endless))
             await until(4)
+            running = [one.sample for one in samples.samples]
             abandoned.cancel()
             await until(0)
+            assert all(sample.remaining for sample in running), "they ran to their ends"
 
     asyncio.run(leave())
 
@@ -81,14 +82,14 @@ def test_a_client_that_goes_away_takes_its_scoring_along(app: FastAPI, server: s
 
     def hold(_: object) -> None:
         held.set()
-        released.wait(30)
+        released.wait(60)
 
     async def leave() -> None:
         engine.submit(blocker, hold)
-        await asyncio.to_thread(held.wait, 30)
+        await asyncio.to_thread(held.wait, 60)
         async with httpx.AsyncClient(base_url=server, timeout=60) as client:
             abandoned = asyncio.create_task(client.post(f"/v1/{path}", json=asked))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not engine._sequences:  # noqa: ASYNC110  the engine's thread sets no event
                     await asyncio.sleep(0.01)
                 job = engine._sequences[0]

@@ -30,6 +30,9 @@ __all__ = ["app", "client", "server"]
             "poets",
         ),
         ("chat/completions", CHAT | {"candor": {"expert": []}}, 400, "invalid_request", "candor.expert", "expert"),
+        ("chat/completions", CHAT | {"experts": ["papers"]}, 400, "invalid_request", "experts", "as candor.experts."),
+        ("completions", TEXT | {"experts": ["papers"]}, 400, "invalid_request", "experts", "as candor.experts."),
+        ("completions", TEXT | {"owners": ["papers"]}, 400, "invalid_request", "owners", "`candor`"),
         ("chat/completions", CHAT | {"model": "gpt"}, 404, "model_not_found", "model", "gpt"),
         ("chat/completions", CHAT | {"messages": []}, 400, "invalid_request", "messages", "at least 1"),
         ("chat/completions", CHAT | {"n": 0}, 400, "invalid_request", "n", "greater"),
@@ -68,7 +71,7 @@ def test_bad_requests_are_refused_with_the_field(
         ({"texts": ["a"], "experts": ["poets"]}, 404, "unknown_expert"),
         ({"texts": ["a"], "tokens": [[5]]}, 422, "invalid_request"),
         ({}, 422, "invalid_request"),
-        ({"tokens": [[5] * 641]}, 400, "context_length_exceeded"),
+        ({"tokens": [[5] * 641]}, 422, "context_length_exceeded"),
         ({"texts": ["a"], "poets": 1}, 422, "invalid_request"),
     ],
 )

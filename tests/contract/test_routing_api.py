@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from gateway.settings import GatewaySettings
 from services.model.app import create_app
 from services.model.settings import ModelSettings
-from tests.contract.gateway_support import closed_port, gateway, serving
+from tests.contract.gateway_support import gateway_before
+from tests.contract.model_support import ready
 from tests.unit.model.tiny import build, prune, save
 
 NAMES = ["public", "papers", "medicine", "python"]
@@ -50,19 +49,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield home
 
 
-def ready(address: str, path: str) -> None:
-    for _ in range(600):
-        if httpx.get(address + path).status_code == 200:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{path} did not get ready")
-
-
 @pytest.fixture(scope="module")
 def address(home: Path) -> Iterator[str]:
     settings = ModelSettings(directory=home / "models" / "tiny", dtype="float32", threads=1)
-    with serving(create_app(settings)) as address:
-        ready(address, "/readyz")
+    with ready(create_app(settings)) as address:
         yield address
 
 
@@ -75,16 +65,7 @@ def model(address: str) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def front(address: str, home: Path) -> Iterator[httpx.Client]:
     """A gateway before the model service."""
-    down = closed_port()
-    settings = GatewaySettings(
-        model_url=address,
-        retrieval_url=down,
-        tracing_url=down,
-        evaluation_url=down,
-        database_url=f"sqlite:///{home / 'gateway.db'}",
-    )
-    with gateway(settings) as url, httpx.Client(base_url=url, timeout=60) as client:
-        ready(url, "/v1/ledger")
+    with gateway_before(address, home) as client:
         yield client
 
 
@@ -163,17 +144,17 @@ def test_a_conversation_is_routed_as_the_chat_sees_it_up_to_the_answers_end(mode
 @pytest.mark.parametrize(
     ("body", "status", "code", "field"),
     [
-        ({}, 400, "invalid_request", "text"),
-        ({"text": "a", "tokens": [5]}, 400, "invalid_request", "tokens"),
+        ({}, 422, "invalid_request", "text"),
+        ({"text": "a", "tokens": [5]}, 422, "invalid_request", "tokens"),
         ({"text": "a", "experts": ["poets"]}, 404, "unknown_expert", "experts"),
-        ({"text": ""}, 400, "invalid_request", "text"),
-        ({"tokens": []}, 400, "invalid_request", "tokens"),
-        ({"tokens": [5] * 641}, 400, "context_length_exceeded", "tokens"),
-        ({"tokens": [320]}, 400, "invalid_request", "tokens"),
-        ({"text": "a", "continue_final_message": True}, 400, "invalid_request", "continue_final_message"),
+        ({"text": ""}, 422, "invalid_request", "text"),
+        ({"tokens": []}, 422, "invalid_request", "tokens"),
+        ({"tokens": [5] * 641}, 422, "context_length_exceeded", "tokens"),
+        ({"tokens": [320]}, 422, "invalid_request", "tokens"),
+        ({"text": "a", "continue_final_message": True}, 422, "invalid_request", "continue_final_message"),
         (
             {"messages": [{"role": "user", "content": "a"}], "continue_final_message": True},
-            400,
+            422,
             "invalid_request",
             "continue_final_message",
         ),
@@ -274,8 +255,8 @@ def test_a_checkpoint_agrees_with_itself(model: httpx.Client) -> None:
         ({"against": "elsewhere"}, 404, "against"),
         ({"texts": {}}, 422, "texts"),
         ({"texts": {"a": []}}, 422, "texts.a"),
-        ({"texts": {"a": ["x" * 5000]}}, 400, "texts.a.0"),
-        ({"texts": {"a": ["x" * 500] * 70}}, 400, "texts"),
+        ({"texts": {"a": ["x" * 5000]}}, 422, "texts.a.0"),
+        ({"texts": {"a": ["x" * 500] * 70}}, 422, "texts"),
         ({"experts": ["poets"]}, 404, "experts"),
     ],
 )
@@ -313,5 +294,5 @@ def test_the_gateway_analyses_with_the_experts_of_the_owners_named(front: httpx.
 def test_the_gateway_passes_on_what_the_model_service_refuses(front: httpx.Client, path: str) -> None:
     long = {"text": "x" * 5000} if path == "/v1/routing" else {"texts": {"a": ["x" * 5000]}}
     response = front.post(path, json=long)
-    assert (response.status_code, response.json()["code"]) == (400, "context_length_exceeded")
+    assert (response.status_code, response.json()["code"]) == (422, "context_length_exceeded")
     assert response.json()["field"] == ("text" if path == "/v1/routing" else "texts.a.0")

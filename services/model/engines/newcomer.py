@@ -9,7 +9,7 @@ import torch
 from services.model.engines.base import BadExpert, ExpertLayer, NewExpert, OtherAnchor
 from services.model.engines.factored import Whole
 from services.model.engines.factoring import factors
-from services.model.flexolmo.anchor import WrongAnchor
+from services.model.flexolmo.anchor import WrongAnchor, read_config
 from services.model.flexolmo.expert import BrokenExpert, Expert, read_expert
 from services.model.flexolmo.merge import join
 from services.model.flexolmo.merged import Origin, StoredExperts
@@ -31,15 +31,13 @@ def newcomer(file: Path, model: Origin, dtype: torch.dtype, *, factored: bool) -
     try:
         check_start(expert, model.architecture, model.public)
     except WrongAnchor as error:
-        raise BadExpert(str(error).removesuffix(".")) from error
+        raise BadExpert(_clause(error)) from error
+    _check_shapes(expert, model.folder)
     stored = StoredExperts(model.folder)
-    try:
-        if factored and expert.rank is not None:
-            layers = [_factored(expert, index, stored, dtype) for index in range(expert.layers)]
-        else:
-            layers = [_whole(expert, index, stored, dtype) for index in range(expert.layers)]
-    except (RuntimeError, KeyError) as error:
-        raise BadExpert(f"the expert has not the model's shapes: {error}") from error
+    if factored and expert.rank is not None:
+        layers = [_factored(expert, index, stored, dtype) for index in range(expert.layers)]
+    else:
+        layers = [_whole(expert, index, stored, dtype) for index in range(expert.layers)]
     tokens = expert.card.get("tokens")
     return NewExpert(expert.owner, expert.licence, tokens if isinstance(tokens, int) else None, layers)
 
@@ -49,9 +47,26 @@ def _read(file: Path) -> Expert:
         return read_expert(file)
     except BrokenExpert as error:
         # who uploaded it does not know the name that the file has here
-        raise BadExpert(str(error).replace(str(file), "the file")) from error
+        raise BadExpert(_clause(error).replace(f"{file}: ", "").replace(str(file), "it")) from error
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise BadExpert(f"the file's metadata cannot be read: {error}") from error
+        raise BadExpert(f"its metadata cannot be read: {error}") from error
+
+
+def _check_shapes(expert: Expert, folder: Path) -> None:
+    config = read_config(folder)
+    for what, its, models in (
+        ("layers", expert.layers, config.num_hidden_layers),
+        ("hidden size", expert.hidden, config.hidden_size),
+        ("FFN width", expert.width, config.intermediate_size),
+    ):
+        if its != models:
+            raise BadExpert(f"the expert of {expert.owner!r} has {what} {its}, the served model {models}")
+
+
+def _clause(error: Exception) -> str:
+    """A sentence as the end of another one."""
+    said = str(error).removesuffix(".")
+    return said[:1].lower() + said[1:]
 
 
 def _factored(expert: Expert, index: int, stored: StoredExperts, dtype: torch.dtype) -> ExpertLayer:

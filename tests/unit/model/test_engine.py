@@ -115,7 +115,7 @@ def test_requests_that_join_and_leave_do_not_disturb_a_long_one(engine: Transfor
     (alone,) = run(engine, long)
     outcome = Outcome(long)
     engine.submit(long, outcome)
-    assert outcome.begun.wait(30)
+    assert outcome.begun.wait(120)
     for request in mixed(8, tokens=4):
         run(engine, request)
     assert outcome.wait().tokens() == alone.tokens()
@@ -174,7 +174,7 @@ def test_cancelled_samples_leave_the_batch_and_others_go_on(engine: Transformers
     endless, other = greedy((5, 6, 7), EVERY, 600, n=4), greedy((8, 9), {0}, 10)
     abandoned, kept = Outcome(endless), Outcome(other)
     cancel = engine.submit(endless, abandoned)
-    assert abandoned.begun.wait(30)
+    assert abandoned.begun.wait(120)
     cancel()
     engine.submit(other, kept)
     kept.wait()
@@ -312,7 +312,7 @@ def test_an_engine_that_closes_tells_those_who_wait() -> None:
     outcomes = [Outcome(greedy((5,), EVERY, 600)) for _ in range(2)]
     for outcome in outcomes:
         engine.submit(greedy((5,), EVERY, 600), outcome)
-    assert outcomes[0].begun.wait(30)
+    assert outcomes[0].begun.wait(120)
     engine.close()
     assert all(isinstance(outcome.wait().error, EngineFailed) for outcome in outcomes)
 

@@ -145,7 +145,7 @@ def long(mask: Iterable[int], tokens: int = 120, n: int = 1) -> Generation:
 def start(engine: TransformersEngine, request: Generation) -> Outcome:
     outcome = Outcome(request)
     engine.submit(request, outcome)
-    assert outcome.begun.wait(30)
+    assert outcome.begun.wait(120)
     return outcome
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import structlog
@@ -15,7 +16,7 @@ from shared.contracts.retrieval import SearchRequest
 from shared.http import sse
 from shared.http.app import create_app
 from shared.http.body_limit import MAX_BODY_BYTES
-from shared.http.errors import CandorError, Overloaded
+from shared.http.errors import CandorError, InvalidRequest, Overloaded, openai_errors, problems
 from shared.http.health import Readiness
 from shared.telemetry import configure_logs
 
@@ -27,17 +28,21 @@ class Refused(CandorError):
 router = APIRouter()
 
 
-@router.post("/v1/chat/completions")
+@router.post("/v1/chat/completions", responses=openai_errors())
 async def chat(body: ChatRequest) -> str:
     if body.model == "refuse":
         raise Refused("This key does not permit 'papers'.", field="candor.owners")
+    if body.model == "invalid":
+        raise InvalidRequest("The messages end with a question mark.", field="messages")
     return body.model
 
 
-@router.post("/v1/search")
+@router.post("/v1/search", responses=problems())
 async def search(body: SearchRequest) -> str:
     if body.query == "busy":
         raise Overloaded("The queue is full.", retry_after=7)
+    if body.query == "invalid":
+        raise InvalidRequest("The query is a stop word.", field="query")
     if body.query == "crash":
         raise RuntimeError("a secret of the server's inside")
     return body.datastore
@@ -152,11 +157,52 @@ def test_empty_messages_are_named(client: TestClient) -> None:
     assert answer.json()["error"]["param"] == "messages"
 
 
-def test_malformed_json_is_a_400_on_every_path(client: TestClient) -> None:
-    for path in ("/v1/chat/completions", "/v1/search"):
-        answer = client.post(path, content=b'{"model": ', headers={"content-type": "application/json"})
-        assert answer.status_code == 400
-        assert "not valid JSON" in json.dumps(answer.json())
+PATHS = [("/v1/chat/completions", 400), ("/v1/search", 422)]
+
+
+@pytest.mark.parametrize("body", [b'{"model": ', b"\xff{}", b"[" * 100_000, b"9" * 5000])
+@pytest.mark.parametrize("path", [path for path, _ in PATHS])
+def test_what_is_not_json_is_a_400_on_every_path(client: TestClient, path: str, body: bytes) -> None:
+    answer = client.post(path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    said = answer.json().get("error", answer.json())
+    assert said["code"] == "invalid_request"
+    assert "not valid JSON" in json.dumps(said)
+
+
+CHAT = {"model": "invalid", "messages": [{"role": "user", "content": "a"}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "by_contract", "by_code"),
+    [
+        ("/v1/chat/completions", 400, {"model": 5}, CHAT),
+        ("/v1/search", 422, {"query": 5}, {"query": "invalid"}),
+    ],
+)
+def test_a_field_at_fault_has_one_status_on_a_path_whoever_finds_the_fault(
+    client: TestClient, path: str, status: int, by_contract: dict[str, Any], by_code: dict[str, Any]
+) -> None:
+    for body in (by_contract, by_code):
+        answer = client.post(path, json=body)
+        assert (answer.status_code, answer.json().get("status", status)) == (status, status)
+        assert answer.json().get("error", answer.json())["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize(("path", "status"), PATHS)
+@pytest.mark.parametrize("sent", [{}, {"json": []}, {"content": b"{}", "headers": {"content-type": "text/plain"}}])
+def test_a_body_that_is_no_json_object_is_said_to_be_none(
+    client: TestClient, path: str, status: int, sent: dict[str, Any]
+) -> None:
+    answer = client.post(path, **sent)
+    assert answer.status_code == status
+    assert "has to be a JSON object, sent as application/json" in answer.text
+
+
+@pytest.mark.parametrize(("path", "status"), PATHS)
+def test_the_document_names_the_status_of_a_field_at_fault(client: TestClient, path: str, status: int) -> None:
+    operation = client.get("/openapi.json").json()["paths"][path]["post"]
+    assert {"400", "422"} & operation["responses"].keys() == {str(status)}
 
 
 def test_an_unforeseen_error_tells_nothing_of_the_inside(client: TestClient) -> None:
