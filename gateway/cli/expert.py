@@ -86,8 +86,15 @@ def export(
     from services.model.flexolmo.checkpoint import read
     from services.model.flexolmo.export import write
 
+    place = checkpoint or _checkpoint(owner or "")
+    if not checkpoint and not place.exists():
+        raise Failure(
+            f"No expert of {owner!r} was trained here yet: there is no {place}. "
+            f"Train one: candor expert train --owner {owner} --data FILES. Or name a training's state: "
+            "--checkpoint FILE."
+        )
     with explained(ValueError, OSError):
-        state = read(checkpoint or _checkpoint(owner or ""))
+        state = read(place)
         if owner and owner != state.training.owner:
             raise Failure(f"{checkpoint} is of the expert of {state.training.owner!r}, not of {owner!r}.")
         file = file or Path(f"{state.training.owner}.safetensors")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from transformers.utils import logging
@@ -22,7 +23,7 @@ from services.model.flexolmo.processes import launched
 from services.model.flexolmo.recipe import PUBLIC as ENCYCLOPEDIA
 from services.model.flexolmo.recipe import anchor_folder
 from services.model.flexolmo.train import train
-from services.model.flexolmo.training import DEFAULTS, FULL_LEARNING_RATE, Settings
+from services.model.flexolmo.training import DEFAULTS, FULL_LEARNING_RATE, Settings, first_loss, last_loss
 from shared.contracts.model import PUBLIC
 from shared.settings import candor_home
 
@@ -50,7 +51,7 @@ def run(
         raise Failure(f"No owner is called {PUBLIC!r}: that is the anchor's own expert.")
     torch.set_num_threads(threads)
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    with explained(ValueError, OSError), launched() as processes, _shown(processes.main) as show:
+    with explained(ValueError, OSError), launched() as processes, _shown(processes.main) as (stage, progress):
         trained = train(
             owner,
             anchor=anchor or _pulled_anchor(),
@@ -59,13 +60,14 @@ def run(
             resume=checkpoint,
             licence=licence,
             settings=budget,
-            progress=show,
+            stage=stage,
+            progress=progress,
             processes=processes,
         )
         if not processes.main:
             return
-        first, last, documents = trained.losses[0], trained.losses[-1], trained.training.documents
-        out.print(f"Trained on {documents:,} documents: loss {first:.3f} -> {last:.3f}.")
+        first, last, documents = first_loss(trained.losses), last_loss(trained.losses), trained.training.documents
+        out.print(f"Trained on {documents:,} documents: loss {first:.3f} -> {last:.3f} (means of up to ten steps).")
         if file:
             written(export(trained, file))
         else:
@@ -99,17 +101,23 @@ def _public() -> Path:
 
 
 @contextmanager
-def _shown(main: bool) -> Iterator[Callable[[Progress], None]]:
-    """A bar on a terminal, a line every ten steps in a log, and nothing from processes that are not the main one."""
+def _shown(main: bool) -> Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]:
+    """What shows the stages before the first step, and what shows the steps.
+
+    A bar on a terminal; in a log a line a stage and every ten steps; from processes that are not the main one nothing.
+    """
     if not main:
-        yield lambda _: None
+        yield (lambda _: None), (lambda _: None)
     elif errors.is_terminal:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Bars(*columns, console=errors) as bars:
-            bar = bars.add_task("loading", total=None)
-            yield lambda now: bars.update(bar, completed=now.step, total=now.steps, description=_line(now))
+            bar = bars.add_task("", total=None)
+            yield (
+                lambda words: bars.update(bar, description=escape(words)),
+                lambda now: bars.update(bar, completed=now.step, total=now.steps, description=_line(now)),
+            )
     else:
-        yield _log
+        yield (lambda words: errors.print(f"{words} ...", markup=False, soft_wrap=True)), _log
 
 
 def _log(now: Progress) -> None:

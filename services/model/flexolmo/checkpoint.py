@@ -46,7 +46,10 @@ def read(file: Path) -> State:
         stored = torch.load(file, weights_only=True, map_location="cpu")
         return State(**stored | {"training": Training.of(stored["training"])})
     except Exception as error:  # a damaged archive can raise anything, from KeyError to RuntimeError
-        raise OtherTraining(f"{file} is not a whole checkpoint of this version ({error}): delete it.") from error
+        raise OtherTraining(
+            f"{file} is not a whole checkpoint of this version ({error}): delete it, or name "
+            "another file (--checkpoint FILE)."
+        ) from error
 
 
 def load(file: Path, training: Training) -> State | None:
@@ -58,7 +61,8 @@ def load(file: Path, training: Training) -> State | None:
     if found != wanted:
         differs = sorted(name for name in wanted if found[name] != wanted[name])
         raise OtherTraining(
-            f"{file} is the checkpoint of another training (it differs in {', '.join(differs)}): "
-            "delete it, or name another."
+            f"{file} is the checkpoint of another training (it differs in {', '.join(differs)}). To go on with that "
+            "one, train with what it was begun with; to begin this one, name another file (--checkpoint FILE) or "
+            "delete this one."
         )
     return state

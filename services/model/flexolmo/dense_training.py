@@ -24,7 +24,7 @@ from services.model.flexolmo.families import CausalLM
 from services.model.flexolmo.loss import next_token_loss
 from services.model.flexolmo.optimise import Progress, learning_rate
 from services.model.flexolmo.precision import compute_dtype
-from services.model.flexolmo.training import Settings
+from services.model.flexolmo.training import Settings, last_loss
 
 
 def train_dense(
@@ -65,7 +65,7 @@ def train_dense(
         "tokens": settings.tokens,
         "owners": [folder.name for folder in texts],
         "data_sha256": hashes,
-        "last_loss": round(sum(losses[-10:]) / len(losses[-10:]), 4),
+        "last_loss": round(last_loss(losses), 4),
         "seconds": round(seconds),
     }
     return write_dense(out, layers, sha256, card)
@@ -116,7 +116,7 @@ def _optimise(
                 seconds=spent + time.monotonic() - start,
             )
         speed = settings.blocks * settings.block_tokens / each
-        progress(Progress(step + 1, settings.steps, losses[-1], 1.0, speed, each * (settings.steps - step - 1)))
+        progress(Progress(step + 1, settings.steps, last_loss(losses), 1.0, speed, each * (settings.steps - step - 1)))
     return losses, spent + time.monotonic() - start
 
 

@@ -29,6 +29,8 @@ def read_file(file: Path, split: Split) -> Iterator[Document]:
     ``.jsonl``: a JSON object a line with ``text`` and, if it has them, ``id``, ``licence`` and ``split``; without a
     split it is of "train". ``.txt``: one document of "train". Raises FileNotFoundError and BadText.
     """
+    if file.is_dir():
+        raise BadText(f"{file} is a folder: name its files instead, {_files_of(file)}.")
     if not file.is_file():
         raise FileNotFoundError(f"There is no file {file}.")
     if file.suffix == ".txt":
@@ -36,6 +38,12 @@ def read_file(file: Path, split: Split) -> Iterator[Document]:
     if file.suffix == ".jsonl":
         return _lines(file, split)
     raise BadText(f"{file} is neither .jsonl (a JSON object with text a line) nor .txt.")
+
+
+def _files_of(folder: Path) -> str:
+    """What to write on a command line for the files of ``folder`` that can be read."""
+    kinds = [kind for kind in (".jsonl", ".txt") if any(folder.glob(f"*{kind}"))]
+    return " ".join(f"{folder}/*{kind}" for kind in kinds) or "of which it holds none that ends in .jsonl or .txt"
 
 
 def _whole(file: Path, split: Split) -> Iterator[Document]:

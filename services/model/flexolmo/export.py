@@ -6,11 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from services.model.flexolmo.checkpoint import State
 from services.model.flexolmo.expert import FORMAT, FULL, content_hash
 from services.model.flexolmo.train import Trained
+from services.model.flexolmo.training import first_loss, last_loss
 
 
 class Unfinished(ValueError):
@@ -43,8 +44,8 @@ def write(state: State, file: Path) -> Path:
         "text_tokens": training.text_tokens,
         "data_sha256": training.data_sha256,
         "public_sha256": training.public_sha256,
-        "first_loss": round(sum(state.losses[:10]) / len(state.losses[:10]), 4),
-        "last_loss": round(sum(state.losses[-10:]) / len(state.losses[-10:]), 4),
+        "first_loss": round(first_loss(state.losses), 4),
+        "last_loss": round(last_loss(state.losses), 4),
         "seconds": round(state.seconds),
         "command": training.command(),
     }
@@ -65,6 +66,20 @@ def write(state: State, file: Path) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     # A reader must never find half a file: the embedded model may be building at this moment.
     part = file.with_name(f"{file.name}.part")
-    save_file(tensors, part, metadata=metadata)
+    part.write_bytes(_ordered(save(tensors, metadata)))
     os.replace(part, file)
     return file
+
+
+def _ordered(stored: bytes) -> bytes:
+    """A safetensors file with its metadata in the order of the names; safetensors writes them in any order.
+
+    So that one training is one file, byte for byte, however often it is written.
+    """
+    end = 8 + int.from_bytes(stored[:8], "little")
+    header = json.loads(stored[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    # Spaces at its end align the tensors to eight bytes, as the format asks.
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + stored[end:]

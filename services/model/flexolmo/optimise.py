@@ -15,7 +15,7 @@ from services.model.flexolmo.corpus import Blocks
 from services.model.flexolmo.families import CausalLM
 from services.model.flexolmo.loss import next_token_loss
 from services.model.flexolmo.processes import Processes
-from services.model.flexolmo.training import Settings, Training
+from services.model.flexolmo.training import Settings, Training, last_loss
 
 _SAVE_EVERY = 10
 
@@ -27,7 +27,7 @@ class Progress:
     step: int
     steps: int
     loss: float
-    """Mean negative log-likelihood of the step's tokens, nats."""
+    """`training.last_loss` of the steps so far."""
     share: float
     """Mean probability the router gave the owner's expert."""
     tokens_per_second: float
@@ -65,6 +65,11 @@ class Run:
         parameters = {name: parameter.detach().cpu() for name, parameter in self.named.items()}
         return checkpoint.State(self.training, parameters, self.optimiser.state_dict(), self.losses, self.seconds)
 
+    def save(self, file: Path) -> None:
+        """Write the state to ``file``, if this is the main process."""
+        if self.processes.main:
+            checkpoint.save(file, self.state())
+
     def to_the_end(self, blocks: Blocks, progress: Callable[[Progress], None], file: Path) -> None:
         """Do the steps that are left; the state goes to ``file`` every ten and after the last."""
         settings, first, spent = self.training.settings, len(self.losses), self.seconds
@@ -80,9 +85,9 @@ class Run:
             each = elapsed / (step + 1 - first)
             speed = settings.blocks * settings.block_tokens / each
             left = each * (settings.steps - step - 1)
-            progress(Progress(step + 1, settings.steps, loss, share, speed, left))
-            if self.processes.main and ((step + 1) % _SAVE_EVERY == 0 or step + 1 == settings.steps):
-                checkpoint.save(file, self.state())
+            progress(Progress(step + 1, settings.steps, last_loss(self.losses), share, speed, left))
+            if (step + 1) % _SAVE_EVERY == 0 or step + 1 == settings.steps:
+                self.save(file)
         for layer in self.layers:
             layer.train(False)
 

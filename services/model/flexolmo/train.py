@@ -53,21 +53,28 @@ def train(
     resume: Path,
     licence: str | None = None,
     settings: Settings = DEFAULTS,
+    stage: Callable[[str], None] = lambda _: None,
     progress: Callable[[Progress], None] = lambda _: None,
     processes: Processes = ALONE,
 ) -> Trained:
     """Train ``owner``'s expert on the training split of ``texts``; ``public`` only positions its router row.
 
     ``anchor`` is a checkpoint of a family in `families`. ``licence`` is that of the expert; by default those of the
-    documents. The file ``resume`` is rewritten every ten steps; when it exists, training goes on from it and ends
-    with the weights an uninterrupted run would have had. Raises ValueError for an owner's id that cannot be one,
-    UnsupportedAnchor, BadText, FileNotFoundError for missing text, and OtherTraining when ``resume`` is not of this
-    training.
+    documents. The file ``resume`` is written before the first step and every ten steps; when it exists, training
+    goes on from it and ends with the weights an uninterrupted run would have had. ``stage`` is told what is done
+    before the first step, each part of which may take minutes, ``progress`` of every step. Raises ValueError for
+    an owner's id that cannot be one, UnsupportedAnchor, BadText, FileNotFoundError for missing text, and
+    OtherTraining when ``resume`` is not of this training.
     """
     check_owner(owner)
+    stage("reading the text")
     documents, others = read_documents(texts, "train"), read_documents(public, "train")
-    anchor_print, model = fingerprint(anchor), load_anchor(anchor, compute_dtype()).to(processes.device)  # type: ignore[arg-type]
+    stage("hashing the anchor's weights")
+    anchor_print = fingerprint(anchor)
+    stage("loading the anchor")
+    model = load_anchor(anchor, compute_dtype()).to(processes.device)  # type: ignore[arg-type]
     tokenizer = AutoTokenizer.from_pretrained(anchor)
+    stage(f"tokenising {len(documents):,} documents")
     blocks = Blocks(documents, tokenizer, settings.block_tokens, settings.seed)
     training = Training(
         owner=owner,
@@ -85,17 +92,23 @@ def train(
     state = checkpoint.load(resume, training)
     rows = None
     if state is None:
+        stage(f"tokenising {len(others):,} public documents")
         elsewhere = Blocks(others, tokenizer, settings.block_tokens, settings.seed + 1)
         count = max(1, settings.domain_blocks // settings.blocks)
+        stage(f"embedding {count * settings.blocks} blocks of the text, for the router's start")
         here = domain_embedding(model, blocks.batches(count, settings.blocks))
+        stage(f"embedding {count * settings.blocks} blocks of public text")
         rows = router_rows(here, domain_embedding(model, elsewhere.batches(count, settings.blocks)))
         training = replace(training, base=here.favourite)
     else:
+        stage(f"going on after step {len(state.losses)} of {settings.steps}, from {resume}")
         training = replace(training, base=state.training.base)
     layers = attach_expert(model, settings.rank, settings.seed, training.base)
     if rows is not None:
         initialise(layers, rows)
 
     run = Run(model, layers, training, state, processes)
+    if state is None:
+        run.save(resume)
     run.to_the_end(blocks, progress, resume)
     return Trained(model, layers, run.state())

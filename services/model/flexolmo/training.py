@@ -1,6 +1,8 @@
 """What a training is: its settings, and all that is said of it when it becomes an expert."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from statistics import fmean
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -86,6 +88,16 @@ class Training:
         return cls(**stored | {"anchor": anchor, "settings": settings, "base": tuple(stored["base"])})
 
 
+def first_loss(losses: Sequence[float]) -> float:
+    """The loss a training began with: the mean over its first ten steps, for the text of one says little."""
+    return fmean(losses[:_STEPS])
+
+
+def last_loss(losses: Sequence[float]) -> float:
+    """The loss a training has come to: the mean over its last ten steps, or the fewer that were done."""
+    return fmean(losses[-_STEPS:])
+
+
 def check_owner(owner: str) -> None:
     """Raise ValueError unless ``owner`` can be an owner's id: it names files, and stands in the registry."""
     try:
@@ -94,6 +106,8 @@ def check_owner(owner: str) -> None:
         raise ValueError(f"{owner!r} is no owner's id: at most 64 of a-z, 0-9, - and _.") from error
 
 
+_STEPS = 10
+"""Whose losses are averaged wherever a loss is reported."""
 _OWNER_ID: TypeAdapter[str] = TypeAdapter(OwnerId)
 _OPTIONS = ("rank", "steps", "blocks", "block_tokens", "learning_rate", "seed")
 """The settings that the command line can change."""

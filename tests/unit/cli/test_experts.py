@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from gateway.cli.app import app
 from gateway.cli.failure import Failure
 from gateway.cli.many import repeated
+from services.model.flexolmo.expert import read_expert
 from services.model.flexolmo.families import FAMILIES
 from services.model.flexolmo.recipe import EXPERTS
 from tests.unit.cli.test_commands import candor
@@ -125,8 +126,30 @@ def test_a_file_of_another_anchor_is_refused_by_the_name_of_a_tensor_and_a_lone_
 
 
 def test_a_training_that_is_not_there_cannot_be_exported(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match=r"no checkpoint .*harbour\.training"):
+    with pytest.raises(Failure, match=r"'harbour' was trained.*harbour\.training.*expert train --owner harbour"):
         run("expert", "export", "--owner", "harbour")
+    with pytest.raises(Failure, match=r"no checkpoint .*harbour\.training"):
+        run("expert", "export", "--checkpoint", tmp_path / "harbour.training")
+
+
+def test_a_training_says_its_stages_and_steps_on_the_error_stream_and_its_file_is_the_exported_one(
+    anchor: Path, files: list[str], tmp_path: Path
+) -> None:
+    once, again = tmp_path / "once.safetensors", tmp_path / "again.safetensors"
+    line = ["expert", "train", "--anchor", str(anchor), "--owner", "harbour", *files, *TINY, "--out", str(once)]
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 0, done.output
+    said = done.stderr.splitlines()
+    assert said[0] == "reading the text ..."
+    assert any(line.startswith("embedding ") for line in said)
+    assert said[-1].startswith("step 4/4: loss ")
+    assert "reading" not in done.stdout
+    # one loss: the same in the last step's line, in the result and in the expert's card
+    loss = said[-1].split("loss ")[1].split(",")[0]
+    assert f"-> {loss} " in done.stdout
+    run("expert", "export", "--owner", "harbour", "--out", again)
+    assert once.read_bytes() == again.read_bytes()
+    assert f"{float(str(read_expert(again).card['last_loss'])):.3f}" == loss
 
 
 def test_a_committed_expert_is_whole_and_of_this_model(candor_home: Path) -> None:

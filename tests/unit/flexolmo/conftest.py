@@ -1,6 +1,7 @@
 """Tiny random anchors of every family (byte-level tokenizer) and owners' documents, as the product reads them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,6 +20,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from services.model.flexolmo.export import export
+from services.model.flexolmo.train import Trained, train
 from services.model.flexolmo.training import Settings
 
 OWNERS = {
@@ -62,6 +65,32 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / owner / "notes.jsonl").write_text(lines, encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(
+    anchor: Path, texts: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Trained]:
+    """The expert of each of OWNERS, trained long enough that router and deltas matter. To be read, not changed."""
+    folder = tmp_path_factory.mktemp("training")
+    return {
+        owner: train(
+            owner,
+            anchor=anchor,
+            texts=texts / owner,
+            public=texts / "public",
+            resume=folder / f"{owner}.training",
+            settings=replace(settings, steps=20),
+        )
+        for owner in OWNERS
+    }
+
+
+@pytest.fixture(scope="session")
+def experts(trained: dict[str, Trained], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The files of the two owners' experts."""
+    folder = tmp_path_factory.mktemp("experts")
+    return {owner: export(trained[owner], folder / f"{owner}.safetensors") for owner in ("harbour", "bakery")}
 
 
 def make_anchor(folder: Path, seed: int, family: str = "llama", dtype: torch.dtype = torch.bfloat16) -> Path:

@@ -1,7 +1,6 @@
 """The compared models against direct computations: the mixture, the weight average, the ensembles."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,32 +13,15 @@ from services.model.flexolmo.anchor import load_anchor
 from services.model.flexolmo.baselines import averaged
 from services.model.flexolmo.ensemble import mean_of_models, posterior_weighted
 from services.model.flexolmo.expert import Expert, read_expert
-from services.model.flexolmo.export import export
 from services.model.flexolmo.families import CausalLM
 from services.model.flexolmo.likelihood import target_logprobs
 from services.model.flexolmo.merge import merge
 from services.model.flexolmo.mixture import attach_mixture
-from services.model.flexolmo.train import train
-from services.model.flexolmo.training import Settings
 
 
 @pytest.fixture(scope="module")
-def files(anchor: Path, texts: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("experts")
-    return [
-        export(
-            train(
-                owner,
-                anchor=anchor,
-                texts=texts / owner,
-                public=texts / "public",
-                resume=folder / f"{owner}.training",
-                settings=replace(settings, steps=20),
-            ),
-            folder / f"{owner}.safetensors",
-        )
-        for owner in ("harbour", "bakery")
-    ]
+def files(experts: dict[str, Path]) -> list[Path]:
+    return list(experts.values())
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,11 @@ import pytest
 
 from services.model.flexolmo import build
 from services.model.flexolmo.build import ensure_merged
-from services.model.flexolmo.export import export
 from services.model.flexolmo.merge import merge
-from services.model.flexolmo.train import train
-from services.model.flexolmo.training import Settings
+from tests.unit.flexolmo.making import make_expert
 
 
-def test_the_model_is_built_once_and_again_when_its_experts_change(
-    anchor: Path, texts: Path, settings: Settings, tmp_path: Path
-) -> None:
+def test_the_model_is_built_once_and_again_when_its_experts_change(anchor: Path, tmp_path: Path) -> None:
     home, experts = tmp_path / "home", tmp_path / "experts"
     shutil.copytree(anchor, home / "models" / "smollm2-135m-instruct")
 
@@ -28,16 +24,8 @@ def test_the_model_is_built_once_and_again_when_its_experts_change(
         return [expert["id"] for expert in card["experts"]]
 
     assert ids() == ["public"]
-    for owner, text in (("medicine", "bakery"), ("papers", "harbour")):
-        trained = train(
-            owner,
-            anchor=anchor,
-            texts=texts / text,
-            public=texts / "public",
-            resume=tmp_path / owner,
-            settings=settings,
-        )
-        export(trained, experts / f"{owner}.safetensors")
+    for seed, owner in enumerate(("medicine", "papers")):
+        make_expert(anchor, owner, experts / f"{owner}.safetensors", seed)
     assert ids() == ["public", "papers", "medicine"]
     built = (home / "models" / "candor-135m" / "model.safetensors").stat().st_mtime_ns
     assert ids() == ["public", "papers", "medicine"]

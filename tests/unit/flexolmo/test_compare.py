@@ -20,10 +20,8 @@ from services.model.flexolmo.candidates import (
 )
 from services.model.flexolmo.compare import Measured, measure, routing
 from services.model.flexolmo.dense_training import train_dense
-from services.model.flexolmo.export import export
 from services.model.flexolmo.perplexity import Scores, change
 from services.model.flexolmo.tasks import tasks
-from services.model.flexolmo.train import train
 from services.model.flexolmo.training import Settings
 from services.model.flexolmo.tune import Tuning, save_router, tune_router
 from services.model.flexolmo.versus import accuracy_change, mean_change
@@ -56,22 +54,9 @@ def test_an_accuracy_difference_is_sure_only_when_the_items_agree_on_it() -> Non
 
 
 def test_the_comparison_is_measured_once_and_written_into_the_page(
-    anchor: Path, texts: Path, settings: Settings, tmp_path: Path
+    anchor: Path, texts: Path, settings: Settings, experts: dict[str, Path], tmp_path: Path
 ) -> None:
-    files = [
-        export(
-            train(
-                owner,
-                anchor=anchor,
-                texts=texts / owner,
-                public=texts / "public",
-                resume=tmp_path / f"{owner}.training",
-                settings=replace(settings, steps=20),
-            ),
-            tmp_path / f"{owner}.safetensors",
-        )
-        for owner in OWNERS
-    ]
+    files = list(experts.values())
     folders = [texts / owner for owner in OWNERS]
     both = replace(settings, rank=8, steps=20)
     dense = train_dense(anchor, folders, tmp_path / "dense.safetensors", settings=both)

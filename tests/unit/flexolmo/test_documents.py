@@ -60,6 +60,18 @@ def test_a_file_that_is_not_what_its_name_says_is_named(name: str, content: byte
         read_documents([tmp_path / name], "train")
 
 
+def test_a_folder_is_refused_with_what_to_write_instead(tmp_path: Path) -> None:
+    with pytest.raises(BadText, match=r"is a folder.*none that ends in \.jsonl or \.txt"):
+        read_documents([tmp_path], "train")
+    jsonl(tmp_path, '{"text": "one"}')
+    with pytest.raises(BadText) as refused:
+        read_documents([tmp_path], "train")
+    assert str(refused.value) == f"{tmp_path} is a folder: name its files instead, {tmp_path}/*.jsonl."
+    (tmp_path / "letter.txt").write_text("Dear", encoding="utf-8")
+    with pytest.raises(BadText, match=r"/\*\.jsonl .*/\*\.txt\."):
+        read_documents([tmp_path], "train")
+
+
 def test_a_missing_file_and_no_documents_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no file .*gone\.jsonl"):
         read_documents([tmp_path / "gone.jsonl"], "train")

@@ -12,10 +12,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from services.model.flexolmo import checkpoint
 from services.model.flexolmo.expert import BrokenExpert, content_hash, read_expert
 from services.model.flexolmo.export import Unfinished, export, write
-from services.model.flexolmo.train import train
-from services.model.flexolmo.training import Settings
+from services.model.flexolmo.train import Trained, train
+from services.model.flexolmo.training import Settings, first_loss, last_loss
 
 
 @pytest.fixture(scope="module", params=[4, None], ids=["low-rank", "full"])
@@ -113,12 +114,28 @@ def test_the_data_card_tells_of_the_text_by_hash_and_number_alone(file: Path, te
     assert not any(row["text"].encode() in file.read_bytes() or row["id"].encode() in file.read_bytes() for row in rows)
 
 
-def test_a_training_with_steps_left_is_not_exported(
-    anchor: Path, texts: Path, settings: Settings, tmp_path: Path
-) -> None:
-
-    here, there = texts / "harbour", texts / "public"
-    state = train("harbour", anchor=anchor, texts=here, public=there, resume=tmp_path / "c", settings=settings).state
-    with pytest.raises(Unfinished, match="did 5 of 6 steps"):
+def test_a_training_with_steps_left_is_not_exported(trained: dict[str, Trained], tmp_path: Path) -> None:
+    state = trained["harbour"].state
+    with pytest.raises(Unfinished, match="did 19 of 20 steps"):
         write(replace(state, losses=state.losses[:-1]), tmp_path / "e.safetensors")
     assert not (tmp_path / "e.safetensors").exists()
+
+
+def test_one_training_is_one_file_byte_for_byte_however_it_is_written(
+    trained: dict[str, Trained], tmp_path: Path
+) -> None:
+    ours = trained["harbour"]
+    checkpoint.save(tmp_path / "c", ours.state)
+    files = [export(ours, tmp_path / "a"), write(checkpoint.read(tmp_path / "c"), tmp_path / "b")]
+    files += [write(ours.state, tmp_path / f"again-{i}") for i in range(3)]
+    assert len({file.read_bytes() for file in files}) == 1
+    # The tensors begin where the format wants them.
+    assert (8 + int.from_bytes(files[0].read_bytes()[:8], "little")) % 8 == 0
+
+
+def test_the_card_s_losses_are_those_that_a_training_reports(trained: dict[str, Trained], tmp_path: Path) -> None:
+    losses = trained["harbour"].losses
+    card = read_expert(export(trained["harbour"], tmp_path / "e.safetensors")).card
+    assert card["first_loss"] == pytest.approx(sum(losses[:10]) / 10, abs=1e-4)
+    assert card["last_loss"] == pytest.approx(sum(losses[10:]) / 10, abs=1e-4)
+    assert (first_loss(losses[:3]), last_loss(losses[:3])) == pytest.approx((sum(losses[:3]) / 3,) * 2)

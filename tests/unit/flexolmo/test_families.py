@@ -61,7 +61,9 @@ class Made:
         return self.family.experts(load_anchor(self.anchor).config)
 
     def merge(self, *owners: str, k: int | None = None) -> Path:
-        return merge(self.anchor, [self.files[owner] for owner in owners], self.folder / "-".join(("m", *owners)), k)
+        """Merge these owners' experts, once for all tests: a merge is only read."""
+        folder = self.folder / "-".join(("m", *owners, str(k)))
+        return folder if folder.exists() else merge(self.anchor, [self.files[owner] for owner in owners], folder, k)
 
 
 @pytest.fixture(scope="module", params=list(product(FAMILIES, [4, None])), ids=lambda param: f"{param[0]}-{param[1]}")

@@ -1,7 +1,6 @@
 """From an expert's file to a merged checkpoint that plain transformers loads."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,31 +14,9 @@ from services.model.flexolmo.anchor import WrongAnchor, load_anchor
 from services.model.flexolmo.blocks import attach_expert
 from services.model.flexolmo.corpus import read_documents
 from services.model.flexolmo.expert import BrokenExpert, load_into, read_expert
-from services.model.flexolmo.export import export
 from services.model.flexolmo.merge import merge
-from services.model.flexolmo.train import train
-from services.model.flexolmo.training import Settings
+from services.model.flexolmo.train import Trained
 from services.model.flexolmo.verify import verify
-
-
-@pytest.fixture(scope="module")
-def experts(anchor: Path, texts: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two owners' experts, trained long enough that router and deltas matter, as files."""
-    folder = tmp_path_factory.mktemp("experts")
-    return {
-        owner: export(
-            train(
-                owner,
-                anchor=anchor,
-                texts=texts / owner,
-                public=texts / "public",
-                resume=folder / f"{owner}.training",
-                settings=replace(settings, steps=20),
-            ),
-            folder / f"{owner}.safetensors",
-        )
-        for owner in ("harbour", "bakery")
-    }
 
 
 def logits(folder: Path, tokens: Tensor) -> Tensor:
@@ -148,23 +125,15 @@ def test_one_owner_cannot_have_two_experts(anchor: Path, experts: dict[str, Path
 
 
 def test_an_expert_file_round_trips_and_holds_no_text(
-    anchor: Path, texts: Path, settings: Settings, tmp_path: Path
+    texts: Path, trained: dict[str, Trained], experts: dict[str, Path]
 ) -> None:
-    trained = train(
-        "harbour",
-        anchor=anchor,
-        texts=texts / "harbour",
-        public=texts / "public",
-        resume=tmp_path / "c",
-        settings=settings,
-    )
-    file = export(trained, tmp_path / "harbour.safetensors")
+    ours, file = trained["harbour"], experts["harbour"]
     expert = read_expert(file)
     assert (expert.owner, expert.licence, expert.rank, expert.layers) == ("harbour", "CC0-1.0", 4, 3)
-    assert expert.anchor == trained.training.anchor
-    assert expert.card["tokens"] == settings.steps * settings.blocks * settings.block_tokens
+    assert expert.anchor == ours.training.anchor
+    assert expert.card["tokens"] == 20 * 2 * 32
     assert expert.card["documents"] == 18
-    for i, layer in enumerate(trained.layers):
+    for i, layer in enumerate(ours.layers):
         assert torch.equal(expert.router(i), layer.router.detach().bfloat16().float())
         for name, delta in (("gate", layer.gate), ("up", layer.up), ("down", layer.down)):
             torch.testing.assert_close(expert.delta(i, name), delta.matrix(), atol=1e-3, rtol=0.02)

@@ -1,101 +1,67 @@
-"""Processes that train one expert: killed, or several at once. They are forked, which spares them loading torch."""
+"""Processes that train one expert: killed, or several at once. Each is the command that an owner starts."""
 
-import multiprocessing
-import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from services.model.flexolmo.export import export
-from services.model.flexolmo.processes import launched
-from services.model.flexolmo.train import train
-from services.model.flexolmo.training import Settings
+from tests.unit.flexolmo.command import Command
 
-Start = Callable[..., BaseProcess]
+Start = Callable[..., Command]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts a process that calls a function; what still runs after the test is killed."""
-    started: list[BaseProcess] = []
+def start(anchor: Path, texts: Path) -> Iterator[Start]:
+    """Starts a training of the harbour's expert; what still runs after the test is killed."""
+    started: list[Command] = []
+    files = ["--anchor", anchor, "--data", texts / "harbour/notes.jsonl", "--public", texts / "public/notes.jsonl"]
+    tiny = ["--rank", 4, "--block-tokens", 32, "--learning-rate", 0.03, "--threads", 1]
 
-    def begin(function: Callable[..., None], *arguments: object) -> BaseProcess:
-        process = multiprocessing.get_context("fork").Process(target=function, args=arguments)
-        started.append(process)
-        process.start()
-        return process
+    def begin(out: Path, *options: object, **environment: str) -> Command:
+        place = ["--out", out, "--checkpoint", out.with_suffix(".training")]
+        line = ["expert", "train", "--owner", "harbour", *files, *tiny, *options, *place]
+        log = out.with_suffix(f".{len(started)}.log")
+        started.append(Command(list(map(str, line)), environment, log))
+        return started[-1]
 
     yield begin
-    for process in started:
-        if process.is_alive():
-            process.kill()
-        process.join()
+    for command in started:
+        command.kill()
 
 
-def make(anchor: Path, texts: Path, out: Path, settings: Settings, environment: dict[str, str] | None = None) -> None:
-    """Train the harbour's expert; the main process writes it."""
-    os.environ.update(environment or {})
-    here, elsewhere, resume = texts / "harbour", texts / "public", out.with_suffix(".training")
-    with launched() as processes:
-        trained = train(
-            "harbour",
-            anchor=anchor,
-            texts=here,
-            public=elsewhere,
-            resume=resume,
-            settings=settings,
-            processes=processes,
-        )
-        if processes.main:
-            export(trained, out)
+def test_a_training_killed_with_sigkill_ends_with_the_weights_of_one_that_was_not(tmp_path: Path, start: Start) -> None:
+    files = [tmp_path / "killed.safetensors", tmp_path / "whole.safetensors"]
+    budget = ("--steps", 60, "--blocks", 2)
+    killed, whole = [start(file, *budget) for file in files]
+    killed.until("step 20/60")
+    assert killed.kill() == -signal.SIGKILL
+    assert not files[0].exists()
 
-
-def test_a_training_killed_with_sigkill_ends_with_the_weights_of_one_that_was_not(
-    anchor: Path, texts: Path, tmp_path: Path, settings: Settings, start: Start
-) -> None:
-    long = replace(settings, steps=60)
-    killed = start(make, anchor, texts, tmp_path / "killed.safetensors", long)
-    while not (tmp_path / "killed.training").exists():
-        assert killed.is_alive()
-        time.sleep(0.005)
-    killed.kill()
-    killed.join()
-    assert killed.exitcode == -signal.SIGKILL
-    assert not (tmp_path / "killed.safetensors").exists()
-
-    for name in ("killed", "whole"):
-        make(anchor, texts, tmp_path / f"{name}.safetensors", long)
-    resumed, whole = load_file(tmp_path / "killed.safetensors"), load_file(tmp_path / "whole.safetensors")
-    assert resumed.keys() == whole.keys()
-    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+    resumed = start(files[0], *budget)
+    assert "step 10/60" not in resumed.finish()
+    assert "step 10/60" in whole.finish()
+    ours, theirs = map(load_file, files)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 @pytest.mark.parametrize("blocks", [2, 3, 1])
-def test_two_processes_train_the_expert_that_one_does(
-    anchor: Path, texts: Path, tmp_path: Path, settings: Settings, *, start: Start, blocks: int
-) -> None:
-    short = replace(settings, steps=8, blocks=blocks)
+def test_two_processes_train_the_expert_that_one_does(tmp_path: Path, start: Start, blocks: int) -> None:
+    budget = ("--steps", 8, "--blocks", blocks)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     # What `accelerate launch` sets for each process it starts.
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    two = [
-        start(make, anchor, texts, tmp_path / "two.safetensors", short, shared | {"RANK": rank, "LOCAL_RANK": rank})
-        for rank in ("0", "1")
-    ]
-    for process in two:
-        process.join()
-        assert process.exitcode == 0
-    make(anchor, texts, tmp_path / "one.safetensors", short)
-    together, alone = load_file(tmp_path / "two.safetensors"), load_file(tmp_path / "one.safetensors")
+    files = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    two = [start(files[1], *budget, RANK=rank, LOCAL_RANK=rank, **shared) for rank in ("0", "1")]
+    one = start(files[0], *budget)
+    for command in (*two, one):
+        command.finish()
+    alone, together = map(load_file, files)
     assert together.keys() == alone.keys()
     for name, tensor in alone.items():
         # Not element by element: where a gradient is near zero, Adam makes a step of the sign of its bf16 rounding.

@@ -15,11 +15,8 @@ from services.model.flexolmo.anchor import load_anchor
 from services.model.flexolmo.chats import public_chats
 from services.model.flexolmo.corpus import data_hash, read_documents
 from services.model.flexolmo.expert import read_expert
-from services.model.flexolmo.export import export
 from services.model.flexolmo.merge import merge
 from services.model.flexolmo.mixture import attach_mixture, merged_rows
-from services.model.flexolmo.train import train
-from services.model.flexolmo.training import Settings
 from services.model.flexolmo.tune import TunedRouter, Tuning, read_router, save_router, tune_router, write_router
 
 OWNERS = ("harbour", "bakery")
@@ -27,22 +24,8 @@ TUNING = Tuning(steps=4, block_tokens=32, learning_rate=1e-2)
 
 
 @pytest.fixture(scope="module")
-def files(anchor: Path, texts: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("experts")
-    return [
-        export(
-            train(
-                owner,
-                anchor=anchor,
-                texts=texts / owner,
-                public=texts / "public",
-                resume=folder / f"{owner}.training",
-                settings=replace(settings, steps=10),
-            ),
-            folder / f"{owner}.safetensors",
-        )
-        for owner in OWNERS
-    ]
+def files(experts: dict[str, Path]) -> list[Path]:
+    return list(experts.values())
 
 
 @pytest.fixture(scope="module")
