@@ -22,6 +22,7 @@ from random import Random
 
 import httpx
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.result import Figures, finish
 from bench.soak_requests import Answer, Maker, Part, Refused, Request, ask
@@ -37,7 +38,7 @@ TOLERANCE = 0.02
 
 
 LEAST_MINUTES, GROWTH = 10, 5.0
-"""A run of so many minutes may not grow by more megabytes a minute, once its caches are full."""
+"""In a run of so many minutes the least memory of each may not grow by more megabytes a minute, caches being full."""
 
 
 @dataclass
@@ -217,7 +218,7 @@ def _figures(tally: Tally) -> Figures:
     counts = tally.counts
     # the first third fills the caches
     seconds, resident = np.array(tally.memory[len(tally.memory) // 3 :]).T
-    slope = 60 * float(np.polyfit(seconds, resident, 1)[0])
+    floors = _floors(seconds, resident)
     names = ("answered", "abandoned", "refused_when_full", "refused_expert_removed", "removed_and_added")
     return {
         **{name: counts[name] for name in names},
@@ -229,11 +230,17 @@ def _figures(tally: Tally) -> Figures:
         "stuck": counts["stuck"],
         "errors": counts["errors"],
         "alive_at_the_end": bool(counts["alive_at_the_end"]),
-        "resident_megabytes_first": float(resident[0]),
-        "resident_megabytes_last": float(resident[-1]),
+        "resident_megabytes_least_first_minute": float(floors[0]),
+        "resident_megabytes_least_last_minute": float(floors[-1]),
         "resident_megabytes_most": float(resident.max()),
-        "resident_megabytes_per_minute": slope,
+        "resident_megabytes_per_minute": float(np.polyfit(np.arange(len(floors)), floors, 1)[0]),
     }
+
+
+def _floors(seconds: NDArray[np.float64], resident: NDArray[np.float64]) -> list[float]:
+    """The least of each whole minute: a batch takes hundreds of megabytes for moments, a leak never gives back."""
+    minute = ((seconds - seconds[0]) // 60).astype(int)
+    return [float(resident[minute == number].min()) for number in range(max(1, minute[-1]))]
 
 
 if __name__ == "__main__":
