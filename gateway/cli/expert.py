@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from gateway.cli.failure import Failure, explained
 from gateway.cli.many import ManyValues
-from gateway.cli.terminal import out
+from gateway.cli.terminal import errors, out
 from shared.settings import candor_home
 
 commands = typer.Typer(no_args_is_help=True, help="Train, export and verify an owner's expert.")
@@ -54,10 +55,13 @@ def train(
 
     Several processes or GPUs: accelerate launch -m gateway.cli expert train ...
     """
-    from gateway.cli.training import run, settings
-
     if full and rank:
         raise typer.BadParameter("--full trains every weight, --rank few: give one of them")
+    # Of several processes the first speaks; to load what knows which one this is can take a minute by itself.
+    if os.environ.get("RANK", "0") == "0":
+        errors.print("loading torch and transformers ...")
+    from gateway.cli.training import run, settings
+
     chosen = {"rank": rank, "steps": steps, "blocks": blocks, "block_tokens": block_tokens}
     budget = settings(full, **chosen, learning_rate=learning_rate, seed=seed)
     place = checkpoint or _checkpoint(owner)

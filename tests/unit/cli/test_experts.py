@@ -140,7 +140,7 @@ def test_a_training_says_its_stages_and_steps_on_the_error_stream_and_its_file_i
     done = CliRunner().invoke(app, line)
     assert done.exit_code == 0, done.output
     said = done.stderr.splitlines()
-    assert said[0] == "reading the text ..."
+    assert said[:2] == ["loading torch and transformers ...", "reading the text ..."]
     assert any(line.startswith("embedding ") for line in said)
     assert said[-1].startswith("step 4/4: loss ")
     assert "reading" not in done.stdout
