@@ -65,7 +65,7 @@ def test_a_chat_answer_with_all_its_detail(engines: tuple[httpx.Client, httpx.Cl
     same(*both(engines, "/v1/chat/completions", **body))
 
 
-@pytest.mark.parametrize(("experts", "prompt"), itertools.product(MASKS, PROMPTS))
+@pytest.mark.parametrize(("experts", "prompt"), list(itertools.product(MASKS, PROMPTS)))
 def test_an_echoed_completion_with_its_log_probabilities(
     engines: tuple[httpx.Client, httpx.Client], experts: list[str], prompt: str
 ) -> None:
