@@ -41,7 +41,7 @@ def finish(name: str, figures: Figures, settings: dict[str, object]) -> None:
 def _commit() -> str:
     here = Path(__file__).parent
     asked = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False
     )
     return asked.stdout.strip() or "unknown"
 

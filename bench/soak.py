@@ -233,14 +233,20 @@ def _figures(tally: Tally) -> Figures:
         "resident_megabytes_least_first_minute": float(floors[0]),
         "resident_megabytes_least_last_minute": float(floors[-1]),
         "resident_megabytes_most": float(resident.max()),
-        "resident_megabytes_per_minute": float(np.polyfit(np.arange(len(floors)), floors, 1)[0]),
+        "resident_megabytes_per_minute": _slope(floors),
     }
+
+
+def _slope(floors: list[float]) -> float | None:
+    """Megabytes a minute; None of a run too short to say."""
+    return float(np.polyfit(np.arange(len(floors)), floors, 1)[0]) if len(floors) > 1 else None
 
 
 def _floors(seconds: NDArray[np.float64], resident: NDArray[np.float64]) -> list[float]:
     """The least of each whole minute: a batch takes hundreds of megabytes for moments, a leak never gives back."""
     minute = ((seconds - seconds[0]) // 60).astype(int)
-    return [float(resident[minute == number].min()) for number in range(max(1, minute[-1]))]
+    whole = np.unique(minute)[:-1] if minute[-1] else np.unique(minute)
+    return [float(resident[minute == number].min()) for number in whole]
 
 
 if __name__ == "__main__":

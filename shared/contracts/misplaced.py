@@ -13,11 +13,17 @@ from pydantic import BaseModel
 
 _CONSENT = ("candor", "owners", "experts", "exclude")
 """Refused in any word of a name: `Candour`, `exclude_owners`, `expertsOff`."""
+_ROOTS = ("candor", "owner", "expert", "exclu")
+"""Refused in any run of letters: `expertsoff`, `own_ers`, `exclusion`."""
+_ELSEWHERE = ("documents", "return_routed_experts")
+"""vLLM's and SGLang's fields, which mean something else."""
 _OTHERS = ("include", "retrieval", "sampling", "trace", "tracing")
 """Refused as a whole name: `include_reasoning` is another server's."""
 _WRAPPERS = ("extra_body", "vllm_xargs")
 """The OpenAI SDK's argument, whose content the SDK would have put at the top; and where vLLM looks for a mask."""
 _LONGEST = 16
+_LONGEST_NAME = 128
+"""A name may be as long as a request, and looking for slips in it would take the event loop half a minute."""
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
@@ -32,11 +38,21 @@ def not_misplaced(options: type[BaseModel]) -> Callable[[str], str]:
     consent, others = _variants(_CONSENT), _variants(_OTHERS)
 
     def check(name: str) -> str:
+        if len(name) > _LONGEST_NAME:
+            raise ValueError(f"no field has a name of more than {_LONGEST_NAME} characters")
         plain = name.lower().replace("-", "_")
+        if plain in _ELSEWHERE:
+            return name
         if plain in places:
             raise ValueError(f"this belongs inside the object `candor`, as {' or '.join(places[plain])}")
         words = (word.group().lower() for word in _WORD.finditer(name))
-        if plain in _WRAPPERS or _near(plain, others) or any(_near(word, consent) for word in words):
+        letters = "".join(filter(str.isalpha, plain))
+        if (
+            plain in _WRAPPERS
+            or _near(plain, others)
+            or any(_near(word, consent) for word in words)
+            or any(root in letters for root in _ROOTS)
+        ):
             raise ValueError(
                 "nothing reads this at the top of a request. The object `candor` there says what Candor is to do; "
                 f"it has {', '.join(options.model_fields)}"
@@ -61,5 +77,4 @@ def _variants(words: Iterable[str]) -> set[str]:
 
 
 def _near(word: str, variants: set[str]) -> bool:
-    # a name may be as long as a request
     return len(word) <= _LONGEST and not variants.isdisjoint(_variants([word]))

@@ -53,11 +53,17 @@ def read(file: Path) -> State:
 
 
 def load(file: Path, training: Training) -> State | None:
-    """The checkpoint of ``training``; None when there is none. Raises OtherTraining when it is not of that one."""
+    """The checkpoint of ``training``; None when there is none, or one of another without a step.
+
+    Raises OtherTraining when it is of another.
+    """
     if not file.exists():
         return None
     state = read(file)
     wanted, found = training.identity(), state.training.identity()
+    if found != wanted and not state.losses:
+        # no step was made: somebody tried other settings and stopped
+        return None
     if found != wanted:
         differs = sorted(name for name in wanted if found[name] != wanted[name])
         raise OtherTraining(

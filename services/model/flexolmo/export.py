@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
+from safetensors.torch import save_file
 
 from services.model.flexolmo.checkpoint import State
 from services.model.flexolmo.expert import FORMAT, FULL, content_hash
@@ -66,20 +66,24 @@ def write(state: State, file: Path) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     # A reader must never find half a file: the embedded model may be building at this moment.
     part = file.with_name(f"{file.name}.part")
-    part.write_bytes(_ordered(save(tensors, metadata)))
+    save_file(tensors, part, metadata)
+    _order(part)
     os.replace(part, file)
     return file
 
 
-def _ordered(stored: bytes) -> bytes:
-    """A safetensors file with its metadata in the order of the names; safetensors writes them in any order.
+def _order(file: Path) -> None:
+    """Put a safetensors file's metadata into the order of the names, in place; safetensors writes them in any order.
 
     So that one training is one file, byte for byte, however often it is written.
     """
-    end = 8 + int.from_bytes(stored[:8], "little")
-    header = json.loads(stored[8:end])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    # Spaces at its end align the tensors to eight bytes, as the format asks.
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + stored[end:]
+    with file.open("r+b") as stored:
+        length = int.from_bytes(stored.read(8), "little")
+        header = json.loads(stored.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) > length:
+            raise RuntimeError(f"the header of {file} would grow from {length} to {len(text)} bytes")
+        stored.seek(8)
+        # the spaces that align the tensors, as the format asks
+        stored.write(text.ljust(length))

@@ -127,6 +127,16 @@ def test_a_checkpoint_of_another_training_is_refused(
         run(anchor, texts, tmp_path / "c", replace(settings, learning_rate=2e-2))
 
 
+def test_a_checkpoint_without_a_step_holds_nobody_to_its_settings(
+    anchor: Path, texts: Path, tmp_path: Path, settings: Settings
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(anchor, texts, tmp_path / "c", settings, stop_after=1)
+    other = replace(settings, learning_rate=2e-2)
+    begun, fresh = (run(anchor, texts, tmp_path / name, other) for name in ("c", "fresh"))
+    assert all(map(torch.equal, weights(begun), weights(fresh)))
+
+
 def test_heldout_documents_are_not_read_for_training(texts: Path) -> None:
     seen = {document.id for document in read_documents(texts / "harbour", "train")}
     kept = {document.id for document in read_documents(texts / "harbour", "heldout")}

@@ -84,12 +84,20 @@ def test_one_slip_in_a_name_of_consent_does_not_let_it_pass(name: str, place: in
         *("web_search_options", "verbosity", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"),
         *("top_k", "min_p", "repetition_penalty", "stop_token_ids", "ignore_eos", "min_tokens", "prompt_logprobs"),
         *("include_stop_str_in_output", "include_reasoning", "chat_template_kwargs", "add_generation_prompt", "x" * 99),
+        *("documents", "return_routed_experts"),
     ],
 )
 def test_what_openai_or_another_server_has_is_kept_to_be_warned_of(
     request_type: type[BaseModel], body: dict[str, Any], name: str
 ) -> None:
     assert [*(request_type.model_validate(body | {name: 1}).model_extra or {})] == [name]
+
+
+@pytest.mark.parametrize("name", ["excludeowners", "expertsoff", "own_ers", "exclusion", "candorOwners", "ab_" * 999])
+def test_words_that_run_on_and_names_without_end_are_refused(name: str) -> None:
+    for request_type, body in REQUESTS:
+        with pytest.raises(ValidationError):
+            request_type.model_validate(body | {name: 1})
 
 
 def test_null_is_no_field() -> None:
