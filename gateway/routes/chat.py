@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
 from gateway.pipeline.answer import Prepared, answer, prepare, start
@@ -19,7 +19,8 @@ from gateway.routes.dependencies import Connected
 from gateway.routes.events import openai_events
 from gateway.services import Services
 from gateway.telemetry import log_answer
-from shared.contracts.candor import ChatAnswer, ChatRequest, Timings
+from shared.contracts.candor import CandorOptions, ChatAnswer, ChatRequest, Timings
+from shared.http.address import nothing_of
 from shared.http.disconnect import until_gone
 from shared.http.errors import InvalidRequest, Overloaded, openai_errors
 
@@ -28,7 +29,12 @@ router = APIRouter(tags=["chat"])
 ERRORS = openai_errors(InvalidRequest, AlwaysOn, UnknownOwner, UnknownModel, Overloaded, StageFailed)
 
 
-@router.post("/v1/chat/completions", response_model=ChatAnswer, responses=ERRORS)
+@router.post(
+    "/v1/chat/completions",
+    response_model=ChatAnswer,
+    responses=ERRORS,
+    dependencies=[Depends(nothing_of(CandorOptions))],
+)
 async def create_chat_completion(
     body: ChatRequest, request: Request, response: Response, services: Connected
 ) -> ChatAnswer | StreamingResponse:

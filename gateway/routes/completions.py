@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
 from gateway.pipeline.complete import Asked, allow, complete, stream
@@ -16,8 +16,9 @@ from gateway.policy import AlwaysOn, UnknownOwner
 from gateway.routes.dependencies import Connected
 from gateway.routes.events import openai_events
 from gateway.services import Services
-from shared.contracts.candor import CompletionAnswer, CompletionRequest
+from shared.contracts.candor import CompletionAnswer, CompletionOptions, CompletionRequest
 from shared.contracts.openai import Model, ModelList
+from shared.http.address import nothing_of
 from shared.http.disconnect import until_gone
 from shared.http.errors import InvalidRequest, Overloaded, openai_errors
 
@@ -27,7 +28,13 @@ _STARTED = int(time.time())
 _ERRORS = openai_errors(InvalidRequest, AlwaysOn, UnknownOwner, UnknownModel, Overloaded, ServiceUnavailable)
 
 
-@router.post("/v1/completions", response_model=CompletionAnswer, responses=_ERRORS, tags=["completions"])
+@router.post(
+    "/v1/completions",
+    response_model=CompletionAnswer,
+    responses=_ERRORS,
+    tags=["completions"],
+    dependencies=[Depends(nothing_of(CompletionOptions))],
+)
 async def create_completion(
     body: CompletionRequest, request: Request, services: Connected
 ) -> CompletionAnswer | StreamingResponse:

@@ -88,6 +88,15 @@ def test_a_completion_that_says_outside_of_candor_whose_experts_compute_is_refus
     assert "`candor`" in error["message"]
 
 
+@pytest.mark.parametrize("path", ["chat/completions", "completions"])
+def test_whoever_leaves_an_owner_out_in_the_address_is_refused(alone: httpx.Client, path: str) -> None:
+    body = {"model": "candor", "prompt": "x", "messages": [{"role": "user", "content": "x"}]}
+    response = alone.post(f"/v1/{path}?api-version=1&exclude=papers", json=body)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (400, "invalid_request", "exclude")
+    assert "candor.owners.exclude" in error["message"]
+
+
 def test_malformed_json_is_said_to_be_so(alone: httpx.Client) -> None:
     response = alone.post("/v1/chat/completions", content=b'{"model": ', headers={"content-type": "application/json"})
     assert response.status_code == 400

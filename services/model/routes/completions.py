@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
 from services.model.errors import ContextLengthExceeded, UnknownExpert
 from services.model.routes.dependencies import Service
 from services.model.routes.frames import frames
 from services.model.serving.completions import Completion
-from shared.contracts.model import ModelCompletionRequest, ModelTextCompletion
+from shared.contracts.model import ExpertMask, ModelCompletionRequest, ModelTextCompletion
+from shared.http.address import nothing_of
 from shared.http.disconnect import until_gone
 from shared.http.errors import NotReady, Overloaded, openai_errors
 from shared.http.sse import sse
@@ -21,6 +22,7 @@ router = APIRouter(tags=["completions"])
     "/v1/completions",
     response_model=ModelTextCompletion,
     responses=openai_errors(ContextLengthExceeded, UnknownExpert, Overloaded, NotReady),
+    dependencies=[Depends(nothing_of(ExpertMask))],
 )
 async def create_completion(
     body: ModelCompletionRequest, request: Request, service: Service
