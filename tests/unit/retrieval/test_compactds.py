@@ -29,7 +29,7 @@ def segment(folder: Path, vectors: NDArray[np.float16], flat_below: int = ann.FL
 
 def search(segments: list[Vectors], queries: NDArray[np.float32], k: int, count: int, nprobe: int | None = None):  # type: ignore[no-untyped-def]
     found = candidates(segments, queries, count, nprobe)
-    return [exact(segments, query, ranking).top(k) for query, ranking in zip(queries, found, strict=True)]
+    return [exact(segments, query, ranking).part(0, k) for query, ranking in zip(queries, found, strict=True)]
 
 
 @pytest.fixture(scope="module")
