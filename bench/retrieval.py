@@ -89,10 +89,10 @@ def measure(codebook: Codebook, texts: list[str], vectors: Vectors, asked: list[
     scans, waits = [], []
     for query in queries[:: max(1, len(queries) // 40)]:
         began = time.perf_counter()
-        found, deviations = candidates([codes], query[None], LIMIT)
+        rankings, deviations = candidates([codes], query[None], LIMIT)
         scans.append(time.perf_counter() - began)
         exact(
-            found[0],
+            rankings[0],
             deviations[0],
             query,
             Aim(10, RECALL),

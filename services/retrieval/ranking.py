@@ -43,12 +43,12 @@ class Ranking:
 
         Equal scores stand in the order of the segments, then of the rows: segments left out change no order.
         """
-        scores = scores.astype(np.float64)
-        if len(scores) > count:
-            kept = scores >= np.partition(scores, -count)[-count]  # sorting all takes far longer than this
-            segments, rows, scores = segments[kept], rows[kept], scores[kept]
-        best = np.lexsort((rows, segments, -scores))[:count]
-        return cls(segments[best], rows[best], scores[best])
+        wide = scores.astype(np.float64)
+        if len(wide) > count:
+            kept = wide >= np.partition(wide, -count)[-count]  # sorting all takes far longer than this
+            segments, rows, wide = segments[kept], rows[kept], wide[kept]
+        best = np.lexsort((rows, segments, -wide))[:count]
+        return cls(segments[best], rows[best], wide[best])
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -45,7 +45,8 @@ class Codes:
     @staticmethod
     def write(folder: Path, codebook: Codebook, vectors: NDArray[Any]) -> None:
         """Write the codes of a segment's (n, d) vectors, their scales, and how far they are off on each axis."""
-        for name, array in zip(names(codebook), codebook.quantiser.encode(vectors), strict=True):
+        arrays: tuple[NDArray[Any], ...] = codebook.quantiser.encode(vectors)
+        for name, array in zip(names(codebook), arrays, strict=True):
             np.save(folder / name, array)
 
     def search(self, query: Floats, count: int) -> Estimates:

@@ -113,7 +113,8 @@ def _scales(axes: Floats, decoded: Floats) -> Floats:
     """Squared lengths over inner products with what was decoded; 1 for a vector that is nothing but the mean."""
     across = np.einsum("nd,nd->n", axes, decoded)
     lengths = np.einsum("nd,nd->n", axes, axes)
-    return np.divide(lengths, across, out=np.ones_like(across), where=across > 1e-6)
+    scales: Floats = np.divide(lengths, across, out=np.ones_like(across), where=across > 1e-6)
+    return scales
 
 
 def _moments(samples: Sequence[NDArray[Any]], dimension: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

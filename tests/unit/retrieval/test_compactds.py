@@ -63,7 +63,7 @@ def test_from_the_threshold_on_an_inverted_file_of_4_bit_codes_is_used(inverted:
 
 def test_exact_scores_win_back_what_the_codes_lose(inverted: Vectors) -> None:
     queries = unit(50, 4).astype(np.float32)
-    coarse = [ranking.top(10) for ranking in candidates([inverted], queries, 100, 256)]
+    coarse = [ranking.part(0, 10) for ranking in candidates([inverted], queries, 100, 256)]
     fine = search([inverted], queries, 10, 1000, nprobe=256)
     assert recall(coarse, [inverted], queries, 10) < 0.7
     assert recall(fine, [inverted], queries, 10) > 0.95
