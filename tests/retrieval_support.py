@@ -30,6 +30,9 @@ class HashingEncoder:
         units: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
         return units
 
+    encode_alone = encode
+    """Which `encode` does anyway."""
+
 
 def _direction(word: str) -> NDArray[np.float64]:
     seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")

@@ -35,6 +35,15 @@ class UnknownDocument(NotFound):
         super().__init__(f"Datastore {datastore!r} has no document {document!r} of {among}.", field="document")
 
 
+class IndexNotBuilt(InvalidRequest):
+    """The datastore was built without the index that the request names."""
+
+    status, code = 422, "index_not_built"
+
+    def __init__(self, index: str, datastore: str) -> None:
+        super().__init__(f"Datastore {datastore!r} has no index {index!r}: run `candor data build`.", field="index")
+
+
 class EmptyQuery(InvalidRequest):
     """A query is nothing but white space."""
 

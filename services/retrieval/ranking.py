@@ -24,27 +24,38 @@ class Ranking:
     def merge(
         cls, parts: Sequence[tuple[NDArray[np.int64], NDArray[np.float32] | NDArray[np.float64]]], count: int
     ) -> Self:
-        """The best `count` of (rows, scores) of each segment.
-
-        Equal scores stand in the order of the segments, then of the rows: segments left out change no order.
-        """
+        """The best `count` of (rows, scores) of each segment, as in `best`."""
         if not parts:
             return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
         segments = np.concatenate([np.full(len(rows), number) for number, (rows, _) in enumerate(parts)])
         rows = np.concatenate([rows for rows, _ in parts])
-        scores = np.concatenate([scores for _, scores in parts]).astype(np.float64)
-        if len(scores) > count:
-            kept = scores >= np.partition(scores, -count)[-count]  # sorting all takes far longer than this
-            segments, rows, scores = segments[kept], rows[kept], scores[kept]
-        best = np.lexsort((rows, segments, -scores))[:count]
-        return cls(segments[best], rows[best], scores[best])
+        return cls.best(segments, rows, np.concatenate([scores for _, scores in parts]), count)
+
+    @classmethod
+    def best(
+        cls,
+        segments: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        scores: NDArray[np.float32] | NDArray[np.float64],
+        count: int,
+    ) -> Self:
+        """The best `count` of these, in any order.
+
+        Equal scores stand in the order of the segments, then of the rows: segments left out change no order.
+        """
+        wide = scores.astype(np.float64)
+        if len(wide) > count:
+            kept = wide >= np.partition(wide, -count)[-count]  # sorting all takes far longer than this
+            segments, rows, wide = segments[kept], rows[kept], wide[kept]
+        best = np.lexsort((rows, segments, -wide))[:count]
+        return cls(segments[best], rows[best], wide[best])
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def top(self, count: int) -> Self:
-        """The first `count`."""
-        return type(self)(self.segments[:count], self.rows[:count], self.scores[:count])
+    def part(self, start: int, end: int) -> Self:
+        """From the one at `start` to the one before `end`."""
+        return type(self)(self.segments[start:end], self.rows[start:end], self.scores[start:end])
 
     def places(self) -> list[tuple[int, int]]:
         """(segment, row) of each, best first."""

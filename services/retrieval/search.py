@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from services.retrieval.bm25 import search as bm25
 from services.retrieval.compactds import search as compactds
 from services.retrieval.datastore.passages import Passage
 from services.retrieval.datastore.segment import Segment
 from services.retrieval.encoders.base import Encoder
 from services.retrieval.fusion import reciprocal_ranks
+from services.retrieval.leann import search as leann
+from services.retrieval.leann.recompute import Aim
 from services.retrieval.ranking import Ranking
 
 Stage = Literal["ann", "exact", "bm25", "fused"]
@@ -22,12 +27,15 @@ Stage = Literal["ann", "exact", "bm25", "fused"]
 @dataclass(frozen=True)
 class Options:
     """`k` passages a query; `candidates`, at least k, from each index before its last stage; `nprobe` lists read of
-    an inverted file (None: the index's own default)."""
+    an inverted file (None: the index's own default). LEANN embeds at most `recompute` passages again, at least k, and
+    fewer once it expects a share of `recall` of the k best among them."""
 
-    index: Literal["compactds", "bm25", "hybrid"]
+    index: Literal["compactds", "leann", "bm25", "hybrid"]
     k: int
     candidates: int
     nprobe: int | None = None
+    recompute: int = 50
+    recall: float = 0.95
 
 
 @dataclass(frozen=True)
@@ -40,10 +48,11 @@ class Found:
 
 
 @dataclass
-class Timings:
-    """Milliseconds spent by stage."""
+class Effort:
+    """What a search took: milliseconds by stage, and by query the passages that LEANN embedded again."""
 
     spent: dict[str, float] = field(default_factory=dict)
+    recomputed: list[int] | None = None
 
     @contextmanager
     def of(self, stage: str) -> Iterator[None]:
@@ -54,22 +63,30 @@ class Timings:
 
 
 def search(
-    segments: Sequence[Segment], encoder: Encoder, queries: Sequence[str], options: Options, timings: Timings
+    segments: Sequence[Segment], encoder: Encoder, queries: Sequence[str], options: Options, effort: Effort
 ) -> list[list[Found]]:
-    """At most k passages of the segments for each query, best first: what the segments alone would give."""
+    """At most k passages of the segments for each query, best first: what the segments alone would give.
+
+    LEANN searches the segments that have codes.
+    """
+    if options.index == "leann":
+        segments = [segment for segment in segments if segment.codes]
+        effort.recomputed = [0] * len(queries)
     if not segments:
         return [[] for _ in queries]
     rankings: dict[Stage, list[Ranking]] = {}
-    if options.index != "bm25":
-        rankings |= _dense(segments, encoder, queries, options, timings)
-    if options.index != "compactds":
-        with timings.of("bm25"):
+    if options.index in ("compactds", "hybrid"):
+        rankings |= _dense(segments, encoder, queries, options, effort)
+    if options.index == "leann":
+        rankings |= _recomputed(segments, encoder, queries, options, effort)
+    if options.index in ("bm25", "hybrid"):
+        with effort.of("bm25"):
             rankings["bm25"] = bm25.search([segment.postings for segment in segments], queries, options.candidates)
     if options.index == "hybrid":
         pairs = zip(rankings["exact"], rankings["bm25"], strict=True)
         rankings["fused"] = [reciprocal_ranks(pair, options.k) for pair in pairs]
-    last: dict[str, Stage] = {"compactds": "exact", "bm25": "bm25", "hybrid": "fused"}
-    with timings.of("fetch"):
+    last: dict[str, Stage] = {"compactds": "exact", "leann": "exact", "bm25": "bm25", "hybrid": "fused"}
+    with effort.of("fetch"):
         return [
             _fetch(
                 segments, {stage: ranking[query] for stage, ranking in rankings.items()}, last[options.index], options.k
@@ -79,15 +96,35 @@ def search(
 
 
 def _dense(
-    segments: Sequence[Segment], encoder: Encoder, queries: Sequence[str], options: Options, timings: Timings
+    segments: Sequence[Segment], encoder: Encoder, queries: Sequence[str], options: Options, effort: Effort
 ) -> dict[Stage, list[Ranking]]:
     vectors = [segment.vectors for segment in segments]
-    with timings.of("encode"):
+    with effort.of("encode"):
         encoded = encoder.encode(queries)
-    with timings.of("ann"):
+    with effort.of("ann"):
         found = compactds.candidates(vectors, encoded, options.candidates, options.nprobe)
-    with timings.of("exact"):
+    with effort.of("exact"):
         exact = [compactds.exact(vectors, query, ranking) for query, ranking in zip(encoded, found, strict=True)]
+    return {"ann": found, "exact": exact}
+
+
+def _recomputed(
+    segments: Sequence[Segment], encoder: Encoder, queries: Sequence[str], options: Options, effort: Effort
+) -> dict[Stage, list[Ranking]]:
+    def embed(some: Ranking) -> NDArray[np.float32]:
+        return encoder.encode_alone([segments[number].passages.text(row) for number, row in some.places()])
+
+    with effort.of("encode"):
+        encoded = encoder.encode(queries)
+    with effort.of("ann"):
+        codes = [segment.codes for segment in segments if segment.codes]
+        found, deviations = leann.candidates(codes, encoded, max(options.recompute, options.k))
+    with effort.of("exact"):
+        exact = [
+            leann.exact(ranking, deviations[number], encoded[number], Aim(options.k, options.recall), embed)
+            for number, ranking in enumerate(found)
+        ]
+    effort.recomputed = [len(ranking) for ranking in exact]
     return {"ann": found, "exact": exact}
 
 

@@ -6,9 +6,11 @@ import base64
 from collections.abc import Collection, Sequence
 
 from services.retrieval.datastore.catalogue import Datastore
+from services.retrieval.datastore.segment import Segment
 from services.retrieval.encoders.base import Encoder
 from services.retrieval.errors import (
     EmptyQuery,
+    IndexNotBuilt,
     InputTooLong,
     TooManyPassages,
     UnknownDatastore,
@@ -17,7 +19,7 @@ from services.retrieval.errors import (
     UnknownOwner,
     WrongDimensions,
 )
-from services.retrieval.search import Found, Options, Timings, search
+from services.retrieval.search import Effort, Found, Options, search
 from shared.contracts import retrieval as wire
 
 PASSAGES_AT_ONCE = 5000
@@ -39,17 +41,32 @@ class Retrieval:
         self._check(request, queries)
         datastore = self._datastore(request.datastore)
         owners = self._permitted(datastore, request.owners)
-        options = Options(request.index, request.k, max(request.candidates, request.k), request.nprobe)
-        timings = Timings()
-        with timings.of("total"):
-            found = search(datastore.of(owners), self._encoder, queries, options, timings)
+        if request.index == "leann" and datastore.codebook is None:
+            raise IndexNotBuilt(request.index, datastore.id)
+        segments = datastore.of(owners)
+        options = Options(
+            request.index,
+            request.k,
+            max(request.candidates, request.k),
+            request.nprobe,
+            request.recompute,
+            request.recall,
+        )
+        effort = Effort()
+        with effort.of("total"):
+            found = search(segments, self._encoder, queries, options, effort)
         return wire.SearchResponse(
             datastore=datastore.id,
             index=request.index,
             owners=[owner for owner in datastore.owners if owner in owners],
             results=[[_passage(passage) for passage in passages] for passages in found],
-            timings=wire.SearchTimings(**timings.spent),
-            warnings=[*self._cut(request, queries), *_absent(datastore, owners)],
+            timings=wire.SearchTimings(**effort.spent),
+            recomputed=effort.recomputed,
+            warnings=[
+                *self._cut(request, queries),
+                *_absent(datastore, owners),
+                *(_without_codes(segments) if request.index == "leann" else []),
+            ],
         )
 
     def datastores(self) -> wire.DatastoreList:
@@ -140,7 +157,7 @@ class Retrieval:
             documents=sum(manifest.documents for manifest in manifests),
             passages=sum(manifest.passages for manifest in manifests),
             encoder=self._encoder.card.name,
-            indexes=["compactds", "bm25", "hybrid"],
+            indexes=["compactds", *(["leann"] if datastore.codebook else []), "bm25", "hybrid"],
             segments=[
                 wire.SegmentInfo(
                     id=segment.manifest.id,
@@ -166,3 +183,8 @@ def _passage(found: Found) -> wire.Passage:
 def _absent(datastore: Datastore, owners: Sequence[str]) -> list[str]:
     missing = [owner for owner in owners if owner not in datastore.owners]
     return [f"datastore {datastore.id!r} has nothing of owner {owner!r}" for owner in missing]
+
+
+def _without_codes(segments: Sequence[Segment]) -> list[str]:
+    names = [f"{segment.manifest.owner}/{segment.manifest.id}" for segment in segments if segment.codes is None]
+    return [f"segment {name} has no codes for LEANN and was not searched: run `candor data build`" for name in names]

@@ -10,7 +10,7 @@ from services.retrieval.encoders.serial import SerialEncoder
 from services.retrieval.service import Retrieval
 from services.retrieval.settings import RetrievalSettings
 from shared.owners import BadRegistry, load_owners
-from shared.settings import candor_home
+from shared.settings import candor_home, cores
 
 
 class NothingToSearch(Exception):
@@ -30,7 +30,7 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> tuple[Re
         what = "; ".join(["there is nothing to search: run `candor data build`", *warnings])
         raise NothingToSearch(what)
     enter("loading the encoder")
-    encoder = SerialEncoder(base.load(card))
+    encoder = SerialEncoder(base.load(card, threads=cores()))
     encoder.encode(["The first text takes longer than those after it."])
     try:
         registered = [owner.id for owner in load_owners()]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from shared.contracts.base import Milliseconds, OwnerId, Strict
 
-Index = Literal["compactds", "bm25", "hybrid"]
+Index = Literal["compactds", "leann", "bm25", "hybrid"]
 
 
 class SearchRequest(Strict):
@@ -24,6 +24,10 @@ class SearchRequest(Strict):
     k: Annotated[int, Field(ge=1, le=1000)] = 10
     candidates: Annotated[int, Field(ge=1, le=10000)] = 100
     nprobe: Annotated[int, Field(ge=1)] | None = None
+    recompute: Annotated[int, Field(ge=1, le=1000)] = 50
+    """`leann`: passages whose text is embedded again for a query, at most; never fewer than k."""
+    recall: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """`leann`: share of the k best to be expected in the answer; with 1, `recompute` passages are embedded."""
     owners: list[OwnerId] | None = None
 
     @model_validator(mode="after")
@@ -38,7 +42,8 @@ class SearchRequest(Strict):
 
 
 class PassageScores(BaseModel):
-    """The score of each stage that saw the passage: inner products, BM25, and the fused reciprocal ranks."""
+    """The score of each stage that saw the passage: inner products (`ann` as the index estimates them, `exact` of the
+    vectors), BM25, and the fused reciprocal ranks."""
 
     ann: float | None = None
     exact: float | None = None
@@ -74,13 +79,15 @@ class SearchTimings(BaseModel):
 
 
 class SearchResponse(BaseModel):
-    """`results[i]` answers query i, best first. `owners` is the set that was really applied."""
+    """`results[i]` answers query i, best first. `owners` is the set that was really applied. `recomputed[i]` counts the
+    passages that `leann` embedded again for query i."""
 
     datastore: str
     index: Index
     owners: list[OwnerId]
     results: list[list[Passage]]
     timings: SearchTimings
+    recomputed: list[int] | None = None
     warnings: list[str] = []
 
 

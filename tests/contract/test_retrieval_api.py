@@ -14,13 +14,14 @@ from openai import NotFoundError, OpenAI
 
 from services.retrieval.app import create_app
 from services.retrieval.build import build_all
+from services.retrieval.leann.codebook import FILE as CODEBOOK
 from services.retrieval.settings import RetrievalSettings
 from tests.retrieval_support import owner, write_source
 from tests.tracing_support import serving
 
 NAMES = sorted(topics)
 PARTS = {"encyclopedia": NAMES[:6], "papers": NAMES[6:12], "python": NAMES[12:18]}
-INDEXES = ["compactds", "bm25", "hybrid"]
+INDEXES = ["compactds", "leann", "bm25", "hybrid"]
 
 
 def text_of(topic: str) -> str:
@@ -73,7 +74,12 @@ def test_a_passage_says_whose_it_is_and_where_it_stands(client: httpx.Client) ->
 
 @pytest.mark.parametrize(
     ("index", "stages"),
-    [("compactds", {"ann", "exact"}), ("bm25", {"bm25"}), ("hybrid", {"ann", "exact", "bm25", "fused"})],
+    [
+        ("compactds", {"ann", "exact"}),
+        ("leann", {"ann", "exact"}),
+        ("bm25", {"bm25"}),
+        ("hybrid", {"ann", "exact", "bm25", "fused"}),
+    ],
 )
 def test_scores_and_timings_tell_the_stages(client: httpx.Client, index: str, stages: set[str]) -> None:
     found = search(client, query="the with statement and its context manager", index=index)
@@ -120,6 +126,7 @@ def test_leaving_an_owner_out_equals_a_service_built_without_them(
     for name in kept:
         (tmp_path / "main").mkdir(exist_ok=True)
         (tmp_path / "main" / name).symlink_to(home / "retrieval" / "main" / name)
+    (tmp_path / "main" / CODEBOOK).symlink_to(home / "retrieval" / "main" / CODEBOOK)
     body = {"queries": ["what does import do?", "numbers", "class body"], "owners": kept, "index": index, "k": 30}
     settings = RetrievalSettings(directory=tmp_path)
     with serving(create_app(settings)) as without:
@@ -135,7 +142,11 @@ def test_leaving_an_owner_out_equals_a_service_built_without_them(
         ({"query": "x", "owners": ["nobody"]}, 404, "owners"),
         ({"query": "x", "owners": ["No Body"]}, 422, "owners.0"),
         ({"query": "x", "datastore": "mian"}, 404, "datastore"),
-        ({"query": "x", "index": "leann"}, 422, "index"),
+        ({"query": "x", "index": "hnsw"}, 422, "index"),
+        ({"query": "x", "index": "leann", "recompute": 0}, 422, "recompute"),
+        ({"query": "x", "index": "leann", "recompute": 1001}, 422, "recompute"),
+        ({"query": "x", "index": "leann", "recall": 0}, 422, "recall"),
+        ({"query": "x", "index": "leann", "recall": 1.1}, 422, "recall"),
         ({"query": "x", "k": 0}, 422, "k"),
         ({"query": "x", "k": 1001}, 422, "k"),
         ({"queries": ["x"] * 6, "k": 1000}, 422, "k"),
@@ -198,6 +209,7 @@ def test_a_damaged_segment_is_left_out_and_readiness_says_so(home: Path, tmp_pat
         folder.mkdir(parents=True)
         for path in (home / "retrieval" / "main" / name / "source").iterdir():
             (folder / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "main" / CODEBOOK).write_bytes((home / "retrieval" / "main" / CODEBOOK).read_bytes())
     vectors = tmp_path / "main" / "papers" / "source" / "vectors.npy"
     vectors.write_bytes(vectors.read_bytes()[:-10])
     settings = RetrievalSettings(directory=tmp_path)
@@ -207,6 +219,42 @@ def test_a_damaged_segment_is_left_out_and_readiness_says_so(home: Path, tmp_pat
         (warning,) = ready.json()["warnings"]
         assert warning.startswith("main: segment papers/source: vectors.npy is damaged")
         assert search(client, query="x", owners=["papers"])["results"] == [[]]
+
+
+def test_leann_says_how_many_passages_it_embedded_again_and_never_more_than_asked(client: httpx.Client) -> None:
+    body = {"queries": ["what is a slice?", "assert"], "owners": [*PARTS], "index": "leann", "k": 3}
+    passages = sum(datastore["passages"] for datastore in client.get("/v1/datastores").json()["data"])
+    for limit, expected in ((1, {3}), (5, {3, 5}), (1000, {passages})):
+        found = search(client, **body, recompute=limit, recall=1 if limit == 1000 else 0.95)
+        assert set(found["recomputed"]) <= expected
+    assert search(client, query="slice")["recomputed"] is None
+
+
+def test_leann_with_every_passage_embedded_again_answers_as_exact_search_does(client: httpx.Client) -> None:
+    body = {"query": "how are attributes looked up?", "owners": [*PARTS], "k": 10}
+    exact = search(client, **body, index="compactds", candidates=1000)["results"][0]
+    leann = search(client, **body, index="leann", recompute=1000, recall=1)["results"][0]
+    # vectors on disk are rounded to 16 bits, and those embedded again are not
+    for one, other in zip(exact, leann, strict=True):
+        assert abs(one["scores"]["exact"] - other["scores"]["exact"]) < 2e-3
+    assert len({passage["id"] for passage in exact} & {passage["id"] for passage in leann}) >= 9
+
+
+def test_without_a_codebook_leann_is_refused_and_readiness_says_why(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "main").mkdir()
+    (tmp_path / "main" / "papers").symlink_to(home / "retrieval" / "main" / "papers")
+    with serving(create_app(RetrievalSettings(directory=tmp_path))) as client:
+        (warning,) = client.get("/readyz").json()["warnings"]
+        assert warning.startswith("main: there is no codebook; the index `leann` is without it")
+        refused = client.post("/v1/search", json={"query": "x", "owners": ["papers"], "index": "leann"})
+        assert (refused.status_code, refused.json()["code"], refused.json()["field"]) == (
+            422,
+            "index_not_built",
+            "index",
+        )
+        (main,) = client.get("/v1/datastores").json()["data"]
+        assert main["indexes"] == ["compactds", "bm25", "hybrid"]
+        assert search(client, query="x", owners=["papers"])["results"][0]
 
 
 def test_without_a_datastore_the_service_says_what_to_do(home: Path, tmp_path: Path) -> None:

@@ -10,17 +10,14 @@ from functools import cache
 from pathlib import Path
 
 from services.retrieval.compactds.ann import FLAT_BELOW
-from services.retrieval.datastore import manifest
+from services.retrieval.datastore import coding, manifest
 from services.retrieval.datastore.chunks import WORDS
 from services.retrieval.datastore.documents import SUFFIXES, BrokenLine, read
 from services.retrieval.datastore.lock import only_builder
-from services.retrieval.datastore.manifest import BadSegment, EncoderStamp, Manifest
+from services.retrieval.datastore.manifest import UNFINISHED, BadSegment, EncoderStamp, Manifest
 from services.retrieval.datastore.segment import write_texts, write_vectors
 from services.retrieval.encoders.base import Card, Encoder
 from shared.owners import Owner
-
-UNFINISHED = ".unfinished-"
-"""How the name of a folder begins in which a segment is being written, or was when its writer died."""
 
 Tell = Callable[[str], None]
 
@@ -50,7 +47,8 @@ def build(
     flat_below: int = FLAT_BELOW,
 ) -> Report:
     """Bring a datastore in line with the texts of these owners: build what is new or changed, remove what has no
-    source any more, leave the rest. Segments of owners not given are not touched.
+    source any more, leave the rest; then LEANN's codebook and codes. Segments of owners not given are not touched, but
+    for their codes when the codebook has changed.
 
     A segment appears whole or not at all, so that after a kill the next build goes on with the segment it was at.
     `load` loads the encoder of the card, and is called once something is to be embedded; `tell` is told each step in
@@ -67,6 +65,7 @@ def build(
             builder.sweep(target / owner.id, keep={source.stem for source in sources})
             for source in sources:
                 builder.segment(owner, source)
+        coding.code(target, EncoderStamp.of(card), tell)
     return builder.report
 
 

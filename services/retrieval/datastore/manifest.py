@@ -11,6 +11,8 @@ from services.retrieval.encoders.base import Card
 
 FORMAT = 1
 NAME = "manifest.json"
+UNFINISHED = ".unfinished-"
+"""How the name of a folder begins in which a segment is being written, or was when its writer died."""
 
 
 class BadSegment(Exception):
@@ -45,7 +47,8 @@ class FileStamp(BaseModel):
 
 
 class Manifest(BaseModel):
-    """manifest.json. `inputs` is a hash of all that decides the other files, so that unchanged input is not redone."""
+    """manifest.json. `inputs` is a hash of all that decides the texts and vectors, so that unchanged input is not
+    redone; `codebook` is that of the segment's LEANN codes, if it has any."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -58,6 +61,7 @@ class Manifest(BaseModel):
     passages: int
     encoder: EncoderStamp
     inputs: str
+    codebook: str | None = None
     files: dict[str, FileStamp]
 
     def write(self, folder: Path) -> None:
@@ -69,7 +73,7 @@ class Manifest(BaseModel):
 
 def stamp(folder: Path) -> dict[str, FileStamp]:
     """The stamps of all files of a folder but the manifest."""
-    return {path.name: _stamp(path) for path in sorted(folder.iterdir()) if path.name != NAME}
+    return {path.name: stamp_file(path) for path in sorted(folder.iterdir()) if path.name != NAME}
 
 
 def load(folder: Path) -> Manifest:
@@ -82,9 +86,16 @@ def load(folder: Path) -> Manifest:
         if not path.is_file():
             raise BadSegment(folder, f"{name} is missing")
         # the size first: it finds a file cut short without reading it
-        if path.stat().st_size != expected.bytes or _stamp(path) != expected:
+        if path.stat().st_size != expected.bytes or stamp_file(path) != expected:
             raise BadSegment(folder, f"{name} is damaged")
     return manifest
+
+
+def stamp_file(path: Path) -> FileStamp:
+    """The stamp of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileStamp(bytes=path.stat().st_size, sha256=digest)
 
 
 def _parse(folder: Path) -> Manifest:
@@ -97,9 +108,3 @@ def _parse(folder: Path) -> Manifest:
     if manifest.format != FORMAT:
         raise BadSegment(folder, f"it is in format {manifest.format}, and this is for format {FORMAT}")
     return manifest
-
-
-def _stamp(path: Path) -> FileStamp:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileStamp(bytes=path.stat().st_size, sha256=digest)

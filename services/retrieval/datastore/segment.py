@@ -15,20 +15,24 @@ from services.retrieval.compactds.search import Vectors
 from services.retrieval.datastore import manifest
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.passages import Passages
+from services.retrieval.leann.codebook import Codebook
+from services.retrieval.leann.codes import Codes
 
-_VECTORS = "vectors.npy"
+VECTORS = "vectors.npy"
 
 
 class Segment:
     """An open segment. Files are mapped into memory; only the codes of the vectors are read whole."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, codebook: Codebook | None) -> None:
         """Raises BadSegment for a folder that is not whole."""
         self.manifest = manifest.load(folder)
         self.passages = Passages(folder)
         self.postings = Postings(folder)
-        exact: NDArray[np.float16] = np.load(folder / _VECTORS, mmap_mode="r")
+        exact: NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
         self.vectors = Vectors(ann.load(exact, folder), exact)
+        self.codes = Codes(folder, codebook) if codebook and self.manifest.codebook == codebook.id else None
+        """LEANN's; None if the segment has none of this codebook."""
         self.bytes = sum(file.bytes for file in self.manifest.files.values())
         """Size on disk without the manifest."""
 
@@ -47,5 +51,5 @@ def write_vectors(folder: Path, vectors: NDArray[np.float32], flat_below: int) -
     if not np.isfinite(vectors).all():
         raise ValueError("the encoder gave a vector that is not finite")
     halves = vectors.astype(np.float16)
-    np.save(folder / _VECTORS, halves)
+    np.save(folder / VECTORS, halves)
     ann.build(halves, folder, flat_below)

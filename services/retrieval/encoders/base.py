@@ -44,6 +44,11 @@ class Encoder(Protocol):
         """
         ...
 
+    def encode_alone(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As `encode`, with each text in a pass of its own: its vector is the same to the last bit, whichever texts
+        come with it."""
+        ...
+
 
 def describe(name: str, home: Path) -> Card:
     """The card of the encoder in CANDOR_HOME/models/NAME. Raises FileNotFoundError when it was not pulled.

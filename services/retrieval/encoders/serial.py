@@ -28,10 +28,22 @@ class SerialEncoder:
 
     def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
         """As Encoder.encode."""
+        return self._in_turns(self._encoder.encode, texts, progress)
+
+    def encode_alone(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As Encoder.encode_alone."""
+        return self._in_turns(self._encoder.encode_alone, texts)
+
+    def _in_turns(
+        self,
+        encode: Callable[[Sequence[str]], NDArray[np.float32]],
+        texts: Sequence[str],
+        progress: Callable[[int], None] | None = None,
+    ) -> NDArray[np.float32]:
         vectors = np.empty((len(texts), self.card.dimension), np.float32)
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             turn = texts[start : start + _TEXTS_AT_ONCE]
-            vectors[start : start + len(turn)] = self._turns.submit(self._encoder.encode, turn).result()
+            vectors[start : start + len(turn)] = self._turns.submit(encode, turn).result()
             if progress:
                 progress(start + len(turn))
         return vectors

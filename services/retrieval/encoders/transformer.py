@@ -52,12 +52,28 @@ class TransformerEncoder:
 
     def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
         """(n, dimension) vectors of length 1, in the order of the texts; what is beyond `max_tokens` is not read."""
+        tokens = self._tokens(texts)
+        return self._encode(tokens, _batches(tokens), progress)
+
+    def encode_alone(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As `encode`, with each text in a pass of its own: its vector is the same to the last bit, whichever texts
+        come with it. A full passage takes as long as in a batch."""
+        return self._encode(self._tokens(texts), ([row] for row in range(len(texts))))
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         encodings = self._tokenizer.encode_batch_fast(list(texts))
-        tokens = [_cut(encoding.ids, self.card.max_tokens) for encoding in encodings]
-        vectors = np.empty((len(texts), self.card.dimension), np.float32)
+        return [_cut(encoding.ids, self.card.max_tokens) for encoding in encodings]
+
+    def _encode(
+        self,
+        tokens: Sequence[list[int]],
+        batches: Iterator[list[int]],
+        progress: Callable[[int], None] | None = None,
+    ) -> NDArray[np.float32]:
+        vectors = np.empty((len(tokens), self.card.dimension), np.float32)
         done = 0
         with _batches_at_once(self._threads) as run:
-            for rows, part in run(lambda rows: (rows, self._forward([tokens[row] for row in rows])), _batches(tokens)):
+            for rows, part in run(lambda rows: (rows, self._forward([tokens[row] for row in rows])), batches):
                 vectors[rows] = part
                 done += len(rows)
                 if progress:

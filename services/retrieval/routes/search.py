@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from services.retrieval.errors import EmptyQuery, UnknownDatastore
+from services.retrieval.errors import EmptyQuery, IndexNotBuilt, UnknownDatastore
 from services.retrieval.routes.parts import Service, Threads
 from shared.contracts.retrieval import SearchRequest, SearchResponse
 from shared.http.errors import NotReady, Overloaded, problems
@@ -12,11 +12,11 @@ from shared.http.errors import NotReady, Overloaded, problems
 router = APIRouter(tags=["retrieval"])
 
 
-@router.post("/v1/search", responses=problems(EmptyQuery, UnknownDatastore, Overloaded, NotReady))
+@router.post("/v1/search", responses=problems(EmptyQuery, IndexNotBuilt, UnknownDatastore, Overloaded, NotReady))
 async def search(body: SearchRequest, service: Service, threads: Threads) -> SearchResponse:
     """Find the best passages of the permitted owners; without `owners`, of the public ones alone.
 
-    `compactds` scores by meaning, `bm25` by words, `hybrid` by the ranks in both. What is left out leaves no trace:
-    the answer is that of a datastore without it.
+    `compactds` scores by meaning from vectors on disk, `leann` from texts embedded again, `bm25` by words, `hybrid` by
+    the ranks in `compactds` and `bm25`. What is left out leaves no trace: the answer is that of a datastore without it.
     """
     return await threads.run(service.search, body)

@@ -68,6 +68,15 @@ def test_several_threads_give_what_one_gives(card: Card, encoder: Encoder) -> No
     assert done[-1] == len(texts)
 
 
+def test_a_vector_made_alone_is_the_same_to_the_last_bit_whatever_comes_with_it(card: Card, encoder: Encoder) -> None:
+    texts = [*SENTENCES, "another text of as many words", SENTENCES[0]]
+    together = encoder.encode_alone(texts)
+    for text, vector in zip(texts, together, strict=True):
+        np.testing.assert_array_equal(encoder.encode_alone([text])[0], vector)
+    np.testing.assert_allclose(together, encoder.encode(texts), atol=0.02)  # bfloat16, where the processor has it
+    np.testing.assert_array_equal(SerialEncoder(encoder).encode_alone(texts), together)
+
+
 def test_the_revision_changes_with_the_weights(tmp_path: Path, card: Card) -> None:
     for part in ("config.json", "1_Pooling/config.json", "tokenizer.json", "model.safetensors"):
         place = tmp_path / "models" / "minilm" / part

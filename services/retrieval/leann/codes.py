@@ -1,0 +1,88 @@
+"""The codes of one segment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from services.retrieval.leann.codebook import Codebook
+from services.retrieval.leann.quantiser import Floats
+
+PREFIX = "leann."
+"""How the names of the files begin, which go on with the codebook's id: codes of a new codebook can lie beside those of
+the old one until the manifest names them."""
+
+_LEAST_KEPT = 0.5
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_compiled: Callable[[_Function], _Function] = numba.njit(nogil=True, cache=True)
+
+
+class Estimates(NamedTuple):
+    """The best rows of a segment for one query: (c,) `rows`, int64, and the `means` of their exact scores as far as the
+    codes tell, float64, descending; `deviation` is the standard deviation of each about its mean."""
+
+    rows: NDArray[np.int64]
+    means: NDArray[np.float64]
+    deviation: float
+
+
+class Codes:
+    """All codes of a segment in memory, searched by a scan."""
+
+    def __init__(self, folder: Path, codebook: Codebook) -> None:
+        codes, scales, errors = (np.load(folder / name) for name in names(codebook))
+        self._quantiser = codebook.quantiser
+        self._codes: NDArray[np.uint8] = codes
+        self._scales: Floats = scales.astype(np.float32)
+        self._errors: Floats = errors
+
+    @staticmethod
+    def write(folder: Path, codebook: Codebook, vectors: NDArray[Any]) -> None:
+        """Write the codes of a segment's (n, d) vectors, their scales, and how far they are off on each axis."""
+        arrays: tuple[NDArray[Any], ...] = codebook.quantiser.encode(vectors)
+        for name, array in zip(names(codebook), arrays, strict=True):
+            np.save(folder / name, array)
+
+    def search(self, query: Floats, count: int) -> Estimates:
+        """The best `count` for a (d,) query by estimated score; equal ones in the order of their rows.
+
+        An estimate is right on average, but the best of many are those that err upwards. Of scores that are normal
+        about their mean, and estimates normal about the scores, the expected score given its estimate is nearer to the
+        mean, by the share of the errors in the variance of the estimates (Efron and Morris 1975).
+        """
+        tables, offset, axes = self._quantiser.tables(query)
+        estimates = _scan(self._codes, tables) * self._scales + offset
+        there, mean, variance = len(estimates), float(estimates.mean()), float(estimates.var())
+        error = float(axes**2 @ self._errors)
+        # three degrees of freedom are lost; and where a few estimates happen to agree, that says little
+        kept = max(_LEAST_KEPT, 1 - error * max(there - 3, 0) / max(there * variance, 1e-12))
+        best = np.arange(there)
+        if there > count:
+            best = np.flatnonzero(estimates >= np.partition(estimates, -count)[-count])
+        best = best[np.argsort(-estimates[best], kind="stable")[:count]]
+        means = mean + kept * (estimates[best].astype(np.float64) - mean)
+        return Estimates(best, means, float(np.sqrt(error * kept)))
+
+
+def names(codebook: Codebook) -> tuple[str, str, str]:
+    """The files of the codes, their scales and their errors, as `Quantiser.encode` gives them."""
+    stem = f"{PREFIX}{codebook.id}"
+    return f"{stem}.codes.npy", f"{stem}.scales.npy", f"{stem}.errors.npy"
+
+
+@_compiled
+def _scan(codes: NDArray[np.uint8], tables: Floats) -> Floats:
+    """(n,) sums over the parts of (n, m) codes of what (m, 256) tables say of each."""
+    sums = np.zeros(codes.shape[0], np.float32)
+    for row in range(codes.shape[0]):
+        total = np.float32(0)
+        for part in range(codes.shape[1]):
+            total += tables[part, codes[row, part]]
+        sums[row] = total
+    return sums
