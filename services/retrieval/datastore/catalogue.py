@@ -6,10 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.retrieval.datastore.build import UNFINISHED
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.manifest import BadSegment, EncoderStamp
 from services.retrieval.datastore.segment import Segment
+from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.encoders.base import Card
 
 

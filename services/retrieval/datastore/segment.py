@@ -16,7 +16,8 @@ from services.retrieval.datastore import manifest
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.passages import Passages
 
-_VECTORS = "vectors.npy"
+VECTORS = "vectors.npy"
+"""The file of a segment's vectors, (passages, d) in float16."""
 
 
 class Segment:
@@ -27,7 +28,7 @@ class Segment:
         self.manifest = manifest.load(folder)
         self.passages = Passages(folder)
         self.postings = Postings(folder)
-        exact: NDArray[np.float16] = np.load(folder / _VECTORS, mmap_mode="r")
+        exact: NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
         self.vectors = Vectors(ann.load(exact, folder), exact)
         self.bytes = sum(file.bytes for file in self.manifest.files.values())
         """Size on disk without the manifest."""
@@ -42,10 +43,7 @@ def write_texts(folder: Path, documents: Sequence[Document]) -> list[str]:
     return texts
 
 
-def write_vectors(folder: Path, vectors: NDArray[np.float32], flat_below: int) -> None:
-    """Write (n, d) vectors as float16, and their index. Raises ValueError if one is not finite."""
-    if not np.isfinite(vectors).all():
-        raise ValueError("the encoder gave a vector that is not finite")
-    halves = vectors.astype(np.float16)
-    np.save(folder / _VECTORS, halves)
-    ann.build(halves, folder, flat_below)
+def write_vectors(folder: Path, vectors: NDArray[np.float16], flat_below: int) -> None:
+    """Write (n, d) vectors and their index."""
+    np.save(folder / VECTORS, vectors)
+    ann.build(vectors, folder, flat_below)
