@@ -153,14 +153,20 @@ import os, signal, sys
 from pathlib import Path
 from tests.unit.retrieval.test_ingest import OWNERS, SMALL, HashingEncoder
 from services.retrieval.datastore.build import build
-left = int(sys.argv[2])
 def tell(line):
-    global left
-    left -= 1
-    if not left:
+    if line.startswith(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
+    print(line, flush=True)
 build(Path(sys.argv[1]), OWNERS, HashingEncoder.card, HashingEncoder, tell, sizes=SMALL)
 """
+
+
+def killed_at(home: Path, line: str) -> list[str]:
+    """What a build says until it is killed at a line."""
+    command = [sys.executable, "-c", BUILD, str(home), line]
+    killed = subprocess.run(command, check=False, capture_output=True, text=True, timeout=240)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    return killed.stdout.splitlines()
 
 
 def write_all(home: Path) -> None:
@@ -173,21 +179,16 @@ def write_all(home: Path) -> None:
 
 def test_a_build_that_is_killed_goes_on_with_the_shard_it_was_at_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     write_all(tmp_path / "whole")
-    lines: list[str] = []
-    whole = CountingEncoder()
-    build(tmp_path / "whole", OWNERS, whole.card, lambda: whole, lines.append, sizes=SMALL)
-    reading = next(number for number, line in enumerate(lines, 1) if line == "papers/source: shard 2 of 4 read")
-    embedding = next(number for number, line in enumerate(lines, 1) if "papers/source: 2 of 5" in line)
+    built(tmp_path / "whole")
     home = tmp_path / "killed"
     write_all(home)
-    for lines_told in (reading, embedding - 2):  # what is finished is not told again
-        killed = subprocess.run([sys.executable, "-c", BUILD, str(home), str(lines_told)], check=False, timeout=240)
-        assert killed.returncode == -signal.SIGKILL
-    rest: list[str] = []
+    told = killed_at(home, "papers/source: shard 2 of 3 read")
+    assert "papers/source: shard 1 of 3 read" in told
+    told = killed_at(home, "papers/source: 2 of 5 passages embedded")
+    assert [line for line in told if "shard" in line] == ["papers/source: shard 3 of 3 read"]
     encoder = CountingEncoder()
-    build(home, OWNERS, encoder.card, lambda: encoder, rest.append, sizes=SMALL)
-    assert not [line for line in rest if " read" in line and "shard" in line]
-    assert 0 < len(encoder.texts) < 5
+    built(home, encoder=encoder)
+    assert len(encoder.texts) == 3
     assert tree(home / "retrieval") == tree(tmp_path / "whole" / "retrieval")
 
 
