@@ -21,6 +21,8 @@ class Source(BaseModel):
     name: str
     origin: str
     licence: str
+    clean: bool | None = None
+    """Whether the datastore leaves out its duplicates and what is no prose; None: by the kind of file."""
 
 
 class Owner(BaseModel):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from services.retrieval.datastore.build import Report, build
+from services.retrieval.datastore.build import Report, Sizes, build
 from services.retrieval.datastore.catalogue import Datastore, open_datastores
 from services.retrieval.encoders.base import Card
 from shared.owners import Owner
@@ -59,7 +59,7 @@ def write_source(home: Path, name: str, texts: Sequence[str], source: str = "sou
 
 def built(home: Path, owners: Sequence[Owner], flat_below: int = 50_000) -> Report:
     """Build what was written, with the small encoder."""
-    return build(home, owners, HashingEncoder.card, HashingEncoder, lambda _: None, flat_below=flat_below)
+    return build(home, owners, HashingEncoder.card, HashingEncoder, lambda _: None, sizes=Sizes(flat_below=flat_below))
 
 
 def datastore(home: Path, texts: Texts, flat_below: int = 50_000) -> Datastore:
@@ -73,3 +73,27 @@ def datastore(home: Path, texts: Texts, flat_below: int = 50_000) -> Datastore:
 def opened(home: Path) -> Datastore:
     (only,) = open_datastores(home / "retrieval", HashingEncoder.card)
     return only
+
+
+def write_pdf(pages: Sequence[Sequence[str]], title: str) -> bytes:
+    """A PDF of lines of text, by page."""
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
+    objects.append(f"<< /Title ({title}) >>".encode())
+    numbers = []
+    for lines in pages:
+        shown = " ".join(f"({line}) Tj T*" for line in lines)
+        content = f"BT /F1 12 Tf 14 TL 72 720 Td {shown} ET".encode()
+        objects.append(b"<< /Length %d >> stream\n%s\nendstream" % (len(content), content))
+        place = b"/Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R" % len(objects)
+        objects.append(b"<< /Type /Page /Resources << /Font << /F1 3 0 R >> >> %s >>" % place)
+        numbers.append(len(objects))
+    kids = " ".join(f"{number} 0 R" for number in numbers)
+    objects[1] = f"<< /Type /Pages /Count {len(numbers)} /Kids [{kids}] >>".encode()
+    body, offsets = b"%PDF-1.4\n", []
+    for number, thing in enumerate(objects, start=1):
+        offsets.append(len(body))
+        body += b"%d 0 obj\n%s\nendobj\n" % (number, thing)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    size = len(objects) + 1
+    trailer = b"trailer << /Size %d /Root 1 0 R /Info 4 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, len(body))
+    return body + b"xref\n0 %d\n0000000000 65535 f \n" % size + table + trailer

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -17,6 +18,11 @@ from gateway.cli.terminal import errors, out
 from gateway.cli.wanting import require_pulled
 from shared.owners import BadRegistry, Owner, load_owners
 from shared.settings import candor_home
+
+if TYPE_CHECKING:
+    from services.retrieval.datastore.build import Report
+
+_BROKEN_SHOWN = 20
 
 Progress = Callable[[str], None]
 """Is told in a line what a build is at."""
@@ -33,10 +39,17 @@ def pull() -> None:
 
 
 @commands.command()
-def build() -> None:
+def build(
+    decontaminate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="JSONL of evaluation questions, which are taken out of the datastore's texts. May be repeated."
+        ),
+    ] = None,
+) -> None:
     """Merge the experts into the model, and index the texts for retrieval and tracing. What is built stays."""
     home = candor_home()
-    build_in(home)
+    build_in(home, decontaminate or [])
     out.print(f"Everything is built in {home}. Next: candor up", soft_wrap=True)
 
 
@@ -59,7 +72,7 @@ def pull_into(home: Path) -> Table:
     return table
 
 
-def build_in(home: Path) -> None:
+def build_in(home: Path, decontaminate: Sequence[Path] = ()) -> None:
     """Build what is missing or out of date, with progress. Raises Failure without the downloads."""
     require_pulled(home)
     with explained(BadRegistry):
@@ -71,7 +84,8 @@ def build_in(home: Path) -> None:
     with _step("tracing", "indexing the texts") as progress:
         _build_tracing(home, owners, progress)
     with _step("retrieval", "embedding the texts, some minutes the first time") as progress:
-        _build_retrieval(home, owners, progress)
+        report = _build_retrieval(home, owners, progress, decontaminate)
+    _show(report)
 
 
 def _build_tracing(home: Path, owners: list[Owner], progress: Progress) -> None:
@@ -82,13 +96,24 @@ def _build_tracing(home: Path, owners: list[Owner], progress: Progress) -> None:
         build_all(home, owners, progress)
 
 
-def _build_retrieval(home: Path, owners: list[Owner], progress: Progress) -> None:
+def _build_retrieval(home: Path, owners: list[Owner], progress: Progress, decontaminate: Sequence[Path]) -> Report:
     from services.retrieval.build import build_all
     from services.retrieval.datastore.build import NothingToBuild
+    from services.retrieval.datastore.ingest.decontaminate import BadQueries
     from services.retrieval.datastore.lock import BuildRunning
 
-    with explained(NothingToBuild, BuildRunning):
-        build_all(home, owners, progress)
+    with explained(NothingToBuild, BuildRunning, BadQueries):
+        return build_all(home, owners, progress, decontaminate)
+
+
+def _show(report: Report) -> None:
+    """What was built of what, and what was left out and why: lines of progress are gone from a terminal by now."""
+    for name, account in report.accounts.items():
+        out.print(f"{name}: {account}", markup=False, soft_wrap=True)
+    for fault in report.broken[:_BROKEN_SHOWN]:
+        out.print(f"left out: {fault}", markup=False, soft_wrap=True)
+    if (further := len(report.broken) - _BROKEN_SHOWN) > 0:
+        out.print(f"left out: {further} more")
 
 
 @contextmanager

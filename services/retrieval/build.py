@@ -5,22 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from services.retrieval.encoders import base
 from services.retrieval.settings import RetrievalSettings
 from shared.owners import Owner
 from shared.settings import cores
 
+if TYPE_CHECKING:
+    from services.retrieval.datastore.build import Report
 
-def build_all(home: Path, owners: Sequence[Owner], progress: Callable[[str], None]) -> None:
+
+def build_all(
+    home: Path, owners: Sequence[Owner], progress: Callable[[str], None], decontaminate: Sequence[Path] = ()
+) -> Report:
     """Build the datastore "main" of all texts of these owners with the encoder of the settings.
 
-    What is built and unchanged is left as it is. `progress` is told each step in a line. Raises FileNotFoundError
-    without the encoder's model, NothingToBuild without texts, BuildRunning while another process builds.
+    What is built and unchanged is left as it is. `progress` is told each step in a line. `decontaminate` are JSONL
+    files of evaluation queries, which are taken out of the texts. Raises FileNotFoundError without the encoder's model,
+    BadQueries for a file of queries that cannot be used, NothingToBuild without texts, BuildRunning while another
+    process builds.
     """
-    from services.retrieval.datastore.build import build  # noqa: PLC0415 (faiss: the command line must start fast)
+    # faiss and the readers of files: the command line must start fast
+    from services.retrieval.datastore.build import build  # noqa: PLC0415
+    from services.retrieval.datastore.ingest.decontaminate import Queries  # noqa: PLC0415
 
     settings = RetrievalSettings()
     threads = settings.build_threads or cores()
     card = base.describe(settings.encoder, home)
-    build(home, owners, card, partial(base.load, card, threads=threads), progress)
+    queries = Queries.of(decontaminate)
+    return build(home, owners, card, partial(base.load, card, threads=threads), progress, queries=queries)

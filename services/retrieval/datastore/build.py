@@ -1,4 +1,4 @@
-"""Building a datastore: from CANDOR_HOME/texts/OWNER/SOURCE.* to CANDOR_HOME/retrieval/DATASTORE/OWNER/SOURCE/."""
+"""Building a datastore: from CANDOR_HOME/texts/OWNER to CANDOR_HOME/retrieval/DATASTORE/OWNER/SOURCE/."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ from pathlib import Path
 from services.retrieval.compactds.ann import FLAT_BELOW
 from services.retrieval.datastore import coding, manifest
 from services.retrieval.datastore.chunks import WORDS
-from services.retrieval.datastore.documents import SUFFIXES, BrokenLine, read
+from services.retrieval.datastore.documents import Broken
+from services.retrieval.datastore.embed import PASSAGES, Embedder, known
+from services.retrieval.datastore.ingest.decontaminate import Queries
+from services.retrieval.datastore.ingest.joined import Account, Joined, join
+from services.retrieval.datastore.ingest.prepare import RULES
+from services.retrieval.datastore.ingest.reading import read
+from services.retrieval.datastore.ingest.shardfile import ShardFile
+from services.retrieval.datastore.ingest.shards import BYTES
+from services.retrieval.datastore.ingest.sources import Source, sources
 from services.retrieval.datastore.lock import only_builder
-from services.retrieval.datastore.manifest import UNFINISHED, BadSegment, EncoderStamp, Manifest
+from services.retrieval.datastore.manifest import BadSegment, EncoderStamp, Manifest
 from services.retrieval.datastore.segment import write_texts, write_vectors
+from services.retrieval.datastore.work import UNFINISHED, publish
 from services.retrieval.encoders.base import Card, Encoder
 from shared.owners import Owner
 
@@ -26,14 +35,25 @@ class NothingToBuild(Exception):
     """No owner has any text."""
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of a shard that is read, passages of a shard that is embedded, and vectors below which there is no
+    inverted file."""
+
+    bytes: int = BYTES
+    passages: int = PASSAGES
+    flat_below: int = FLAT_BELOW
+
+
 @dataclass
 class Report:
-    """What a build did, by names of segments as OWNER/SOURCE."""
+    """What a build did, by names of segments as OWNER/SOURCE. `accounts` are of what was built."""
 
     built: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
-    broken: list[BrokenLine] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    accounts: dict[str, Account] = field(default_factory=dict)
 
 
 def build(
@@ -43,34 +63,33 @@ def build(
     load: Callable[[], Encoder],
     tell: Tell,
     *,
+    queries: Queries | None = None,
     datastore: str = "main",
-    flat_below: int = FLAT_BELOW,
+    sizes: Sizes | None = None,
 ) -> Report:
     """Bring a datastore in line with the texts of these owners: build what is new or changed, remove what has no
     source any more, leave the rest; then LEANN's codebook and codes. Segments of owners not given are not touched, but
     for their codes when the codebook has changed.
 
-    A segment appears whole or not at all, so that after a kill the next build goes on with the segment it was at.
-    `load` loads the encoder of the card, and is called once something is to be embedded; `tell` is told each step in
-    a line. Raises NothingToBuild without any text, and BuildRunning while another process builds this datastore.
+    A segment appears whole or not at all. After a kill the next build goes on with the shard it was at, and the result
+    is that of a build that was not killed. `queries` are evaluation queries, which are taken out of the texts. `load`
+    loads the encoder of the card, and is called once something is to be embedded; `tell` is told each step in a line.
+    Raises NothingToBuild without any text, and BuildRunning while another process builds this datastore.
     """
-    if not any(_sources(home, owner) for owner in owners):
+    found = {owner.id: sources(home, owner) for owner in owners}
+    if not any(parts for parts, _ in found.values()):
         raise NothingToBuild(f"There are no texts in {home / 'texts'}: run `candor data pull` first.")
     target = home / "retrieval" / datastore
     target.mkdir(parents=True, exist_ok=True)
-    builder = _Builder(target, card, cache(load), tell, flat_below, Report())
+    builder = _Builder(target, card, cache(load), tell, queries or Queries(), sizes or Sizes(), Report())
     with only_builder(target):
         for owner in owners:
-            sources = _sources(home, owner)
-            builder.sweep(target / owner.id, keep={source.stem for source in sources})
-            for source in sources:
-                builder.segment(owner, source)
+            parts, unreadable = found[owner.id]
+            builder.sweep(target / owner.id, keep={source.origin.source for source in parts})
+            builder.leave_out(unreadable)
+            builder.owner(owner, parts)
         coding.code(target, EncoderStamp.of(card), tell)
     return builder.report
-
-
-def _sources(home: Path, owner: Owner) -> list[Path]:
-    return sorted(path for path in (home / "texts" / owner.id).glob("*") if path.suffix in SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -79,58 +98,107 @@ class _Builder:
     card: Card
     encoder: Callable[[], Encoder]
     tell: Tell
-    flat_below: int
+    queries: Queries
+    sizes: Sizes
     report: Report
 
     def sweep(self, folder: Path, keep: set[str]) -> None:
-        """Remove the segments of one owner that have no source any more, and what a killed build left."""
+        """Remove the segments of one owner that have no source any more, and the unfinished work on such."""
         for stale in sorted(folder.glob("*")):
-            if stale.is_dir() and stale.name not in keep:
+            if stale.is_dir() and stale.name.removeprefix(UNFINISHED) not in keep:
                 shutil.rmtree(stale)
                 if not stale.name.startswith(UNFINISHED):
                     self.report.removed.append(f"{folder.name}/{stale.name}")
                     self.tell(f"{folder.name}/{stale.name}: removed, its source is gone")
 
-    def segment(self, owner: Owner, source: Path) -> None:
-        """Build one source's segment if it is missing, damaged or made of something else."""
-        folder = self.target / owner.id / source.stem
-        name = f"{owner.id}/{source.stem}"
-        stamp = EncoderStamp.of(self.card)
-        inputs = _inputs(source, owner, stamp, self.flat_below)
-        present = _present(folder)
-        if present and present.inputs == inputs:
-            if present.public != owner.public:
-                present.model_copy(update={"public": owner.public}).write(folder)
-            self.report.unchanged.append(name)
-            self.tell(f"{name}: {present.passages} passages, unchanged")
-            return
-        documents, broken = read(source, owner.id, owner.licence)
+    def leave_out(self, broken: Sequence[Broken]) -> None:
+        """Say what could not be read."""
         self.report.broken.extend(broken)
-        for line in broken:
-            self.tell(f"{line} (left out)")
-        if not documents:
+        for fault in broken:
+            self.tell(f"{fault} (left out)")
+
+    def owner(self, owner: Owner, parts: Sequence[Source]) -> None:
+        """Build the segments of one owner that are missing, damaged or made of something else.
+
+        If there may be duplicates, each of its segments depends on all its sources: any that is read needs them all.
+        """
+        compare = any(source.deduplicated(file) for source in parts for file in source.files)
+        inputs = self._inputs(owner, parts, compare)
+        due = [source for source in parts if not self._unchanged(owner, source, inputs[source.name])]
+        if due:
+            shards = {source.name: self._read(source, compare) for source in (parts if compare else due)}
+            joined = join(shards, compare)
+            for source in due:
+                self._segment(owner, source, joined[source.name], inputs[source.name])
+            for source in parts:
+                shutil.rmtree(self._work(source), ignore_errors=True)
+
+    def _read(self, source: Source, compare: bool) -> list[ShardFile]:
+        return read(source, self._work(source), self.tell, queries=self.queries, compare=compare, size=self.sizes.bytes)
+
+    def _inputs(self, owner: Owner, parts: Sequence[Source], compare: bool) -> dict[str, str]:
+        """By source, a hash of all that its segment is made of."""
+        stamp = EncoderStamp.of(self.card).model_dump_json()
+        rules = (
+            f"{manifest.FORMAT} {RULES} {WORDS} {self.sizes.flat_below} {owner.licence} {stamp} {self.queries.digest}"
+        )
+        digests = {source.name: source.digest() for source in parts}
+        of = {name: sorted(digests.values()) if compare else [] for name in digests}
+        return {
+            name: hashlib.sha256(f"{rules} {digest} {' '.join(of[name])}".encode()).hexdigest()
+            for name, digest in digests.items()
+        }
+
+    def _unchanged(self, owner: Owner, source: Source, inputs: str) -> bool:
+        present = _present(self._folder(source))
+        if present is None or present.inputs != inputs:
+            return False
+        if present.public != owner.public:
+            present.model_copy(update={"public": owner.public}).write(self._folder(source))
+        self.report.unchanged.append(source.name)
+        self.tell(f"{source.name}: {present.passages} passages, unchanged")
+        return True
+
+    def _segment(self, owner: Owner, source: Source, joined: Joined, inputs: str) -> None:
+        """Build one segment from its documents, and publish it."""
+        folder, work, account = self._folder(source), self._work(source), joined.account
+        self.leave_out(account.broken)
+        self.report.accounts[source.name] = account
+        self.tell(f"{source.name}: {account}")
+        if not joined.documents:
             shutil.rmtree(folder, ignore_errors=True)
-            self.tell(f"{name}: no documents, so no segment")
+            self.tell(f"{source.name}: no documents, so no segment")
             return
-        work = folder.parent / f"{UNFINISHED}{source.stem}"
-        work.mkdir(parents=True)
-        texts = write_texts(work, documents)
-        write_vectors(work, self.encoder().encode(texts, self._counter(name, len(texts))), self.flat_below)
+        finished = work / "segment"
+        shutil.rmtree(finished, ignore_errors=True)
+        finished.mkdir()
+        texts = write_texts(finished, joined.documents)
+        stamp = EncoderStamp.of(self.card)
+        present = _present(folder)
+        before = known(folder) if present and present.encoder == stamp else {}
+        count = self._counter(source.name, len(texts))
+        embedder = Embedder(self.encoder, stamp, self.sizes.passages)
+        write_vectors(finished, embedder.vectors(texts, before, work, count), self.sizes.flat_below)
         Manifest(
             format=manifest.FORMAT,
-            id=source.stem,
+            id=source.origin.source,
             owner=owner.id,
             public=owner.public,
             licence=owner.licence,
-            documents=len(documents),
+            read=account.read,
+            broken=len(account.broken),
+            dropped=dict(sorted(account.dropped.items())),
+            cut=dict(sorted(account.cut.items())),
+            queries=self.queries.digest,
+            documents=account.kept,
             passages=len(texts),
             encoder=stamp,
             inputs=inputs,
-            files=manifest.stamp(work),
-        ).write(work)
-        _publish(work, folder)
-        self.report.built.append(name)
-        self.tell(f"{name}: {len(texts)} passages of {len(documents)} documents, built")
+            files=manifest.stamp(finished),
+        ).write(finished)
+        publish(work, finished, folder)
+        self.report.built.append(source.name)
+        self.tell(f"{source.name}: {len(texts)} passages of {account.kept} documents, built")
 
     def _counter(self, name: str, total: int) -> Callable[[int], None]:
         """Tells each further tenth of the passages."""
@@ -144,6 +212,12 @@ class _Builder:
 
         return count
 
+    def _folder(self, source: Source) -> Path:
+        return self.target / source.origin.owner / source.origin.source
+
+    def _work(self, source: Source) -> Path:
+        return self._folder(source).with_name(f"{UNFINISHED}{source.origin.source}")
+
 
 def _present(folder: Path) -> Manifest | None:
     """The manifest of a segment that is there and whole."""
@@ -151,21 +225,3 @@ def _present(folder: Path) -> Manifest | None:
         return manifest.load(folder)
     except BadSegment:
         return None
-
-
-def _inputs(source: Path, owner: Owner, encoder: EncoderStamp, flat_below: int) -> str:
-    """A hash of all that a segment is made of."""
-    rules = f"{manifest.FORMAT} {WORDS} {flat_below} {owner.licence} {encoder.model_dump_json()}"
-    with source.open("rb") as file:
-        return hashlib.sha256(rules.encode() + hashlib.file_digest(file, "sha256").digest()).hexdigest()
-
-
-def _publish(work: Path, folder: Path) -> None:
-    """Put a finished segment in its place. A service that has the old one open keeps it until it restarts."""
-    if folder.exists():
-        retired = work.with_name(f"{UNFINISHED}{folder.name}-old")
-        folder.rename(retired)
-        work.rename(folder)
-        shutil.rmtree(retired)
-    else:
-        work.rename(folder)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.retrieval.datastore.documents import Document
-from services.retrieval.datastore.manifest import UNFINISHED, BadSegment, EncoderStamp
+from services.retrieval.datastore.manifest import BadSegment, EncoderStamp
 from services.retrieval.datastore.segment import Segment
+from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.encoders.base import Card
 from services.retrieval.leann.codebook import BadCodebook, Codebook
 from services.retrieval.leann.codebook import read as read_codebook

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.datastore import manifest
-from services.retrieval.datastore.manifest import UNFINISHED, BadSegment, EncoderStamp, Manifest
+from services.retrieval.datastore.manifest import BadSegment, EncoderStamp, Manifest
 from services.retrieval.datastore.segment import VECTORS
+from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.leann import codebook, codes
 from services.retrieval.leann.codebook import BadCodebook, Codebook, Origin
 from services.retrieval.leann.quantiser import train

@@ -11,8 +11,6 @@ from services.retrieval.encoders.base import Card
 
 FORMAT = 1
 NAME = "manifest.json"
-UNFINISHED = ".unfinished-"
-"""How the name of a folder begins in which a segment is being written, or was when its writer died."""
 
 
 class BadSegment(Exception):
@@ -57,6 +55,16 @@ class Manifest(BaseModel):
     owner: str
     public: bool
     licence: str
+    read: int = 0
+    """Documents read; those not in `documents` are in `dropped`."""
+    broken: int = 0
+    """What is in the files and could not be read."""
+    dropped: dict[str, int] = {}
+    """Documents left out, by the rule that left them out."""
+    cut: dict[str, int] = {}
+    """What was taken out of documents that stay."""
+    queries: str = ""
+    """A hash of the evaluation queries that were taken out of the texts; empty for none."""
     documents: int
     passages: int
     encoder: EncoderStamp

@@ -19,6 +19,7 @@ from services.retrieval.leann.codebook import Codebook
 from services.retrieval.leann.codes import Codes
 
 VECTORS = "vectors.npy"
+"""The file of a segment's vectors, (passages, d) in float16."""
 
 
 class Segment:
@@ -46,10 +47,7 @@ def write_texts(folder: Path, documents: Sequence[Document]) -> list[str]:
     return texts
 
 
-def write_vectors(folder: Path, vectors: NDArray[np.float32], flat_below: int) -> None:
-    """Write (n, d) vectors as float16, and their index. Raises ValueError if one is not finite."""
-    if not np.isfinite(vectors).all():
-        raise ValueError("the encoder gave a vector that is not finite")
-    halves = vectors.astype(np.float16)
-    np.save(folder / VECTORS, halves)
-    ann.build(halves, folder, flat_below)
+def write_vectors(folder: Path, vectors: NDArray[np.float16], flat_below: int) -> None:
+    """Write (n, d) vectors and their index."""
+    np.save(folder / VECTORS, vectors)
+    ann.build(vectors, folder, flat_below)
