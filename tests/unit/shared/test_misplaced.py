@@ -122,5 +122,12 @@ def test_a_field_of_consent_in_a_part_of_a_request_is_refused_with_its_place(
 
 
 def test_what_others_put_into_a_part_is_ignored() -> None:
-    message: dict[str, Any] = {"role": "assistant", "content": "a", "name": "b", "annotations": [], "audio": None, "tool_calls": []}
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": "a",
+        "name": "b",
+        "annotations": [],
+        "audio": None,
+        "tool_calls": [],
+    }
     ChatRequest.model_validate(CHAT | {"messages": [message, *CHAT["messages"]], "stream_options": {"x": 1}})
