@@ -69,6 +69,11 @@ class Retrieval:
             ],
         )
 
+    def public_and(self, names: Sequence[str]) -> list[str]:
+        """The owners of these names, besides the public ones of the datastore "main"; other names say nothing."""
+        public = self._datastore("main").public
+        return list(dict.fromkeys([*public, *(name for name in names if name in self._registered)]))
+
     def datastores(self) -> wire.DatastoreList:
         """What can be searched."""
         return wire.DatastoreList(data=[self._describe(datastore) for datastore in self._datastores.values()])

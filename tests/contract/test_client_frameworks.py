@@ -1,4 +1,4 @@
-"""The retrievers of docs/clients.md, as they stand there, against the real service."""
+"""The retrievers of docs/clients.md as they stand there, and what massive-serve's clients do, against the service."""
 
 import re
 from collections.abc import Iterator
@@ -70,3 +70,51 @@ def test_an_owner_left_out_is_left_out_and_a_refusal_is_an_error(url: str, frame
         assert all(n.node.metadata["owner"] == "encyclopedia" for n in kind(url).retrieve("herons counted in winter"))
         with pytest.raises(httpx.HTTPStatusError, match="404"):
             kind(url, owners=["nobody"]).retrieve("herons")
+
+
+def massive_search(url: str, **body: object) -> Any:
+    """As clients of massive-serve ask: they post to /search, raise for a status, and read lists by query."""
+    response = httpx.post(f"{url}/search", json=body, timeout=60)
+    response.raise_for_status()
+    results = response.json()["results"]
+    assert [len(part) for part in results["passages"]] == [len(part) for part in results["scores"]]
+    assert [len(part) for part in results["passages"]] == [len(part) for part in results["IDs"]]
+    return response.json()
+
+
+def test_massive_serves_clients_find_public_passages_whatever_domain_they_are_set_to(url: str) -> None:
+    body = {"query": "herons", "n_docs": 3, "nprobe": 64, "domains": "dpr_wiki_contriever", "use_rerank": False}
+    found = massive_search(url, **body)
+    assert found["owners"] == ["encyclopedia"]
+    assert set(found["results"]["passages"][0]) == set(TEXTS["encyclopedia"])
+    assert "dpr_wiki_contriever" in found["message"]
+    assert sorted(found["results"]["scores"][0], reverse=True) == found["results"]["scores"][0]
+
+
+def test_massive_serve_gives_one_passage_unless_asked_for_more(url: str) -> None:
+    found = massive_search(url, query=["heron", "lighthouse"])
+    assert found["results"]["passages"] == [[text] for text in TEXTS["encyclopedia"]]
+
+
+@pytest.mark.parametrize("domains", ["papers", " papers , dpr_wiki", ["papers"]])
+def test_owners_are_added_by_their_names_in_domains(url: str, domains: object) -> None:
+    found = massive_search(url, query="herons counted in winter", n_docs=3, domains=domains)
+    assert found["owners"] == ["encyclopedia", "papers"]
+    assert found["results"]["passages"][0][0] == TEXTS["papers"][0]
+    assert found["passage_owners"][0] == ["papers", "encyclopedia", "encyclopedia"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "query"),
+        ({"query": " "}, "query"),
+        ({"query": []}, "query"),
+        ({"query": "x", "n_docs": 0}, "n_docs"),
+        ({"query": "x", "exclude": ["papers"]}, "exclude"),
+        ({"query": "x", "owners": ["papers"]}, "owners"),
+    ],
+)
+def test_what_massive_serve_cannot_do_is_refused_by_name(url: str, body: object, field: str) -> None:
+    response = httpx.post(f"{url}/search", json=body)
+    assert (response.status_code, response.json()["field"].split(".")[0]) == (422, field)
