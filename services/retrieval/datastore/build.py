@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from services.retrieval.bm25 import words
 from services.retrieval.compactds.ann import FLAT_BELOW
 from services.retrieval.datastore import coding, manifest
 from services.retrieval.datastore.chunks import WORDS
@@ -139,9 +140,7 @@ class _Builder:
     def _inputs(self, owner: Owner, parts: Sequence[Source], compare: bool) -> dict[str, str]:
         """By source, a hash of all that its segment is made of."""
         stamp = EncoderStamp.of(self.card).model_dump_json()
-        rules = (
-            f"{manifest.FORMAT} {RULES} {WORDS} {self.sizes.flat_below} {owner.licence} {stamp} {self.queries.digest}"
-        )
+        rules = f"{manifest.FORMAT} {RULES} {words.RULE} {WORDS} {self.sizes.flat_below} {owner.licence} {stamp} {self.queries.digest}"
         digests = {source.name: source.digest() for source in parts}
         of = {name: sorted(digests.values()) if compare else [] for name in digests}
         return {
