@@ -140,7 +140,8 @@ class _Builder:
     def _inputs(self, owner: Owner, parts: Sequence[Source], compare: bool) -> dict[str, str]:
         """By source, a hash of all that its segment is made of."""
         stamp = EncoderStamp.of(self.card).model_dump_json()
-        rules = f"{manifest.FORMAT} {RULES} {words.RULE} {WORDS} {self.sizes.flat_below} {owner.licence} {stamp} {self.queries.digest}"
+        sizes = f"{WORDS} {self.sizes.flat_below}"
+        rules = f"{manifest.FORMAT} {RULES} {words.RULE} {sizes} {owner.licence} {stamp} {self.queries.digest}"
         digests = {source.name: source.digest() for source in parts}
         of = {name: sorted(digests.values()) if compare else [] for name in digests}
         return {
