@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.leann.codebook import Codebook
+from services.retrieval.leann.kept import Kept
 from services.retrieval.leann.nearest import Floats
 
 PREFIX = "leann."
@@ -33,7 +34,7 @@ class Estimates(NamedTuple):
 
 
 class Codes:
-    """All codes of a segment in memory, searched by a scan."""
+    """All codes of a segment in memory, searched by a scan; and `kept`, the vectors last computed of its texts."""
 
     def __init__(self, folder: Path, codebook: Codebook) -> None:
         codes, scales, errors = (np.load(folder / name) for name in names(codebook))
@@ -41,6 +42,7 @@ class Codes:
         self._codes: NDArray[np.uint8] = codes
         self._scales: Floats = scales.astype(np.float32)
         self._errors: Floats = errors
+        self.kept = Kept()
 
     @staticmethod
     def write(folder: Path, codebook: Codebook, vectors: NDArray[Any]) -> None:
