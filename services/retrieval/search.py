@@ -69,7 +69,7 @@ def search(
 ) -> list[list[Found]]:
     """At most k passages of the segments for each query, best first: what the segments alone would give.
 
-    LEANN searches the segments that have codes.
+    LEANN searches the segments that have codes. CompactDS and the hybrid need segments that all have vectors.
     """
     if options.index == "leann":
         segments = [segment for segment in segments if segment.codes]
@@ -100,7 +100,7 @@ def search(
 def _dense(
     segments: Sequence[Segment], encoder: Encoder, queries: Sequence[str], options: Options, effort: Effort
 ) -> dict[Stage, list[Ranking]]:
-    stored = [segment.vectors for segment in segments]
+    stored = [segment.vectors for segment in segments if segment.vectors]
     with effort.of("encode"):
         encoded = encoder.encode(queries)
     with effort.of("ann"):
