@@ -1,11 +1,14 @@
-"""Vectors of real text, made once and kept in CANDOR_HOME/bench: MiniLM's of passages, wordllama's of a million windows."""
+"""Vectors of real text, made once and kept in CANDOR_HOME/bench: MiniLM's of passages, wordllama's of a million
+windows."""
 
 from __future__ import annotations
 
 import argparse
 import random
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,28 +20,42 @@ from services.retrieval.encoders import base
 from shared.settings import candor_home
 
 Floats = NDArray[np.float32]
+Vectors = NDArray[np.float16]
 
 _AT_ONCE = 128
 _MILLION = 1_000_000
-_WINDOW, _STRIDE = 60, 21
+_WINDOW, _STRIDE = 60, 19
 _TEXTS = 10_000
 
 
-def embedded(home: Path, encoder: base.Encoder, count: int | None = None) -> tuple[list[str], Floats]:
+def embedded(home: Path, card: base.Card, count: int) -> tuple[list[str], Vectors]:
     """At most `count` passages of 256 words with their vectors: those of the datastore `main`, which its build
     embedded, then those that `python -m bench.retrieval.vectors` has embedded so far of the texts of `bench.texts`."""
-    texts, parts = [], []
-    for text, vectors in _of_datastore(home, encoder.card):
+    texts: list[str] = []
+    parts: list[Vectors] = []
+    for text, vectors in _of_datastore(home, card):
         texts += text
         parts.append(vectors)
     there = set(texts)
-    more = [text for text in passages(home) if text not in there]
-    for path in sorted(_folder(home, encoder.card).glob("*.npy")):
+    more = [text for text in passages(home) if text not in there] if count > len(texts) else []
+    for path in sorted(_folder(home, card).glob("*.npy")) if more else []:
         part = np.load(path)
         start = int(path.stem)
         texts += more[start : start + len(part)]
         parts.append(part)
-    return texts[:count], np.concatenate(parts)[:count].astype(np.float32)
+    return texts[:count], np.concatenate(parts)[:count]
+
+
+def public(home: Path, card: base.Card) -> int:
+    """How many of the first passages are of owners who are public, on whose vectors a codebook may be trained: theirs
+    come first if they do in the alphabet, and else it is trained on fewer."""
+    count = 0
+    for store in open_datastores(home / "retrieval", card):
+        for part in store.segments if store.id == "main" else []:
+            if not part.manifest.public:
+                break
+            count += len(part.passages)
+    return count
 
 
 def embed(home: Path, encoder: base.Encoder, count: int) -> None:
@@ -59,17 +76,12 @@ def embed(home: Path, encoder: base.Encoder, count: int) -> None:
 
 def wordllama(texts: list[str]) -> Floats:
     """(n, 256) vectors of length 1 from the static embeddings that the package `wordllama` carries."""
-    import wordllama as package  # noqa: PLC0415 (an extra)
-
-    # it looks for its own tokenizer in its cache only, so its folder is given as that
-    folder = Path(package.__file__).parent
-    model = package.WordLlama.load(cache_dir=folder, disable_download=True)
-    vectors: Floats = model.embed(texts, norm=True).astype(np.float32)
+    vectors: Floats = _wordllama().embed(texts, norm=True).astype(np.float32)
     return vectors
 
 
-def million(home: Path) -> tuple[NDArray[np.float16], int]:
-    """(1,000,000, 256) vectors of different windows of 60 words, shuffled so that the first n are a sample; and the
+def million(home: Path) -> tuple[Path, int]:
+    """A file of a million vectors of different windows of 60 words, shuffled so that the first n are a sample; and the
     bytes of their texts. Made the first time, which takes some minutes."""
     path = home / "bench" / f"wordllama-{_WINDOW}-{_STRIDE}.npy"
     size = path.with_suffix(".bytes")
@@ -84,7 +96,15 @@ def million(home: Path) -> tuple[NDArray[np.float16], int]:
             np.save(file, vectors)
         path.with_suffix(".part").rename(path)
         size.write_text(str(sum(len(text.encode()) for text in texts)))
-    return np.load(path, mmap_mode="r"), int(size.read_text())
+    return path, int(size.read_text())
+
+
+@cache
+def _wordllama() -> Any:
+    import wordllama as package  # noqa: PLC0415 (an extra)
+
+    # it looks for its own tokenizer in its cache only, so its folder is given as that
+    return package.WordLlama.load(cache_dir=Path(package.__file__).parent, disable_download=True)
 
 
 def _of_datastore(home: Path, card: base.Card) -> Iterator[tuple[list[str], NDArray[np.float16]]]:
