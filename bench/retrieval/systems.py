@@ -78,7 +78,11 @@ class Leann(System):
 
     def open(self) -> None:
         """As a segment does."""
-        self.codes = Codes(self.folder, read(self.folder, self._origin().encoder))
+        self.codes = Codes(self.folder, self.codebook())
+
+    def codebook(self) -> Codebook:
+        """That of the folder."""
+        return read(self.folder, self._origin().encoder)
 
     def search(self, query: Floats, k: int) -> Answer:
         """As a search does."""
