@@ -46,10 +46,17 @@ def build(
             help="JSONL of evaluation questions, which are taken out of the datastore's texts. May be repeated."
         ),
     ] = None,
+    indexes: Annotated[
+        str,
+        typer.Option(
+            help="Of the datastore. With leann,bm25 no vectors stay on disk, and a segment that changes is embedded "
+            "whole."
+        ),
+    ] = "compactds,leann,bm25",
 ) -> None:
     """Merge the experts into the model, and index the texts for retrieval and tracing. What is built stays."""
     home = candor_home()
-    build_in(home, decontaminate or [])
+    build_in(home, decontaminate or [], indexes.split(","))
     out.print(f"Everything is built in {home}. Next: candor up", soft_wrap=True)
 
 
@@ -72,8 +79,12 @@ def pull_into(home: Path) -> Table:
     return table
 
 
-def build_in(home: Path, decontaminate: Sequence[Path] = ()) -> None:
+def build_in(home: Path, decontaminate: Sequence[Path] = (), indexes: Sequence[str] | None = None) -> None:
     """Build what is missing or out of date, with progress. Raises Failure without the downloads."""
+    from services.retrieval.datastore.manifest import INDEXES, BadIndexes, check_indexes
+
+    with explained(BadIndexes):
+        check_indexes(indexes or INDEXES)
     require_pulled(home)
     with explained(BadRegistry):
         owners = load_owners()
@@ -84,7 +95,7 @@ def build_in(home: Path, decontaminate: Sequence[Path] = ()) -> None:
     with _step("tracing", "indexing the texts") as progress:
         _build_tracing(home, owners, progress)
     with _step("retrieval", "embedding the texts, some minutes the first time") as progress:
-        report = _build_retrieval(home, owners, progress, decontaminate)
+        report = _build_retrieval(home, owners, progress, decontaminate, indexes or INDEXES)
     _show(report)
 
 
@@ -96,14 +107,16 @@ def _build_tracing(home: Path, owners: list[Owner], progress: Progress) -> None:
         build_all(home, owners, progress)
 
 
-def _build_retrieval(home: Path, owners: list[Owner], progress: Progress, decontaminate: Sequence[Path]) -> Report:
+def _build_retrieval(
+    home: Path, owners: list[Owner], progress: Progress, decontaminate: Sequence[Path], indexes: Sequence[str]
+) -> Report:
     from services.retrieval.build import build_all
     from services.retrieval.datastore.build import NothingToBuild
     from services.retrieval.datastore.ingest.decontaminate import BadQueries
     from services.retrieval.datastore.lock import BuildRunning
 
     with explained(NothingToBuild, BuildRunning, BadQueries):
-        return build_all(home, owners, progress, decontaminate)
+        return build_all(home, owners, progress, decontaminate, indexes)
 
 
 def _show(report: Report) -> None:

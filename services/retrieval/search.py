@@ -18,6 +18,7 @@ from services.retrieval.datastore.segment import Segment
 from services.retrieval.encoders.base import Encoder
 from services.retrieval.fusion import reciprocal_ranks
 from services.retrieval.leann import search as leann
+from services.retrieval.leann.kept import Places, vectors
 from services.retrieval.leann.recompute import Aim
 from services.retrieval.ranking import Ranking
 
@@ -49,7 +50,8 @@ class Found:
 
 @dataclass
 class Effort:
-    """What a search took: milliseconds by stage, and by query the passages that LEANN embedded again."""
+    """What a search took: milliseconds by stage, and by query the passages that LEANN scored by their text,
+    which it embedded for this query or had kept from a recent one."""
 
     spent: dict[str, float] = field(default_factory=dict)
     recomputed: list[int] | None = None
@@ -67,7 +69,7 @@ def search(
 ) -> list[list[Found]]:
     """At most k passages of the segments for each query, best first: what the segments alone would give.
 
-    LEANN searches the segments that have codes.
+    LEANN searches the segments that have codes. CompactDS and the hybrid need segments that all have vectors.
     """
     if options.index == "leann":
         segments = [segment for segment in segments if segment.codes]
@@ -98,26 +100,30 @@ def search(
 def _dense(
     segments: Sequence[Segment], encoder: Encoder, queries: Sequence[str], options: Options, effort: Effort
 ) -> dict[Stage, list[Ranking]]:
-    vectors = [segment.vectors for segment in segments]
+    stored = [segment.vectors for segment in segments if segment.vectors]
     with effort.of("encode"):
         encoded = encoder.encode(queries)
     with effort.of("ann"):
-        found = compactds.candidates(vectors, encoded, options.candidates, options.nprobe)
+        found = compactds.candidates(stored, encoded, options.candidates, options.nprobe)
     with effort.of("exact"):
-        exact = [compactds.exact(vectors, query, ranking) for query, ranking in zip(encoded, found, strict=True)]
+        exact = [compactds.exact(stored, query, ranking) for query, ranking in zip(encoded, found, strict=True)]
     return {"ann": found, "exact": exact}
 
 
 def _recomputed(
     segments: Sequence[Segment], encoder: Encoder, queries: Sequence[str], options: Options, effort: Effort
 ) -> dict[Stage, list[Ranking]]:
+    codes = [segment.codes for segment in segments if segment.codes]
+
     def embed(some: Ranking) -> NDArray[np.float32]:
-        return encoder.encode_alone([segments[number].passages.text(row) for number, row in some.places()])
+        return vectors([each.kept for each in codes], some.places(), from_texts)
+
+    def from_texts(places: Places) -> NDArray[np.float32]:
+        return encoder.encode_alone([segments[number].passages.text(row) for number, row in places])
 
     with effort.of("encode"):
         encoded = encoder.encode(queries)
     with effort.of("ann"):
-        codes = [segment.codes for segment in segments if segment.codes]
         found, deviations = leann.candidates(codes, encoded, max(options.recompute, options.k))
     with effort.of("exact"):
         exact = [

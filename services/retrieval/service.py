@@ -44,6 +44,8 @@ class Retrieval:
         if request.index == "leann" and datastore.codebook is None:
             raise IndexNotBuilt(request.index, datastore.id)
         segments = datastore.of(owners)
+        if request.index in ("compactds", "hybrid") and not all(segment.vectors for segment in segments):
+            raise IndexNotBuilt(request.index, datastore.id)
         options = Options(
             request.index,
             request.k,
@@ -156,13 +158,19 @@ class Retrieval:
 
     def _describe(self, datastore: Datastore) -> wire.Datastore:
         manifests = [segment.manifest for segment in datastore.segments]
+        stored = all(segment.vectors for segment in datastore.segments)
         return wire.Datastore(
             id=datastore.id,
             owners=datastore.owners,
             documents=sum(manifest.documents for manifest in manifests),
             passages=sum(manifest.passages for manifest in manifests),
             encoder=self._encoder.card.name,
-            indexes=["compactds", *(["leann"] if datastore.codebook else []), "bm25", "hybrid"],
+            indexes=[
+                *(["compactds"] if stored else []),
+                *(["leann"] if datastore.codebook else []),
+                "bm25",
+                *(["hybrid"] if stored else []),
+            ],
             segments=[
                 wire.SegmentInfo(
                     id=segment.manifest.id,

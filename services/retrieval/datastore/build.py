@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,8 +23,9 @@ from services.retrieval.datastore.ingest.shardfile import ShardFile
 from services.retrieval.datastore.ingest.shards import BYTES
 from services.retrieval.datastore.ingest.sources import Source, sources
 from services.retrieval.datastore.lock import only_builder
-from services.retrieval.datastore.manifest import BadSegment, EncoderStamp, Manifest
+from services.retrieval.datastore.manifest import COMPACTDS, INDEXES, BadSegment, EncoderStamp, Manifest
 from services.retrieval.datastore.segment import write_texts, write_vectors
+from services.retrieval.datastore.unstored import SegmentVectors, drop_vectors
 from services.retrieval.datastore.work import UNFINISHED, publish
 from services.retrieval.encoders.base import Card, Encoder
 from shared.owners import Owner
@@ -66,6 +67,7 @@ def build(
     *,
     queries: Queries | None = None,
     datastore: str = "main",
+    indexes: Collection[str] = INDEXES,
     sizes: Sizes | None = None,
 ) -> Report:
     """Bring a datastore in line with the texts of these owners: build what is new or changed, remove what has no
@@ -75,21 +77,28 @@ def build(
     A segment appears whole or not at all. After a kill the next build goes on with the shard it was at, and the result
     is that of a build that was not killed. `queries` are evaluation queries, which are taken out of the texts. `load`
     loads the encoder of the card, and is called once something is to be embedded; `tell` is told each step in a line.
-    Raises NothingToBuild without any text, and BuildRunning while another process builds this datastore.
+    Without "compactds" among the `indexes` no vectors stay on disk: what is built then needs no other embedding, but a
+    segment that changes is embedded whole, and all are when a change of public text makes a new codebook.
+    Raises NothingToBuild without any text, BuildRunning while another process builds this datastore, and BadIndexes.
     """
+    manifest.check_indexes(indexes)
     found = {owner.id: sources(home, owner) for owner in owners}
     if not any(parts for parts, _ in found.values()):
         raise NothingToBuild(f"There are no texts in {home / 'texts'}: run `candor data pull` first.")
     target = home / "retrieval" / datastore
     target.mkdir(parents=True, exist_ok=True)
-    builder = _Builder(target, card, cache(load), tell, queries or Queries(), sizes or Sizes(), Report())
+    builder = _Builder(target, card, cache(load), tell, queries or Queries(), indexes, sizes or Sizes(), Report())
     with only_builder(target):
         for owner in owners:
             parts, unreadable = found[owner.id]
             builder.sweep(target / owner.id, keep={source.origin.source for source in parts})
             builder.leave_out(unreadable)
             builder.owner(owner, parts)
-        coding.code(target, EncoderStamp.of(card), tell)
+        vectors = SegmentVectors(builder.embedder(), tell)
+        coding.code(target, EncoderStamp.of(card), tell, vectors.of)
+        vectors.clear()
+        if COMPACTDS not in indexes:
+            builder.drop_vectors(owners)
     return builder.report
 
 
@@ -100,6 +109,7 @@ class _Builder:
     encoder: Callable[[], Encoder]
     tell: Tell
     queries: Queries
+    indexes: Collection[str]
     sizes: Sizes
     report: Report
 
@@ -151,7 +161,7 @@ class _Builder:
 
     def _unchanged(self, owner: Owner, source: Source, inputs: str) -> bool:
         present = _present(self._folder(source))
-        if present is None or present.inputs != inputs:
+        if present is None or present.inputs != inputs or not {*self.indexes} <= {*present.indexes}:
             return False
         if present.public != owner.public:
             present.model_copy(update={"public": owner.public}).write(self._folder(source))
@@ -177,8 +187,9 @@ class _Builder:
         present = _present(folder)
         before = known(folder) if present and present.encoder == stamp else {}
         count = self._counter(source.name, len(texts))
-        embedder = Embedder(self.encoder, stamp, self.sizes.passages)
-        write_vectors(finished, embedder.vectors(texts, before, work, count), self.sizes.flat_below)
+        vectors = self.embedder().vectors(texts, before, work, count)
+        # no inverted file of vectors that LEANN's codes are made of and nothing else
+        write_vectors(finished, vectors, self.sizes.flat_below if COMPACTDS in self.indexes else len(vectors) + 1)
         Manifest(
             format=manifest.FORMAT,
             id=source.origin.source,
@@ -199,6 +210,17 @@ class _Builder:
         publish(work, finished, folder)
         self.report.built.append(source.name)
         self.tell(f"{source.name}: {len(texts)} passages of {account.kept} documents, built")
+
+    def embedder(self) -> Embedder:
+        """The encoder, in shards."""
+        return Embedder(self.encoder, EncoderStamp.of(self.card), self.sizes.passages)
+
+    def drop_vectors(self, owners: Sequence[Owner]) -> None:
+        """Of all segments of these owners, the vectors are only for coding."""
+        for owner in owners:
+            for folder in sorted((self.target / owner.id).glob("*")):
+                if _present(folder) and drop_vectors(folder):
+                    self.tell(f"{owner.id}/{folder.name}: vectors removed, its codes stay")
 
     def _counter(self, name: str, total: int) -> Callable[[int], None]:
         """Tells each further tenth of the passages."""

@@ -27,7 +27,9 @@ Progress = Callable[[int], None]
 
 
 def known(segment: Path) -> Known:
-    """The vectors of a whole segment: a passage that was embedded before is not embedded again."""
+    """The vectors of a whole segment, if they are stored: a passage that was embedded before is not embedded again."""
+    if not (segment / VECTORS).exists():
+        return {}
     passages = Passages(segment)
     vectors: NDArray[np.float16] = np.load(segment / VECTORS, mmap_mode="r")
     return {_digest(passages.text(row)): vectors[row] for row in range(len(passages))}

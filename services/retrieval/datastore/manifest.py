@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,12 +13,20 @@ from services.retrieval.encoders.base import Card
 FORMAT = 1
 NAME = "manifest.json"
 
+COMPACTDS = "compactds"
+INDEXES = (COMPACTDS, "leann", "bm25")
+"""Of a segment. Without the first it has no vectors on disk; the others are small, and every segment has them."""
+
 
 class BadSegment(Exception):
     """A segment's folder cannot be used; the message says which and why."""
 
     def __init__(self, folder: Path, fault: str) -> None:
         super().__init__(f"segment {folder.parent.name}/{folder.name}: {fault}")
+
+
+class BadIndexes(Exception):
+    """The indexes to build are not a choice there is; the message says which there are."""
 
 
 class EncoderStamp(BaseModel):
@@ -70,6 +79,7 @@ class Manifest(BaseModel):
     encoder: EncoderStamp
     inputs: str
     codebook: str | None = None
+    indexes: list[str] = list(INDEXES)
     files: dict[str, FileStamp]
 
     def write(self, folder: Path) -> None:
@@ -77,6 +87,13 @@ class Manifest(BaseModel):
         temporary = folder / f".{NAME}"
         temporary.write_text(self.model_dump_json(indent=2), encoding="utf-8")
         temporary.replace(folder / NAME)
+
+
+def check_indexes(indexes: Collection[str]) -> None:
+    """Raises BadIndexes for a choice that cannot be built."""
+    if {*indexes} | {COMPACTDS} != {*INDEXES}:
+        given = ",".join(indexes)
+        raise BadIndexes(f"The indexes are {','.join(INDEXES)}, of which {COMPACTDS} can be left out; not {given!r}.")
 
 
 def stamp(folder: Path) -> dict[str, FileStamp]:

@@ -30,12 +30,17 @@ class Segment:
         self.manifest = manifest.load(folder)
         self.passages = Passages(folder)
         self.postings = Postings(folder)
-        exact: NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
-        self.vectors = Vectors(ann.load(exact, folder), exact)
+        self.vectors = _vectors(folder) if manifest.COMPACTDS in self.manifest.indexes else None
+        """None if the segment was built without `compactds`."""
         self.codes = Codes(folder, codebook) if codebook and self.manifest.codebook == codebook.id else None
         """LEANN's; None if the segment has none of this codebook."""
         self.bytes = sum(file.bytes for file in self.manifest.files.values())
         """Size on disk without the manifest."""
+
+
+def _vectors(folder: Path) -> Vectors:
+    exact: NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
+    return Vectors(ann.load(exact, folder), exact)
 
 
 def write_texts(folder: Path, documents: Sequence[Document]) -> list[str]:

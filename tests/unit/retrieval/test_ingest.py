@@ -145,6 +145,7 @@ def test_only_passages_that_are_new_are_embedded(tmp_path: Path) -> None:
     assert encoder.texts == ["the dog"]
     (segment,) = opened(tmp_path).segments
     texts = [segment.passages.text(row) for row in range(3)]
+    assert segment.vectors
     assert np.array_equal(segment.vectors.exact, HashingEncoder().encode(texts).astype(np.float16))
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.leann.codebook import BadCodebook, Codebook, Origin, read
-from services.retrieval.leann.codes import Codes
+from services.retrieval.leann.codes import Codes, scan
+from services.retrieval.leann.nearest import nearest
 from services.retrieval.leann.quantiser import BYTES, train
 from services.retrieval.leann.recompute import STEP, Aim, recompute
 from services.retrieval.leann.search import candidates, exact
@@ -201,3 +202,23 @@ def test_a_codebook_cut_short_is_damaged(codebook: Codebook, tmp_path: Path, siz
 def test_without_a_codebook_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(BadCodebook, match="there is no codebook"):
         read(tmp_path, ENCODER)
+
+
+@quickly
+@given(st.integers(1, 9), st.integers(1, 7), st.integers(0, 1000))
+def test_every_part_is_rounded_to_the_nearest_centroid(parts: int, width: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    points = random.normal(size=(20, parts, width)).astype(np.float32)
+    centroids = random.normal(size=(parts, 256, width)).astype(np.float32)
+    chosen = nearest(points.reshape(20, -1), centroids)
+    distances = np.linalg.norm(points[:, :, None] - centroids, axis=3)
+    assert np.take_along_axis(distances, chosen[:, :, None].astype(int), 2)[..., 0] == pytest.approx(distances.min(2))
+
+
+@quickly
+@given(st.integers(1, 9), st.integers(1, 70), st.integers(0, 1000))
+def test_a_scan_adds_up_what_the_tables_say(rows: int, parts: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, 256, (rows, parts)).astype(np.uint8)
+    tables = random.normal(size=(parts, 256)).astype(np.float32)
+    assert scan(codes, tables) == pytest.approx(tables[np.arange(parts), codes].sum(axis=1), abs=1e-4)
