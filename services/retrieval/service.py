@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from services.retrieval.datastore.catalogue import Datastore
+from services.retrieval import filters
+from services.retrieval.datastore.catalogue import Catalogue, Datastore
 from services.retrieval.datastore.segment import Segment
 from services.retrieval.encoders.base import Encoder
 from services.retrieval.errors import (
+    BadFilter,
     EmptyQuery,
     IndexNotBuilt,
     InputTooLong,
@@ -19,6 +22,7 @@ from services.retrieval.errors import (
     UnknownOwner,
     WrongDimensions,
 )
+from services.retrieval.filters import Filter, parse
 from services.retrieval.search import Effort, Found, Options, search
 from shared.contracts import retrieval as wire
 
@@ -29,11 +33,11 @@ PASSAGES_AT_ONCE = 5000
 class Retrieval:
     """Searches the datastores for the owners of each request. Every method blocks: call it in a thread."""
 
-    def __init__(self, encoder: Encoder, datastores: Sequence[Datastore], registered: Collection[str]) -> None:
+    def __init__(self, encoder: Encoder, catalogue: Catalogue, registered: Collection[str]) -> None:
         """`registered` are the owners there are, whether or not they have any data here."""
         self._encoder = encoder
-        self._datastores = {datastore.id: datastore for datastore in datastores}
-        self._registered = set(registered).union(*(datastore.owners for datastore in datastores))
+        self._catalogue = catalogue
+        self._registered = frozenset(registered)
 
     def search(self, request: wire.SearchRequest) -> wire.SearchResponse:
         """The best passages of the request's owners."""
@@ -53,6 +57,9 @@ class Retrieval:
             request.nprobe,
             request.recompute,
             request.recall,
+            _filter(request.filter),
+            request.diversity,
+            request.min_score,
         )
         effort = Effort()
         with effort.of("total"):
@@ -74,11 +81,12 @@ class Retrieval:
     def public_and(self, names: Sequence[str]) -> list[str]:
         """The owners of these names, besides the public ones of the datastore "main"; other names say nothing."""
         public = self._datastore("main").public
-        return list(dict.fromkeys([*public, *(name for name in names if name in self._registered)]))
+        known = self._known(self._datastore("main"))
+        return list(dict.fromkeys([*public, *(name for name in names if name in known)]))
 
     def datastores(self) -> wire.DatastoreList:
         """What can be searched."""
-        return wire.DatastoreList(data=[self._describe(datastore) for datastore in self._datastores.values()])
+        return wire.DatastoreList(data=[self._describe(datastore) for datastore in self._catalogue.all()])
 
     def document(self, datastore: str, identity: str, owners: Sequence[str] | None) -> wire.Document:
         """A whole document, if it is of one of these owners."""
@@ -96,6 +104,7 @@ class Retrieval:
             licence=document.licence,
             url=document.url,
             text=document.text,
+            metadata=document.metadata,
         )
 
     def embed(self, request: wire.EmbeddingRequest) -> wire.EmbeddingList:
@@ -132,17 +141,22 @@ class Retrieval:
             raise TooManyPassages(request.k, len(queries), PASSAGES_AT_ONCE)
 
     def _datastore(self, name: str) -> Datastore:
-        if name not in self._datastores:
-            raise UnknownDatastore(name, self._datastores)
-        return self._datastores[name]
+        found = self._catalogue.get(name)
+        if found is None:
+            raise UnknownDatastore(name, [datastore.id for datastore in self._catalogue.all()])
+        return found
+
+    def _known(self, datastore: Datastore) -> frozenset[str]:
+        return self._registered.union(datastore.owners)
 
     def _permitted(self, datastore: Datastore, owners: Sequence[str] | None) -> list[str]:
         """The effective owners, which the gateway sends with every call; without any, the public ones alone."""
         if owners is None:
             return datastore.public
+        known = self._known(datastore)
         for owner in owners:
-            if owner not in self._registered:
-                raise UnknownOwner(owner, self._registered)
+            if owner not in known:
+                raise UnknownOwner(owner, known)
         return list(dict.fromkeys(owners))
 
     def _cut(self, request: wire.SearchRequest, queries: Sequence[str]) -> list[str]:
@@ -187,6 +201,15 @@ class Retrieval:
             ],
             warnings=datastore.warnings,
         )
+
+
+def _filter(wanted: dict[str, Any] | None) -> Filter | None:
+    if wanted is None:
+        return None
+    try:
+        return parse(wanted)
+    except filters.BadFilter as error:
+        raise BadFilter(error.place, str(error)) from error
 
 
 def _passage(found: Found) -> wire.Passage:

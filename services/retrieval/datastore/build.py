@@ -11,10 +11,12 @@ from pathlib import Path
 
 from services.retrieval.bm25 import words
 from services.retrieval.compactds.ann import FLAT_BELOW
-from services.retrieval.datastore import coding, manifest
+from services.retrieval.datastore import coding, manifest, tombstones
+from services.retrieval.datastore.added import ADDING, Span
 from services.retrieval.datastore.chunks import WORDS
 from services.retrieval.datastore.documents import Broken
 from services.retrieval.datastore.embed import PASSAGES, Embedder, known
+from services.retrieval.datastore.generation import changing
 from services.retrieval.datastore.ingest.decontaminate import Queries
 from services.retrieval.datastore.ingest.joined import Account, Joined, join
 from services.retrieval.datastore.ingest.prepare import RULES
@@ -22,8 +24,10 @@ from services.retrieval.datastore.ingest.reading import read
 from services.retrieval.datastore.ingest.shardfile import ShardFile
 from services.retrieval.datastore.ingest.shards import BYTES
 from services.retrieval.datastore.ingest.sources import Source, sources
+from services.retrieval.datastore.keys import digests
 from services.retrieval.datastore.lock import only_builder
 from services.retrieval.datastore.manifest import COMPACTDS, INDEXES, BadSegment, EncoderStamp, Manifest
+from services.retrieval.datastore.passages import Passages
 from services.retrieval.datastore.segment import write_texts, write_vectors
 from services.retrieval.datastore.unstored import SegmentVectors, drop_vectors
 from services.retrieval.datastore.work import UNFINISHED, publish
@@ -91,14 +95,16 @@ def build(
     with only_builder(target):
         for owner in owners:
             parts, unreadable = found[owner.id]
-            builder.sweep(target / owner.id, keep={source.origin.source for source in parts})
+            with changing(target):
+                builder.sweep(target / owner.id, keep={source.origin.source for source in parts})
             builder.leave_out(unreadable)
             builder.owner(owner, parts)
         vectors = SegmentVectors(builder.embedder(), tell)
-        coding.code(target, EncoderStamp.of(card), tell, vectors.of)
-        vectors.clear()
-        if COMPACTDS not in indexes:
-            builder.drop_vectors(owners)
+        with changing(target):
+            coding.code(target, EncoderStamp.of(card), tell, vectors.of)
+            vectors.clear()
+            if COMPACTDS not in indexes:
+                builder.drop_vectors(owners)
     return builder.report
 
 
@@ -116,7 +122,9 @@ class _Builder:
     def sweep(self, folder: Path, keep: set[str]) -> None:
         """Remove the segments of one owner that have no source any more, and the unfinished work on such."""
         for stale in sorted(folder.glob("*")):
-            if stale.is_dir() and stale.name.removeprefix(UNFINISHED) not in keep:
+            if not stale.is_dir() or Span.parse(stale.name) or stale.name.startswith(ADDING):
+                continue  # what was added through the API stays until it is deleted there
+            if stale.name.removeprefix(UNFINISHED) not in keep:
                 shutil.rmtree(stale)
                 if not stale.name.startswith(UNFINISHED):
                     self.report.removed.append(f"{folder.name}/{stale.name}")
@@ -140,7 +148,8 @@ class _Builder:
             shards = {source.name: self._read(source, compare) for source in (parts if compare else due)}
             joined = join(shards, compare)
             for source in due:
-                self._segment(owner, source, joined[source.name], inputs[source.name])
+                documents = joined[source.name].without(self._deleted(owner))
+                self._segment(owner, source, documents, inputs[source.name])
             for source in parts:
                 shutil.rmtree(self._work(source), ignore_errors=True)
 
@@ -163,6 +172,8 @@ class _Builder:
         present = _present(self._folder(source))
         if present is None or present.inputs != inputs or not {*self.indexes} <= {*present.indexes}:
             return False
+        if Passages(self._folder(source)).of(digests([*self._deleted(owner)])).any():
+            return False
         if present.public != owner.public:
             present.model_copy(update={"public": owner.public}).write(self._folder(source))
         self.report.unchanged.append(source.name)
@@ -176,7 +187,8 @@ class _Builder:
         self.report.accounts[source.name] = account
         self.tell(f"{source.name}: {account}")
         if not joined.documents:
-            shutil.rmtree(folder, ignore_errors=True)
+            with changing(self.target):
+                shutil.rmtree(folder, ignore_errors=True)
             self.tell(f"{source.name}: no documents, so no segment")
             return
         finished = work / "segment"
@@ -207,7 +219,8 @@ class _Builder:
             inputs=inputs,
             files=manifest.stamp(finished),
         ).write(finished)
-        publish(work, finished, folder)
+        with changing(self.target):
+            publish(work, finished, folder)
         self.report.built.append(source.name)
         self.tell(f"{source.name}: {len(texts)} passages of {account.kept} documents, built")
 
@@ -233,6 +246,10 @@ class _Builder:
                 self.tell(f"{name}: {done} of {total} passages embedded")
 
         return count
+
+    def _deleted(self, owner: Owner) -> Collection[str]:
+        """The ids of documents that were deleted through the API: they do not come back with a build."""
+        return tombstones.read(self.target / owner.id).documents.keys()
 
     def _folder(self, source: Source) -> Path:
         return self.target / source.origin.owner / source.origin.source

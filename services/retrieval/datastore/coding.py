@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.datastore import manifest
 from services.retrieval.datastore.manifest import BadSegment, EncoderStamp, Manifest
-from services.retrieval.datastore.work import UNFINISHED
+from services.retrieval.datastore.segment import VECTORS
 from services.retrieval.leann import codebook, codes
 from services.retrieval.leann.codebook import BadCodebook, Codebook, Origin
 from services.retrieval.leann.quantiser import train
@@ -34,10 +35,20 @@ def code(target: Path, encoder: EncoderStamp, tell: Callable[[str], None], vecto
             tell(f"{present.owner}/{present.id}: {present.passages} codes for LEANN")
 
 
+def code_segment(folder: Path, target: Path) -> None:
+    """Give a new segment, which has its vectors, codes of the codebook that its datastore has now, if it has one."""
+    present = manifest.parse(folder)
+    try:
+        book = codebook.read(target, present.encoder)
+    except BadCodebook:
+        return
+    _code(folder, present, book, np.load(folder / VECTORS, mmap_mode="r"))
+
+
 def _segments(target: Path, encoder: EncoderStamp) -> Iterator[tuple[Path, Manifest]]:
     """Every whole segment with vectors of this encoder, in order of owner and name."""
     for folder in sorted(target.glob("*/*")):
-        if folder.is_dir() and not folder.name.startswith(UNFINISHED):
+        if folder.is_dir() and not folder.name.startswith("."):
             try:
                 present = manifest.load(folder)
             except BadSegment:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.retrieval.encoders.base import Card
 
-FORMAT = 1
+FORMAT = 2
 NAME = "manifest.json"
 
 COMPACTDS = "compactds"
@@ -103,7 +103,7 @@ def stamp(folder: Path) -> dict[str, FileStamp]:
 
 def load(folder: Path) -> Manifest:
     """The manifest of a segment whose files are all there and unchanged. Raises BadSegment."""
-    manifest = _parse(folder)
+    manifest = parse(folder)
     if (manifest.owner, manifest.id) != (folder.parent.name, folder.name):
         raise BadSegment(folder, f"its manifest is of {manifest.owner}/{manifest.id}")
     for name, expected in manifest.files.items():
@@ -116,14 +116,8 @@ def load(folder: Path) -> Manifest:
     return manifest
 
 
-def stamp_file(path: Path) -> FileStamp:
-    """The stamp of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileStamp(bytes=path.stat().st_size, sha256=digest)
-
-
-def _parse(folder: Path) -> Manifest:
+def parse(folder: Path) -> Manifest:
+    """The manifest of a segment, whatever its files are. Raises BadSegment."""
     try:
         manifest = Manifest.model_validate_json((folder / NAME).read_bytes())
     except FileNotFoundError as error:
@@ -133,3 +127,10 @@ def _parse(folder: Path) -> Manifest:
     if manifest.format != FORMAT:
         raise BadSegment(folder, f"it is in format {manifest.format}, and this is for format {FORMAT}")
     return manifest
+
+
+def stamp_file(path: Path) -> FileStamp:
+    """The stamp of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileStamp(bytes=path.stat().st_size, sha256=digest)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.leann.codebook import Codebook
-from services.retrieval.leann.kept import Kept
 from services.retrieval.leann.nearest import Floats
+from services.retrieval.ranking import Rows
 
 PREFIX = "leann."
 """How the names of the files begin, which go on with the codebook's id: codes of a new codebook can lie beside those of
@@ -34,7 +34,7 @@ class Estimates(NamedTuple):
 
 
 class Codes:
-    """All codes of a segment in memory, searched by a scan; and `kept`, the vectors last computed of its texts."""
+    """All codes of a segment in memory, searched by a scan."""
 
     def __init__(self, folder: Path, codebook: Codebook) -> None:
         codes, scales, errors = (np.load(folder / name) for name in names(codebook))
@@ -42,7 +42,6 @@ class Codes:
         self._codes: NDArray[np.uint8] = codes
         self._scales: Floats = scales.astype(np.float32)
         self._errors: Floats = errors
-        self.kept = Kept()
 
     @staticmethod
     def write(folder: Path, codebook: Codebook, vectors: NDArray[Any]) -> None:
@@ -51,8 +50,10 @@ class Codes:
         for name, array in zip(names(codebook), arrays, strict=True):
             np.save(folder / name, array)
 
-    def search(self, query: Floats, count: int) -> Estimates:
+    def search(self, query: Floats, count: int, alive: Rows = None, allowed: Rows = None) -> Estimates:
         """The best `count` for a (d,) query by estimated score; equal ones in the order of their rows.
+
+        Rows that are not `alive` count for nothing; those that are not `allowed`, of the others, are not found.
 
         An estimate is right on average, but the best of many are those that err upwards. Of scores that are normal
         about their mean, and estimates normal about the scores, the expected score given its estimate is nearer to the
@@ -60,13 +61,15 @@ class Codes:
         """
         tables, offset, axes = self._quantiser.tables(query)
         estimates = scan(self._codes, tables) * self._scales + offset
-        there, mean, variance = len(estimates), float(estimates.mean()), float(estimates.var())
+        counted = estimates if alive is None else estimates[alive]
+        there = len(counted)
+        mean, variance = (float(counted.mean()), float(counted.var())) if there else (0.0, 0.0)
         error = float(axes**2 @ self._errors)
         # three degrees of freedom are lost; and where a few estimates happen to agree, that says little
         kept = max(_LEAST_KEPT, 1 - error * max(there - 3, 0) / max(there * variance, 1e-12))
-        best = np.arange(there)
-        if there > count:
-            best = np.flatnonzero(estimates >= np.partition(estimates, -count)[-count])
+        best = np.arange(len(estimates)) if allowed is None else np.flatnonzero(allowed)
+        if len(best) > count:
+            best = best[estimates[best] >= np.partition(estimates[best], -count)[-count]]
         best = best[np.argsort(-estimates[best], kind="stable")[:count]]
         means = mean + kept * (estimates[best].astype(np.float64) - mean)
         return Estimates(best, means, float(np.sqrt(error * kept)))

@@ -7,7 +7,7 @@ import pytest
 
 from services.retrieval.compactds import ann
 from services.retrieval.datastore.build import Report, build
-from services.retrieval.datastore.catalogue import Datastore
+from services.retrieval.datastore.catalogue import Catalogue, Datastore
 from services.retrieval.datastore.manifest import INDEXES, BadIndexes
 from services.retrieval.datastore.segment import VECTORS
 from services.retrieval.errors import IndexNotBuilt
@@ -72,7 +72,7 @@ def test_the_manifest_says_which_indexes_there_are(home: Path) -> None:
 
 @pytest.mark.parametrize("index", ["compactds", "hybrid"])
 def test_a_search_of_vectors_that_are_not_there_is_refused(home: Path, index: str) -> None:
-    service = Retrieval(HashingEncoder(), [opened(home)], [])
+    service = Retrieval(HashingEncoder(), Catalogue(home / "retrieval", HashingEncoder.card), [])
     with pytest.raises(IndexNotBuilt, match=f"'main' has no index '{index}'"):
         service.search(SearchRequest.model_validate({"query": "dog", "index": index}))
     assert service.datastores().data[0].indexes == ["leann", "bm25"]
@@ -100,7 +100,11 @@ def test_when_public_text_changes_every_passage_is_embedded_once_and_coded_as_in
     write_source(other, "public", ["the fox"])
     make(other, WITHOUT)
     files = [
-        {path.relative_to(place): path.read_bytes() for path in (place / "retrieval").rglob("*") if path.is_file()}
+        {
+            path.relative_to(place): path.read_bytes()
+            for path in (place / "retrieval").rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        }
         for place in (home, other)
     ]
     assert files[0] == files[1]
