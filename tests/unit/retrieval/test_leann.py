@@ -211,8 +211,9 @@ def test_every_part_is_rounded_to_the_nearest_centroid(parts: int, width: int, s
     points = random.normal(size=(20, parts, width)).astype(np.float32)
     centroids = random.normal(size=(parts, 256, width)).astype(np.float32)
     chosen = nearest(points.reshape(20, -1), centroids)
-    distances = np.linalg.norm(points[:, :, None] - centroids, axis=3)
-    assert np.take_along_axis(distances, chosen[:, :, None].astype(int), 2)[..., 0] == pytest.approx(distances.min(2))
+    squares = np.square(points[:, :, None] - centroids, dtype=np.float64).sum(axis=3)
+    of_chosen = np.take_along_axis(squares, chosen[:, :, None].astype(int), 2)[..., 0]
+    assert of_chosen == pytest.approx(squares.min(axis=2), abs=1e-5)  # two that are as near to a hair may change places
 
 
 @quickly
