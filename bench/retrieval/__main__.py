@@ -38,7 +38,7 @@ _LEANN = {16: 8, 64: 4}
 
 
 def main() -> None:
-    """Measure, print, write bench/results/retrieval.json and retrieval.html."""
+    """Measure, print, write bench/results/retrieval.json and retrieval.svg."""
     parser = argparse.ArgumentParser(prog="python -m bench.retrieval", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="2,000 passages, and not the package leann")
     parser.add_argument("--prepare", action="store_true", help="make vectors and indexes, and measure nothing")
@@ -123,7 +123,7 @@ def _fixed(rows: dict[str, dict[str, Figures]], real: Set, raw: int, passages: i
 def _report(figures: Figures, rows: dict[str, dict[str, Figures]], sets: list[Set]) -> None:
     figures["leann_cpu_ratio"] = _over(figures["published_leann_cpu_ms"], figures["leann_cpu_ms"])
     RESULTS.mkdir(exist_ok=True)
-    draw(rows, RESULTS / "retrieval.html")
+    draw(rows, RESULTS / "retrieval.svg")
     settings: dict[str, object] = {"recompute": LIMIT, "recall": RECALL, "threads": cores()}
     settings["systems"] = {name: system.what for name, system in SYSTEMS.items()}
     settings["sets"] = {over.name: {"queries": len(over.queries), "bytes": over.bytes} for over in sets}
