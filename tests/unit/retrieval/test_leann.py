@@ -150,6 +150,19 @@ def test_where_the_deviation_is_exact_the_share_of_the_best_that_was_asked_for_i
     assert computed / 200 < 100
 
 
+def test_estimates_that_are_all_too_low_are_found_to_be_so() -> None:
+    random = np.random.default_rng(4)
+    hits, computed = 0, 0
+    for _ in range(200):
+        estimates = random.normal(size=300).astype(np.float32)
+        truth = (estimates + 0.4 + 0.2 * random.normal(size=300)).astype(np.float32)
+        ranking, best = scored(truth, estimates, 0.2, 10, 0.95)
+        hits += len(best & set(ranking.rows[:10].tolist()))
+        computed += len(ranking)
+    assert hits / 2000 >= 0.93
+    assert computed / 200 < 100
+
+
 @quickly
 @given(st.integers(0, 1000), st.integers(1, 10))
 def test_with_recall_one_none_of_the_best_is_lost_to_errors_of_five_deviations(seed: int, k: int) -> None:
