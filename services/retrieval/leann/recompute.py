@@ -43,8 +43,9 @@ def recompute(
     `deviations[s]` is the standard deviation of exact scores about the estimates of segment s. Candidates are scored
     in order of their estimates, until of those left fewer than `aim.misses` are expected to belong to the best k:
     the sum over them of the probability that a score, normal about its estimate, is above the k-th exact one. With
-    a recall of 1 all candidates are scored. Estimates of the best can all be too low, where scores have longer tails than
-    a normal distribution: the mean error of those that were scored is expected of those left as well. `exact` is called with a few candidates at a time.
+    a recall of 1 all candidates are scored. Estimates of the best can all be too low, where scores have longer tails
+    than a normal distribution: the mean error of those that were scored is expected of those left as well. `exact` is
+    called with a few candidates at a time.
     """
     scores: NDArray[np.float32] = np.empty(0, np.float32)
     spread = deviations[found.segments]
