@@ -12,11 +12,9 @@ from services.retrieval.leann.recompute import Aim
 from services.retrieval.leann.search import candidates, exact
 from services.retrieval.ranking import Ranking
 
-_QUERIES = 60
 
-
-def end_to_end(over: Set, texts: list[str], encoder: Encoder) -> Figures:
-    """Times of queries for 10, with nothing kept from one to the next: CPU of all threads, and wall."""
+def end_to_end(over: Set, texts: list[str], encoder: Encoder, count: int) -> Figures:
+    """Times of some queries for 10, with nothing kept from one to the next: CPU of all threads, and wall."""
     leann = Leann(over.folder / "leann", over.load())
     leann.open()
     walls, scans = [], []
@@ -24,7 +22,7 @@ def end_to_end(over: Set, texts: list[str], encoder: Encoder) -> Figures:
     def embed(some: Ranking) -> Floats:
         return encoder.encode_alone([texts[row] for row in some.rows.tolist()])
 
-    chosen = over.queries[:: max(1, len(over.queries) // _QUERIES)]
+    chosen = over.queries[:: max(1, len(over.queries) // count)]
     cpu = time.process_time()
     for query in chosen:
         began = time.perf_counter()

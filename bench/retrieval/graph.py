@@ -7,6 +7,7 @@ links lead to.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -33,9 +34,11 @@ Rows = NDArray[np.int64]
 
 def main() -> None:
     """Print the links' size, the recall of the ten best among the candidates, and the time of both."""
+    parser = argparse.ArgumentParser(prog="python -m bench.retrieval.graph", description=__doc__)
+    parser.add_argument("--passages", type=int, choices=(100_000, 1_000_000), default=1_000_000)
+    count = parser.parse_args().passages
     home = candor_home()
     path, _ = million(home)
-    count = len(np.load(path, mmap_mode="r"))
     place = home / "bench" / "indexes" / f"wordllama-{count}"
     queries = wordllama(questions(home, 20))
     vectors = measure.Set("", path, count, 0, 0, queries, place).load()

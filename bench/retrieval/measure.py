@@ -90,7 +90,8 @@ def nearest(vectors: Vectors, queries: Floats, count: int = 10) -> NDArray[np.in
         block = queries @ vectors[start : start + 100_000].astype(np.float32).T
         scores = np.hstack([scores, block])
         rows = np.hstack([rows, np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)])
-        kept = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+        kept = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+        kept = np.take_along_axis(kept, np.argsort(-np.take_along_axis(scores, kept, 1), axis=1), 1)
         scores, rows = np.take_along_axis(scores, kept, 1), np.take_along_axis(rows, kept, 1)
     return rows
 

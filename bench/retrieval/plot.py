@@ -1,11 +1,10 @@
-"""Recall, size and time of all that was measured, in one page."""
+"""Recall, size, memory and time of all that was measured, in one picture."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
+import matplotlib.pyplot as plt
 
 from bench.result import Figures
 
@@ -15,30 +14,24 @@ _PANELS = (
     ("memory_mb", "memory, MB", "log"),
     ("cpu_ms", "CPU ms a query", "log"),
 )
-_COLOURS = ("#0b6e4f", "#1f77b4", "#d1495b", "#edae49", "#6a4c93", "#6b6b6b", "#111111")
 
 
 def draw(rows: dict[str, dict[str, Figures]], path: Path) -> None:
     """`rows[set][system]` are figures; a panel for each kind, over the number of passages."""
-    panels = make_subplots(2, 2, subplot_titles=[title for _, title, _ in _PANELS])
+    figure, panels = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
     systems = list(dict.fromkeys(system for figures in rows.values() for system in figures))
-    for number, (key, _, scale) in enumerate(_PANELS):
-        place = {"row": number // 2 + 1, "col": number % 2 + 1}
-        for system, colour in zip(systems, _COLOURS, strict=False):
+    for panel, (key, title, scale) in zip(panels.flat, _PANELS, strict=True):
+        for number, system in enumerate(systems):
             points = [figures[system] for figures in rows.values() if figures.get(system, {}).get(key) is not None]
-            panels.add_trace(
-                go.Scatter(
-                    x=[point["passages"] for point in points],
-                    y=[point[key] for point in points],
-                    name=system,
-                    mode="lines+markers",
-                    line={"color": colour},
-                    legendgroup=system,
-                    showlegend=number == 0,
-                ),
-                **place,
+            panel.plot(
+                [point["passages"] for point in points],
+                [point[key] for point in points],
+                marker="o",
+                color=f"C{number}",
+                label=system,
             )
-        panels.update_xaxes(type="log", title="passages", **place)
-        panels.update_yaxes(type=scale, **place)
-    panels.update_layout(template="plotly_white", height=800, title="Retrieval beside its peers")
-    panels.write_html(path, include_plotlyjs="cdn")
+        panel.set(title=title, xlabel="passages", xscale="log", yscale=scale)
+        panel.grid(alpha=0.3)
+    panels[0, 0].legend()
+    figure.savefig(path)
+    plt.close(figure)

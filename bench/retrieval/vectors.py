@@ -30,7 +30,7 @@ _TEXTS = 10_000
 
 def embedded(home: Path, card: base.Card, count: int) -> tuple[list[str], Vectors]:
     """At most `count` passages of 256 words with their vectors: those of the datastore `main`, which its build
-    embedded, then those that `python -m bench.retrieval.vectors` has embedded so far of the texts of `bench.texts`."""
+    embedded, then those that `embed` has embedded of the texts of `bench.texts`."""
     texts: list[str] = []
     parts: list[Vectors] = []
     for text, vectors in _of_datastore(home, card):

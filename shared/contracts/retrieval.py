@@ -96,7 +96,7 @@ class SearchTimings(BaseModel):
 
 class SearchResponse(BaseModel):
     """`results[i]` answers query i, best first. `owners` is the set that was really applied. `recomputed[i]` counts the
-    passages that `leann` embedded again for query i."""
+    passages that `leann` scored by their text for query i, embedded now or kept from a search shortly before."""
 
     datastore: str
     index: Index
