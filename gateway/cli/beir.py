@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def prepared(folder: Path) -> Iterator[tuple[str, str]]:
-    """The set's name, and the address of an evaluation service that can run it. Raises Failure.
+def prepared(folder: Path) -> Iterator[tuple[str, int, str]]:
+    """The set's name, its number of queries, and the address of an evaluation service that can run it. Raises Failure.
 
     All is in CANDOR_HOME/beir, away from the owners' data: a folder a corpus, found again by the corpus's hash.
     """
@@ -41,7 +41,7 @@ def prepared(folder: Path) -> Iterator[tuple[str, str]]:
         _describe(here, name, found)
         errors.print("Starting the retrieval service over it ...")
         with benchmark_services(home, datastores, here / "runs") as url:
-            yield name, url
+            yield name, len(found.queries), url
 
 
 def _build(home: Path, here: Path, name: str, folder: Path) -> Path:

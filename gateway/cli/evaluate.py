@@ -60,8 +60,8 @@ def run(
         return
     if suite != "retrieval":
         raise typer.BadParameter(f"--beir is for the suite retrieval, not {suite}")
-    with prepared(beir) as (name, own):
-        request = RunRequest(suite=suite, limit=limit or 100_000, seed=seed, options={**options, "set": name})
+    with prepared(beir) as (name, queries, own):
+        request = RunRequest(suite=suite, limit=limit or queries, seed=seed, options={**options, "set": name})
         _print(_within(own, _carried_on(request, own)), as_json=json)
 
 
@@ -100,14 +100,14 @@ def _within(url: str, work: Coroutine[Any, Any, Report]) -> Report:
         raise Failure(explain(error, url)) from error
 
 
-async def _run(request: RunRequest, url: str) -> Report:
+async def _run(request: RunRequest, url: str, again: str = "candor eval show {run}") -> Report:
     client = EvaluationClient(url)
     try:
         created = await client.create(request)
     finally:
         await client.close()
     errors.print(
-        f"Run {created.id} of {created.suite}. To come back to it: candor eval show {created.id}", soft_wrap=True
+        f"Run {created.id} of {created.suite}. To come back to it: {again.format(run=created.id)}", soft_wrap=True
     )
     return await _watch(created.id, url)
 
@@ -124,7 +124,7 @@ async def _carried_on(request: RunRequest, url: str) -> Report:
         if run.status in ("queued", "running") and {name: getattr(run, name) for name in wanted} == wanted:
             errors.print(f"Carrying on with run {run.id}.", soft_wrap=True)
             return await _watch(run.id, url)
-    return await _run(request, url)
+    return await _run(request, url, again="the same command")
 
 
 async def _watch(run: str, url: str) -> Report:
