@@ -88,13 +88,13 @@ def build_in(home: Path, decontaminate: Sequence[Path] = (), indexes: Sequence[s
     require_pulled(home)
     with explained(BadRegistry):
         owners = load_owners()
-    with _step("model", "merging the experts"):
+    with step("model", "merging the experts"):
         from services.model.flexolmo.build import ensure_merged
 
         ensure_merged(home)
-    with _step("tracing", "indexing the texts") as progress:
+    with step("tracing", "indexing the texts") as progress:
         _build_tracing(home, owners, progress)
-    with _step("retrieval", "embedding the texts, some minutes the first time") as progress:
+    with step("retrieval", "embedding the texts, some minutes the first time") as progress:
         report = _build_retrieval(home, owners, progress, decontaminate, indexes or INDEXES)
     _show(report)
 
@@ -130,7 +130,7 @@ def _show(report: Report) -> None:
 
 
 @contextmanager
-def _step(service: str, doing: str) -> Iterator[Progress]:
+def step(service: str, doing: str) -> Iterator[Progress]:
     """A line that changes on a terminal, and a line for each message in a log; at the end, how long it took."""
     started = time.monotonic()
     if errors.is_terminal:
