@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from fastapi import FastAPI
 
-from services.retrieval.routes import datastores, embeddings, search
+from services.retrieval.routes import datastores, embeddings, rerank, search
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.workers import Workers
 from shared.http import app as http
@@ -37,7 +37,7 @@ def create_app(settings: RetrievalSettings | None = None) -> FastAPI:
 
     return http.create_app(
         "Candor retrieval",
-        [search.router, datastores.router, embeddings.router],
+        [search.router, datastores.router, embeddings.router, rerank.router],
         lifespan,
         description="Passages of the owners a request permits. All offsets are code points.",
     )

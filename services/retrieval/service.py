@@ -19,7 +19,9 @@ from services.retrieval.errors import (
     UnknownOwner,
     WrongDimensions,
 )
+from services.retrieval.rerank import rerank
 from services.retrieval.search import Effort, Found, Options, search
+from shared.contracts import rerank as reranking
 from shared.contracts import retrieval as wire
 
 PASSAGES_AT_ONCE = 5000
@@ -116,6 +118,10 @@ class Retrieval:
             ],
             usage=wire.EmbeddingUsage(prompt_tokens=sum(counts), total_tokens=sum(counts)),
         )
+
+    def rerank(self, request: reranking.RerankRequest) -> reranking.RerankResponse:
+        """The request's documents, the most relevant first."""
+        return rerank(request, self._encoder)
 
     def _check(self, request: wire.SearchRequest, queries: Sequence[str]) -> None:
         for number, query in enumerate(queries):
