@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from services.retrieval.compactds import ann
 from services.retrieval.compactds import search as compactds
+from services.retrieval.compactds.ann import Reach
 from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.leann.codebook import Codebook, Origin, read
 from services.retrieval.leann.codes import Codes, scan
@@ -116,7 +117,7 @@ class CompactDS(System):
 
     def search(self, query: Floats, k: int) -> Answer:
         """As a search does."""
-        (found,) = compactds.candidates(self.parts, query[None], CANDIDATES, None)
+        (found,) = compactds.candidates(self.parts, query[None], Reach(CANDIDATES))
         return Answer(compactds.exact(self.parts, query, found).rows[:k].tolist(), 0)
 
 

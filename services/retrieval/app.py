@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from fastapi import FastAPI
 
-from services.retrieval.routes import datastores, documents, embeddings, massive_serve, search
+from services.retrieval.routes import datastores, documents, embeddings, massive_serve, rerank, search
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.workers import Workers
 from shared.http import app as http
@@ -39,7 +39,7 @@ def create_app(settings: RetrievalSettings | None = None) -> FastAPI:
 
     return http.create_app(
         "Candor retrieval",
-        [search.router, datastores.router, documents.router, embeddings.router, massive_serve.router],
+        [search.router, datastores.router, documents.router, embeddings.router, massive_serve.router, rerank.router],
         lifespan,
         description="Passages of the owners a request permits. All offsets are code points.",
     )

@@ -23,7 +23,9 @@ from services.retrieval.errors import (
     WrongDimensions,
 )
 from services.retrieval.filters import Filter, parse
+from services.retrieval.rerank import rerank
 from services.retrieval.search import Effort, Found, Options, search
+from shared.contracts import rerank as reranking
 from shared.contracts import retrieval as wire
 
 PASSAGES_AT_ONCE = 5000
@@ -132,6 +134,10 @@ class Retrieval:
             ],
             usage=wire.EmbeddingUsage(prompt_tokens=sum(counts), total_tokens=sum(counts)),
         )
+
+    def rerank(self, request: reranking.RerankRequest) -> reranking.RerankResponse:
+        """The request's documents, the most relevant first."""
+        return rerank(request, self._encoder)
 
     def _check(self, request: wire.SearchRequest, queries: Sequence[str]) -> None:
         for number, query in enumerate(queries):
