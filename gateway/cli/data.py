@@ -46,10 +46,17 @@ def build(
             help="JSONL of evaluation questions, which are taken out of the datastore's texts. May be repeated."
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A Ray cluster that reads and embeds for the datastore: HOST:PORT, auto, or local to start one here.",
+        ),
+    ] = None,
 ) -> None:
     """Merge the experts into the model, and index the texts for retrieval and tracing. What is built stays."""
     home = candor_home()
-    build_in(home, decontaminate or [])
+    build_in(home, decontaminate or [], ray=ray)
     out.print(f"Everything is built in {home}. Next: candor up", soft_wrap=True)
 
 
@@ -72,7 +79,7 @@ def pull_into(home: Path) -> Table:
     return table
 
 
-def build_in(home: Path, decontaminate: Sequence[Path] = ()) -> None:
+def build_in(home: Path, decontaminate: Sequence[Path] = (), *, ray: str | None = None) -> None:
     """Build what is missing or out of date, with progress. Raises Failure without the downloads."""
     require_pulled(home)
     with explained(BadRegistry):
@@ -84,7 +91,7 @@ def build_in(home: Path, decontaminate: Sequence[Path] = ()) -> None:
     with _step("tracing", "indexing the texts") as progress:
         _build_tracing(home, owners, progress)
     with _step("retrieval", "embedding the texts, some minutes the first time") as progress:
-        report = _build_retrieval(home, owners, progress, decontaminate)
+        report = _build_retrieval(home, owners, progress, decontaminate, ray)
     _show(report)
 
 
@@ -96,14 +103,17 @@ def _build_tracing(home: Path, owners: list[Owner], progress: Progress) -> None:
         build_all(home, owners, progress)
 
 
-def _build_retrieval(home: Path, owners: list[Owner], progress: Progress, decontaminate: Sequence[Path]) -> Report:
+def _build_retrieval(
+    home: Path, owners: list[Owner], progress: Progress, decontaminate: Sequence[Path], ray: str | None
+) -> Report:
     from services.retrieval.build import build_all
     from services.retrieval.datastore.build import NothingToBuild
+    from services.retrieval.datastore.cluster import NoCluster
     from services.retrieval.datastore.ingest.decontaminate import BadQueries
     from services.retrieval.datastore.lock import BuildRunning
 
-    with explained(NothingToBuild, BuildRunning, BadQueries):
-        return build_all(home, owners, progress, decontaminate)
+    with explained(NothingToBuild, BuildRunning, BadQueries, NoCluster):
+        return build_all(home, owners, progress, decontaminate, ray=ray)
 
 
 def _show(report: Report) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from services.retrieval.compactds.ann import FLAT_BELOW
@@ -23,6 +22,7 @@ from services.retrieval.datastore.ingest.shards import BYTES
 from services.retrieval.datastore.ingest.sources import Source, sources
 from services.retrieval.datastore.lock import only_builder
 from services.retrieval.datastore.manifest import BadSegment, EncoderStamp, Manifest
+from services.retrieval.datastore.schedule import Here, Once, Scheduler
 from services.retrieval.datastore.segment import write_texts, write_vectors
 from services.retrieval.datastore.work import UNFINISHED, publish
 from services.retrieval.encoders.base import Card, Encoder
@@ -66,6 +66,7 @@ def build(
     queries: Queries | None = None,
     datastore: str = "main",
     sizes: Sizes | None = None,
+    scheduler: Scheduler | None = None,
 ) -> Report:
     """Bring a datastore in line with the texts of these owners: build what is new or changed, remove what has no
     source any more, leave the rest; then LEANN's codebook and codes. Segments of owners not given are not touched, but
@@ -74,6 +75,7 @@ def build(
     A segment appears whole or not at all. After a kill the next build goes on with the shard it was at, and the result
     is that of a build that was not killed. `queries` are evaluation queries, which are taken out of the texts. `load`
     loads the encoder of the card, and is called once something is to be embedded; `tell` is told each step in a line.
+    `scheduler` reads and embeds the shards, by default this process; which one did makes no difference to the result.
     Raises NothingToBuild without any text, and BuildRunning while another process builds this datastore.
     """
     found = {owner.id: sources(home, owner) for owner in owners}
@@ -81,7 +83,9 @@ def build(
         raise NothingToBuild(f"There are no texts in {home / 'texts'}: run `candor data pull` first.")
     target = home / "retrieval" / datastore
     target.mkdir(parents=True, exist_ok=True)
-    builder = _Builder(target, card, cache(load), tell, queries or Queries(), sizes or Sizes(), Report())
+    builder = _Builder(
+        target, card, Once(load), tell, queries or Queries(), sizes or Sizes(), scheduler or Here(), Report()
+    )
     with only_builder(target):
         for owner in owners:
             parts, unreadable = found[owner.id]
@@ -100,6 +104,7 @@ class _Builder:
     tell: Tell
     queries: Queries
     sizes: Sizes
+    scheduler: Scheduler
     report: Report
 
     def sweep(self, folder: Path, keep: set[str]) -> None:
@@ -134,7 +139,15 @@ class _Builder:
                 shutil.rmtree(self._work(source), ignore_errors=True)
 
     def _read(self, source: Source, compare: bool) -> list[ShardFile]:
-        return read(source, self._work(source), self.tell, queries=self.queries, compare=compare, size=self.sizes.bytes)
+        return read(
+            source,
+            self._work(source),
+            self.tell,
+            queries=self.queries,
+            compare=compare,
+            size=self.sizes.bytes,
+            scheduler=self.scheduler,
+        )
 
     def _inputs(self, owner: Owner, parts: Sequence[Source], compare: bool) -> dict[str, str]:
         """By source, a hash of all that its segment is made of."""
@@ -177,7 +190,7 @@ class _Builder:
         present = _present(folder)
         before = known(folder) if present and present.encoder == stamp else {}
         count = self._counter(source.name, len(texts))
-        embedder = Embedder(self.encoder, stamp, self.sizes.passages)
+        embedder = Embedder(self.encoder, stamp, self.sizes.passages, self.scheduler)
         write_vectors(finished, embedder.vectors(texts, before, work, count), self.sizes.flat_below)
         Manifest(
             format=manifest.FORMAT,
