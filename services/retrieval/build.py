@@ -29,8 +29,8 @@ def build_all(
 
     What is built and unchanged is left as it is. `progress` is told each step in a line. `decontaminate` are JSONL
     files of evaluation queries, which are taken out of the texts. `ray` is the address of a Ray cluster that
-    reads and embeds. Raises FileNotFoundError without the encoder's model, BadQueries for a file of queries that cannot be used,
-    NothingToBuild without texts, BuildRunning while another process builds, NoCluster.
+    reads and embeds. Raises FileNotFoundError without the encoder's model, BadQueries for a file of queries that cannot
+    be used, NothingToBuild without texts, BuildRunning while another process builds, NoCluster.
     """
     # faiss and the readers of files: the command line must start fast
     from services.retrieval.datastore.build import build  # noqa: PLC0415
