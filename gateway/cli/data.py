@@ -13,6 +13,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from gateway.cli.add import add
 from gateway.cli.failure import explained
 from gateway.cli.terminal import errors, out
 from gateway.cli.wanting import require_pulled
@@ -28,6 +29,7 @@ Progress = Callable[[str], None]
 """Is told in a line what a build is at."""
 
 commands = typer.Typer(no_args_is_help=True, help="Fetch and build the data.")
+commands.command()(add)
 
 
 @commands.command()
