@@ -17,13 +17,17 @@ from shared.contracts.retrieval import (
     SearchRequest,
     SearchResponse,
 )
-from shared.http.errors import InvalidRequest, NotFound, openai_errors, problems
+from shared.http.errors import InvalidRequest, NotFound, NotJson, TooLarge, openai_errors, problems
+from shared.http.parameters import ONLY_KNOWN_PARAMETERS
 
 router = APIRouter(tags=["retrieval"])
 
 
 @router.post(
-    "/v1/search", response_model=SearchResponse, responses=problems(InvalidRequest, UnknownOwner, ServiceUnavailable)
+    "/v1/search",
+    response_model=SearchResponse,
+    responses=problems(NotJson, UnknownOwner, TooLarge, ServiceUnavailable),
+    dependencies=[ONLY_KNOWN_PARAMETERS],
 )
 async def search(body: SearchRequest, services: Connected) -> SearchResponse:
     """The best passages for a query. `owners` names whose data to search, besides the public ones."""
@@ -38,7 +42,12 @@ async def massive_search(body: MassiveSearchRequest, services: Connected) -> Mas
     return MassiveSearchResponse.of(body, await _search(body.search(None), services.policy.named(named), services))
 
 
-@router.get("/v1/datastores", response_model=DatastoreList, responses=problems(ServiceUnavailable))
+@router.get(
+    "/v1/datastores",
+    response_model=DatastoreList,
+    responses=problems(ServiceUnavailable),
+    dependencies=[ONLY_KNOWN_PARAMETERS],
+)
 async def list_datastores(services: Connected) -> DatastoreList:
     """What can be searched; segments of owners that the client may not use are not listed."""
     permitted = services.policy.permitted()
@@ -53,6 +62,7 @@ async def list_datastores(services: Connected) -> DatastoreList:
     "/v1/datastores/{datastore}/documents/{document:path}",
     response_model=Document,
     responses=problems(NotFound, ServiceUnavailable),
+    dependencies=[ONLY_KNOWN_PARAMETERS],
 )
 async def get_document(
     datastore: str, services: Connected, document: str = Path(min_length=1), owners: OwnersQuery = None

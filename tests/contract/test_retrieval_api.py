@@ -336,3 +336,25 @@ def test_diverse_passages_and_a_least_score_can_be_asked_for(client: httpx.Clien
     least = plain[1]["scores"]["exact"]
     assert len(search(client, query="attribute", k=5, min_score=least)["results"][0]) == 2
     assert client.post("/v1/search", json={"query": "x", "diversity": 2}).json()["field"] == "diversity"
+
+
+@pytest.mark.parametrize("path", ["/v1/datastores", "/v1/datastores/main/documents/papers-source:0"])
+def test_an_unknown_parameter_in_the_address_is_refused_and_named(client: httpx.Client, path: str) -> None:
+    refused = client.get(path, params={"owners": "papers", "exclude": "papers"} if "documents" in path else {"x": 1})
+    assert (refused.status_code, refused.json()["field"]) == (422, "exclude" if "documents" in path else "x")
+    assert client.post("/v1/search?exclude=papers", json={"query": "x"}).json()["field"] == "exclude"
+
+
+def test_a_body_larger_than_the_service_reads_is_refused_and_every_status_sent_is_documented(
+    client: httpx.Client,
+) -> None:
+    documented = client.get("/openapi.json").json()["paths"]["/v1/search"]["post"]["responses"]
+    bodies: list[tuple[bytes, int]] = [
+        (b"{", 400),
+        (json.dumps({"query": "x", "datastore": "none"}).encode(), 404),
+        (json.dumps({"query": "x" * 50_000_000}).encode(), 413),
+        (json.dumps({"query": "x", "k": 0}).encode(), 422),
+    ]
+    for body, status in bodies:
+        sent = client.post("/v1/search", content=body, headers={"content-type": "application/json"})
+        assert (sent.status_code, str(status) in documented) == (status, True), sent.text[:300]

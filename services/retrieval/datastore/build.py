@@ -6,7 +6,6 @@ import hashlib
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from services.retrieval.bm25 import words
@@ -28,6 +27,7 @@ from services.retrieval.datastore.keys import digests
 from services.retrieval.datastore.lock import only_builder
 from services.retrieval.datastore.manifest import COMPACTDS, INDEXES, BadSegment, EncoderStamp, Manifest
 from services.retrieval.datastore.passages import Passages
+from services.retrieval.datastore.schedule import Here, Once, Scheduler
 from services.retrieval.datastore.segment import write_texts, write_vectors
 from services.retrieval.datastore.unstored import SegmentVectors, drop_vectors
 from services.retrieval.datastore.work import UNFINISHED, publish
@@ -73,6 +73,7 @@ def build(
     datastore: str = "main",
     indexes: Collection[str] = INDEXES,
     sizes: Sizes | None = None,
+    scheduler: Scheduler | None = None,
 ) -> Report:
     """Bring a datastore in line with the texts of these owners: build what is new or changed, remove what has no
     source any more, leave the rest; then LEANN's codebook and codes. Segments of owners not given are not touched, but
@@ -81,6 +82,7 @@ def build(
     A segment appears whole or not at all. After a kill the next build goes on with the shard it was at, and the result
     is that of a build that was not killed. `queries` are evaluation queries, which are taken out of the texts. `load`
     loads the encoder of the card, and is called once something is to be embedded; `tell` is told each step in a line.
+    `scheduler` reads and embeds the shards, by default this process; which one did makes no difference to the result.
     Without "compactds" among the `indexes` no vectors stay on disk: what is built then needs no other embedding, but a
     segment that changes is embedded whole, and all are when a change of public text makes a new codebook.
     Raises NothingToBuild without any text, BuildRunning while another process builds this datastore, and BadIndexes.
@@ -91,7 +93,9 @@ def build(
         raise NothingToBuild(f"There are no texts in {home / 'texts'}: run `candor data pull` first.")
     target = home / "retrieval" / datastore
     target.mkdir(parents=True, exist_ok=True)
-    builder = _Builder(target, card, cache(load), tell, queries or Queries(), indexes, sizes or Sizes(), Report())
+    builder = _Builder(
+        target, card, Once(load), tell, queries or Queries(), indexes, sizes or Sizes(), scheduler or Here(), Report()
+    )
     with only_builder(target):
         for owner in owners:
             parts, unreadable = found[owner.id]
@@ -117,6 +121,7 @@ class _Builder:
     queries: Queries
     indexes: Collection[str]
     sizes: Sizes
+    scheduler: Scheduler
     report: Report
 
     def sweep(self, folder: Path, keep: set[str]) -> None:
@@ -154,7 +159,15 @@ class _Builder:
                 shutil.rmtree(self._work(source), ignore_errors=True)
 
     def _read(self, source: Source, compare: bool) -> list[ShardFile]:
-        return read(source, self._work(source), self.tell, queries=self.queries, compare=compare, size=self.sizes.bytes)
+        return read(
+            source,
+            self._work(source),
+            self.tell,
+            queries=self.queries,
+            compare=compare,
+            size=self.sizes.bytes,
+            scheduler=self.scheduler,
+        )
 
     def _inputs(self, owner: Owner, parts: Sequence[Source], compare: bool) -> dict[str, str]:
         """By source, a hash of all that its segment is made of."""
@@ -226,7 +239,7 @@ class _Builder:
 
     def embedder(self) -> Embedder:
         """The encoder, in shards."""
-        return Embedder(self.encoder, EncoderStamp.of(self.card), self.sizes.passages)
+        return Embedder(self.encoder, EncoderStamp.of(self.card), self.sizes.passages, self.scheduler)
 
     def drop_vectors(self, owners: Sequence[Owner]) -> None:
         """Of all segments of these owners, the vectors are only for coding."""
