@@ -56,7 +56,7 @@ class SearchRequest(Strict):
 
 class PassageScores(BaseModel):
     """The score of each stage that saw the passage: inner products (`ann` as the index estimates them, `exact` of the
-    vectors), BM25, and the fused reciprocal ranks."""
+    vectors), BM25, and `fused`, from 0 to 1: the mean of `exact` and `bm25`, each brought between 0 and 1."""
 
     ann: float | None = None
     exact: float | None = None
