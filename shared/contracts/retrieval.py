@@ -119,6 +119,11 @@ class SegmentInfo(BaseModel):
     encoder: str
     dimension: int
     bytes: int
+    hidden: int = 0
+    """Passages that were deleted or written anew since it was made."""
+    drift: float | None = None
+    """How much more LEANN's codes lose of these vectors than of the public ones, which the codebook was learnt from:
+    1 is as much. Above 2 a datastore without this owner's kind of text in public is searched less well by `leann`."""
 
 
 class Datastore(BaseModel):
