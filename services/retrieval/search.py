@@ -162,7 +162,8 @@ def _dense(
     with effort.of("ann"):
         found = compactds.candidates(stored, encoded, Reach(options.candidates, options.nprobe), searched.allowed)
     with effort.of("exact"):
-        exact = [compactds.exact(stored, query, ranking) for query, ranking in zip(encoded, found, strict=True)]
+        scored = [compactds.exact(stored, query, ranking) for query, ranking in zip(encoded, found, strict=True)]
+        exact = [ranking.part(0, options.candidates) for ranking in scored]
     return {"ann": found, "exact": exact}
 
 
