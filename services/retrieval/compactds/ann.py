@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,13 @@ FLAT_BELOW = 50_000
 NPROBE = 64
 """Lists read when a request does not say."""
 
-SCANNED = 20_000
+SCANNED = 10_000
 """So many vectors that a filter leaves are scored one by one, whatever the index."""
 
 FILE = "ann.faiss"
+
+_MORE = 4
+"""So many times the candidates are taken by their codes when a filter leaves many vectors."""
 
 _TRAIN_PER_LIST = 64
 _ADD_AT_ONCE = 65_536
@@ -72,21 +76,45 @@ def search(
     """Scores and rows of the best for each of (q, d) queries; a row of -1 fills up when there are fewer.
 
     `exact` are the (n, d) vectors of the index. Of `allowed` only what is True is found: if it is few, all of it is
-    scored, since an inverted file would find too few of them in the lists it reads; if it is many, the index is told to
-    pass over the rest. The index is shared by all requests: what a request sets goes with the call.
+    scored; if it is many, `_select`. The index is shared by all requests: what a request sets goes with the call.
     """
-    if allowed is not None and (few := np.flatnonzero(allowed)).size <= SCANNED:
-        return _scan(exact, few, queries, reach.count)
-    given: dict[str, Any] = {}
-    if allowed is not None:
-        bits = np.packbits(allowed, bitorder="little")
-        given["sel"] = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
+    if allowed is None:
+        return _search(index, queries, reach.count, reach.nprobe or NPROBE)
+    left = np.flatnonzero(allowed)
+    if left.size <= SCANNED:
+        return _scan(exact, left, queries, reach.count)
+    return _select(index, exact, queries, reach, allowed)
+
+
+def _search(
+    index: Any, queries: NDArray[np.float32], count: int, nprobe: int, selector: Any = None
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    given = {} if selector is None else {"sel": selector}
     if isinstance(index, faiss.IndexIVF):
-        lists = min(reach.nprobe or NPROBE, index.nlist)
-        parameters: Any = faiss.SearchParametersIVF(nprobe=lists, **given)  # type: ignore[call-arg]
+        parameters: Any = faiss.SearchParametersIVF(nprobe=min(nprobe, index.nlist), **given)  # type: ignore[call-arg]
     else:
         parameters = faiss.SearchParameters(**given)
-    scores, rows = index.search(queries, min(reach.count, index.ntotal), params=parameters)
+    scores, rows = index.search(queries, min(count, index.ntotal), params=parameters)
+    return scores, rows
+
+
+def _select(
+    index: Any, exact: NDArray[np.float16], queries: NDArray[np.float32], reach: Reach, allowed: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """As `search`, by the index, which passes over what is not allowed.
+
+    Every list is read unless the request says how many: what a filter leaves may lie far from the query. It may also
+    lie close together, where codes tell little apart: so more is taken by the codes, and ordered by the vectors.
+    """
+    bits = np.packbits(allowed, bitorder="little")
+    selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
+    lists = reach.nprobe or sys.maxsize
+    _, found = _search(index, queries, _MORE * reach.count, lists, selector)
+    scores = np.full((len(queries), reach.count), -np.inf, np.float32)
+    rows = np.full((len(queries), reach.count), -1, np.int64)
+    for number, query in enumerate(queries):
+        best, kept = _scan(exact, np.sort(found[number][found[number] >= 0]), query[None], reach.count)
+        scores[number, : kept.shape[1]], rows[number, : kept.shape[1]] = best, kept
     return scores, rows
 
 
