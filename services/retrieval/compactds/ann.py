@@ -87,8 +87,8 @@ def search(
         given["sel"] = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
     count = reach.count
     if inverted(index):
-        # what passes a filter lies in more lists
-        lists = min(reach.nprobe or (NPROBE if allowed is None else REFINED * NPROBE), index.nlist)
+        # what passes a filter may lie far from the query: every list is read
+        lists = min(reach.nprobe or (NPROBE if allowed is None else index.nlist), index.nlist)
         count *= REFINED
         parameters: Any = faiss.SearchParametersIVF(nprobe=lists, **given)  # type: ignore[call-arg]
     else:
