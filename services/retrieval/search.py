@@ -27,7 +27,7 @@ from services.retrieval.ranking import Ranking, Rows
 
 Stage = Literal["ann", "exact", "bm25", "fused"]
 
-_LAST: dict[str, Stage] = {"compactds": "exact", "leann": "exact", "bm25": "bm25", "hybrid": "fused"}
+LAST: dict[str, Stage] = {"compactds": "exact", "leann": "exact", "bm25": "bm25", "hybrid": "fused"}
 """The stage by which an index orders."""
 
 
@@ -137,7 +137,7 @@ def search(
     if options.index == "hybrid":
         pairs = zip(rankings["exact"], rankings["bm25"], strict=True)
         rankings["fused"] = [reciprocal_ranks(pair, options.candidates) for pair in pairs]
-    chosen = [_chosen(ranking, searched, encoder, options, effort) for ranking in rankings[_LAST[options.index]]]
+    chosen = [_chosen(ranking, searched, encoder, options, effort) for ranking in rankings[LAST[options.index]]]
     with effort.of("fetch"):
         return [
             _fetch(segments, {stage: ranking[query] for stage, ranking in rankings.items()}, chosen[query])

@@ -10,8 +10,11 @@ from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.writer import Writer
 from services.retrieval.encoders import base
 from services.retrieval.encoders.serial import SerialEncoder
+from services.retrieval.language.assisted import Assistant
+from services.retrieval.language.model import LanguageModel
 from services.retrieval.service import Retrieval
 from services.retrieval.settings import RetrievalSettings
+from shared.clients.model import ModelClient
 from shared.owners import BadRegistry, load_owners
 from shared.settings import candor_home, cores
 
@@ -22,10 +25,12 @@ class NothingToSearch(Exception):
 
 @dataclass(frozen=True)
 class Started:
-    """What searches, what changes the datastores, and warnings on what had to be left out."""
+    """What searches, what changes the datastores, what puts the language model around a search, and warnings on what
+    had to be left out."""
 
     service: Retrieval
     changes: Changes
+    assistant: Assistant
     warnings: list[str]
 
 
@@ -51,4 +56,5 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
         registered = {}
         warnings.append(f"no registry of owners: {error}")
     changes = Changes(catalogue, Writer(settings.datastores(), catalogue, encoder), registered)
-    return Started(Retrieval(encoder, catalogue, registered), changes, warnings)
+    assistant = Assistant(LanguageModel(ModelClient(settings.model_url), registered))
+    return Started(Retrieval(encoder, catalogue, registered), changes, assistant, warnings)
