@@ -158,7 +158,7 @@ def _dense(
 ) -> dict[Stage, list[Ranking]]:
     stored = [segment.vectors for segment in searched.segments if segment.vectors]
     with effort.of("encode"):
-        encoded = encoder.encode(queries)
+        encoded = encoder.encode_queries(queries)
     with effort.of("ann"):
         found = compactds.candidates(stored, encoded, Reach(options.candidates, options.nprobe), searched.allowed)
     with effort.of("exact"):
@@ -175,7 +175,7 @@ def _recomputed(
         return searched.recomputed(some.places(), encoder)
 
     with effort.of("encode"):
-        encoded = encoder.encode(queries)
+        encoded = encoder.encode_queries(queries)
     with effort.of("ann"):
         count = max(options.recompute, options.k)
         found, deviations = leann.candidates(codes, encoded, count, searched.alive, searched.allowed)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from services.retrieval.changes import Changes
 from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.writer import Writer
-from services.retrieval.encoders import base
+from services.retrieval.encoders import base, published
 from services.retrieval.encoders.serial import SerialEncoder
 from services.retrieval.language.assisted import Assistant
 from services.retrieval.language.model import LanguageModel
@@ -43,7 +43,7 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
     enter("checking the datastores")
     catalogue = Catalogue(settings.datastores(), card)
     datastores = catalogue.all()
-    warnings = [warning for datastore in datastores for warning in datastore.warnings]
+    warnings = [*published.warnings(card.name), *(one for datastore in datastores for one in datastore.warnings)]
     if not any(datastore.segments for datastore in datastores):
         what = "; ".join(["there is nothing to search: run `candor data build`", *warnings])
         raise NothingToSearch(what)
