@@ -18,7 +18,7 @@ Index = Literal["compactds", "leann", "bm25", "hybrid"]
 
 Rerank = Literal["none", "llm"]
 
-JUDGED = 32
+JUDGED = 20
 """Passages of a query that the language model judges, at most: the first by the index; the rest stay behind them."""
 ASSISTED = 16
 """Queries of a request that the language model helps with, at most."""

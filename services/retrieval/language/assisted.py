@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from itertools import islice
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -69,22 +70,21 @@ class Assistant:
 
     async def _rewrites(self, queries: Sequence[str], owners: Sequence[str]) -> list[str]:
         mask = await self._model.mask(owners)
-        return await asyncio.gather(*(self._rewriter.rewrite(query, mask) for query in queries))
+        return await _all([self._rewriter.rewrite(query, mask) for query in queries])
 
     async def _judged(
         self, queries: Sequence[str], response: SearchResponse, owners: Sequence[str]
     ) -> list[list[Passage]]:
         mask = await self._model.mask(owners)
-        pairs = zip(queries, response.results, strict=True)
-        judgements = await asyncio.gather(
-            *(
-                asyncio.gather(*(judge(query, passage.text, self._model, mask) for passage in passages[:JUDGED]))
-                for query, passages in pairs
-            )
-        )
+        pairs = [
+            (query, passage.text)
+            for query, passages in zip(queries, response.results, strict=True)
+            for passage in passages[:JUDGED]
+        ]
+        judged = iter(await _all([judge(query, text, self._model, mask) for query, text in pairs]))
         return [
-            _ordered(passages, judged, response.index)
-            for passages, judged in zip(response.results, judgements, strict=True)
+            _ordered(passages, list(islice(judged, len(passages[:JUDGED]))), response.index)
+            for passages in response.results
         ]
 
 
@@ -109,6 +109,16 @@ def _cut(request: SearchRequest, passages: Sequence[Passage]) -> list[Passage]:
 def _final(passage: Passage, index: str) -> float:
     score = passage.scores.rerank
     return float(getattr(passage.scores, LAST[index]) if score is None else score)
+
+
+async def _all(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Their results. When one fails, or who asked is gone, the model is not asked for the rest."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _or_failed(work: Awaitable[T], failed: list[FailedAssistance], stage: str) -> T | None:
