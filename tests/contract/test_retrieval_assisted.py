@@ -17,7 +17,7 @@ from services.model.settings import ModelSettings
 from services.retrieval.app import create_app
 from services.retrieval.build import build_all
 from services.retrieval.language.judging import BEGUN, JUDGE
-from services.retrieval.language.rewriting import REWRITE, TOKENS
+from services.retrieval.language.rewriting import REWRITE
 from services.retrieval.settings import RetrievalSettings
 from tests.contract.gateway_support import closed_port, gateway, serving
 from tests.contract.model_support import ready
@@ -134,8 +134,8 @@ def test_the_rewrite_is_the_models_own_under_the_owners_experts_and_takes_the_qu
     client: httpx.Client, model: httpx.Client, owners: list[str] | None, experts: list[str]
 ) -> None:
     found = search(client, rewrite=True, owners=owners)
-    answer = chat(model, experts, REWRITE.format(query=QUERY), temperature=0, max_tokens=TOKENS)
-    assert found["rewrites"] == [answer["message"]["content"].strip()]
+    begun = chat(model, experts, REWRITE.format(query=QUERY), temperature=0, max_tokens=24)["message"]["content"]
+    assert found["rewrites"][0].startswith(begun.strip())
     assert found["timings"]["rewrite"] > 0
     instead = search(client, query=found["rewrites"][0], owners=owners)
     assert found["results"] == instead["results"]
