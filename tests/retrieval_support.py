@@ -30,7 +30,7 @@ class HashingEncoder:
         units: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
         return units
 
-    encode_alone = encode
+    encode_queries = encode_alone = encode
     """Which `encode` does anyway."""
 
 

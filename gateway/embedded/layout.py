@@ -37,6 +37,8 @@ def environment(service: str, home: Path, state: Path, urls: Mapping[str, str]) 
     wiring = {"CANDOR_HOME": str(home)}
     if service == "gateway":
         wiring |= {f"CANDOR_GATEWAY_{name.upper()}_URL": url for name, url in urls.items() if name != "gateway"}
+    if service == "retrieval" and "model" in urls:
+        wiring["CANDOR_RETRIEVAL_MODEL_URL"] = urls["model"]
     if service == "evaluation":
         wiring["CANDOR_EVALUATION_GATEWAY_URL"] = urls["gateway"]
     if state != home and service in ("gateway", "evaluation"):

@@ -14,13 +14,13 @@ from gateway.pipeline.cite import Marked, at_end, cite, mark, without_heading, w
 from gateway.pipeline.generate import generate
 from gateway.pipeline.options import options, retrieval_of, trace_of
 from gateway.pipeline.prompt import question, search_query
-from gateway.pipeline.retrieve import retrieve
+from gateway.pipeline.retrieve import Retrieved, retrieve
 from gateway.pipeline.run import Run
 from gateway.pipeline.sample import Samples
 from gateway.pipeline.trace import check_corpora, trace
 from gateway.policy import Consent
 from gateway.services import Services
-from shared.contracts.candor import AnswerTrace, CandorOptions, CandorReport, ChatRequest, ReadPassage, Sample
+from shared.contracts.candor import AnswerTrace, CandorOptions, CandorReport, ChatRequest, Sample
 from shared.contracts.gateway import LedgerRecord, StoredTrace
 from shared.http.request_id import request_id
 
@@ -35,6 +35,7 @@ class Prepared:
     options: CandorOptions
     consent: Consent
     question: str
+    rewrite: str | None
     ask: Ask
 
 
@@ -82,17 +83,23 @@ async def prepare(chat: ChatRequest, services: Services, run: Run) -> Prepared:
         consent = services.policy.effective(chosen.owners)
         if (tracing := trace_of(chosen)) is not None:
             check_corpora(tracing, consent)
-    passages: list[ReadPassage] = []
+    retrieved = Retrieved()
     if (reading := retrieval_of(chosen)) is not None:
         search = retrieve(search_query(chat.messages), reading, consent, services.retrieval)
-        passages = await run.optional("retrieve", search, passages)
+        retrieved = await run.optional("retrieve", search, retrieved)
+        for part in retrieved.failed:
+            run.missing(part.stage, part.error)
+        run.add(retrieved.spent)
+    passages = retrieved.passages
     with run.needed("generate"):
         served = await services.served.now()
     with run.timed("policy"):
         put = ask(chat, chosen.sampling, passages, consent, served)
     if len(put.passages) < len(passages):
         run.warnings.append(f"Only {len(put.passages)} of {len(passages)} passages fit into the model's context.")
-    return Prepared("chatcmpl-" + secrets.token_hex(12), int(time.time()), chat, chosen, consent, asked, put)
+    return Prepared(
+        "chatcmpl-" + secrets.token_hex(12), int(time.time()), chat, chosen, consent, asked, retrieved.rewrite, put
+    )
 
 
 def choose(prepared: Prepared, samples: Samples, *, streamed: bool = False) -> Chosen:
@@ -129,6 +136,7 @@ async def report(prepared: Prepared, samples: Samples, chosen: Chosen, services:
     return CandorReport(
         id=prepared.id,
         owners=owners,
+        rewrite=prepared.rewrite,
         passages=[*prepared.ask.passages],
         samples=_samples(samples, chosen),
         winner=chosen.vote.winner,

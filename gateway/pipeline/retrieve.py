@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from gateway.policy import Consent
 from shared.clients.retrieval import RetrievalClient
-from shared.contracts.candor import ReadPassage, RetrievalOptions
+from shared.contracts.candor import ReadPassage, RetrievalOptions, Stage
 from shared.contracts.openai import Message
-from shared.contracts.retrieval import SearchRequest
+from shared.contracts.retrieval import FailedAssistance, SearchRequest
 
 BYTES_PER_TOKEN = 2.5
 """Bytes of UTF-8 in a token, taken low: a passage cut too short is better than a prompt refused."""
@@ -16,10 +17,19 @@ SHORTEST = 30
 """Words from which the beginning of a passage is worth reading."""
 
 
-async def retrieve(
-    query: str, options: RetrievalOptions, consent: Consent, client: RetrievalClient
-) -> list[ReadPassage]:
-    """The k best passages, best first. Raises ServiceError, ConsentNotApplied."""
+@dataclass(frozen=True)
+class Retrieved:
+    """The passages, best first; the rewritten query they were found by, if there is one; what the language model took
+    for either, in milliseconds, and the stages that it failed."""
+
+    passages: Sequence[ReadPassage] = ()
+    rewrite: str | None = None
+    spent: Mapping[Stage, float] = field(default_factory=dict)
+    failed: Sequence[FailedAssistance] = ()
+
+
+async def retrieve(query: str, options: RetrievalOptions, consent: Consent, client: RetrievalClient) -> Retrieved:
+    """The k best passages. Raises ServiceError, ConsentNotApplied."""
     found = await client.search(
         SearchRequest(
             query=query,
@@ -28,13 +38,21 @@ async def retrieve(
             k=options.k,
             candidates=max(options.candidates, options.k),
             owners=[*consent.effective],
+            rewrite=options.rewrite,
+            rerank=options.rerank,
         )
     )
     passages = found.results[0]
     consent.check("retrieval", [*found.owners, *(passage.owner for passage in passages)])
-    return [
-        ReadPassage(n=rank, **passage.model_dump(exclude={"start", "end"})) for rank, passage in enumerate(passages, 1)
-    ]
+    return Retrieved(
+        [
+            ReadPassage(n=rank, **passage.model_dump(exclude={"start", "end"}))
+            for rank, passage in enumerate(passages, 1)
+        ],
+        found.rewrites[0] if found.rewrites else None,
+        {"rewrite": found.timings.rewrite, "rerank": found.timings.rerank},
+        found.failed,
+    )
 
 
 def fitting(passages: Sequence[ReadPassage], messages: Sequence[Message], room: int) -> list[ReadPassage]:

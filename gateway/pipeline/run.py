@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -58,10 +58,19 @@ class Run:
             except (ServiceError, Unwritable) as error:
                 if isinstance(error, ServiceError) and (fault := refusal(stage, error)) is not None:
                     raise fault from error
-                if self._strict:
-                    raise StageFailed(stage, str(error)) from error
-                self.failed.append(FailedStage(stage=stage, error=str(error)))
+                self.missing(stage, str(error))
                 return otherwise
+
+    def missing(self, stage: Stage, error: str) -> None:
+        """Report a stage whose part the answer lacks. Raises StageFailed when the request is strict."""
+        if self._strict:
+            raise StageFailed(stage, error)
+        self.failed.append(FailedStage(stage=stage, error=error))
+
+    def add(self, spent: Mapping[Stage, float]) -> None:
+        """Add times, in milliseconds, that a service says it took for a stage."""
+        for stage, milliseconds in spent.items():
+            self._spent[stage] = self._spent.get(stage, 0.0) + milliseconds
 
     def timings(self) -> Timings:
         """The times so far, in milliseconds."""

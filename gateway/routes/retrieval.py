@@ -9,6 +9,7 @@ from gateway.policy import Consent, UnknownOwner
 from gateway.routes.dependencies import Connected, OwnersQuery
 from gateway.services import Services
 from shared.contracts.massive_serve import MassiveSearchRequest, MassiveSearchResponse
+from shared.contracts.rerank import RerankRequest, RerankResponse
 from shared.contracts.retrieval import (
     DatastoreList,
     Document,
@@ -80,6 +81,12 @@ async def get_document(
 async def create_embeddings(body: EmbeddingRequest, services: Connected) -> EmbeddingList:
     """Vectors of texts, from the encoder that the datastores were built with. Of no owner's data."""
     return await services.retrieval.embed(body)
+
+
+@router.post("/v1/rerank", response_model_exclude_none=True, responses=problems(NotFound, ServiceUnavailable))
+async def rerank(body: RerankRequest, services: Connected) -> RerankResponse:
+    """The request's own documents in the order of their relevance to its query. Of no owner's data."""
+    return await services.retrieval.rerank(body)
 
 
 async def _search(body: SearchRequest, consent: Consent, services: Services) -> SearchResponse:

@@ -33,6 +33,8 @@ def create_app(settings: RetrievalSettings | None = None) -> FastAPI:
         loading = asyncio.create_task(_load(app, readiness, chosen))
         yield
         await loading
+        if assistant := getattr(app.state, "assistant", None):
+            await assistant.close()
         if changes := getattr(app.state, "changes", None):
             await asyncio.to_thread(changes.close)
         await asyncio.to_thread(app.state.workers.close)
@@ -52,7 +54,7 @@ async def _load(app: FastAPI, readiness: Readiness, settings: RetrievalSettings)
         _log.exception("the retrieval service could not start")
         readiness.failed(str(error))
         return
-    app.state.service, app.state.changes = started.service, started.changes
+    app.state.service, app.state.changes, app.state.assistant = started.service, started.changes, started.assistant
     readiness.warnings.extend(started.warnings)
     readiness.done()
     try:

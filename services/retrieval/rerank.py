@@ -29,8 +29,7 @@ def rerank(request: wire.RerankRequest, encoder: Encoder) -> wire.RerankResponse
             raise EmptyQuery(field)
         if count > card.max_tokens:
             raise InputTooLong(field, count, card.max_tokens)
-    vectors = encoder.encode(texts)
-    scores = vectors[1:] @ vectors[0]
+    scores = encoder.encode(documents) @ encoder.encode_queries([request.query])[0]
     best = np.argsort(-scores, kind="stable")[: request.top_n]
     return wire.RerankResponse(
         id=f"rerank-{uuid4().hex}",

@@ -27,7 +27,7 @@ from services.retrieval.ranking import Ranking, Rows
 
 Stage = Literal["ann", "exact", "bm25", "fused"]
 
-_LAST: dict[str, Stage] = {"compactds": "exact", "leann": "exact", "bm25": "bm25", "hybrid": "fused"}
+LAST: dict[str, Stage] = {"compactds": "exact", "leann": "exact", "bm25": "bm25", "hybrid": "fused"}
 """The stage by which an index orders."""
 
 
@@ -137,7 +137,7 @@ def search(
     if options.index == "hybrid":
         pairs = zip(rankings["exact"], rankings["bm25"], strict=True)
         rankings["fused"] = [mean_of_scaled(pair, options.candidates, options.candidates) for pair in pairs]
-    chosen = [_chosen(ranking, searched, encoder, options, effort) for ranking in rankings[_LAST[options.index]]]
+    chosen = [_chosen(ranking, searched, encoder, options, effort) for ranking in rankings[LAST[options.index]]]
     with effort.of("fetch"):
         return [
             _fetch(segments, {stage: ranking[query] for stage, ranking in rankings.items()}, chosen[query])
@@ -158,7 +158,7 @@ def _dense(
 ) -> dict[Stage, list[Ranking]]:
     stored = [segment.vectors for segment in searched.segments if segment.vectors]
     with effort.of("encode"):
-        encoded = encoder.encode(queries)
+        encoded = encoder.encode_queries(queries)
     with effort.of("ann"):
         found = compactds.candidates(stored, encoded, Reach(options.candidates, options.nprobe), searched.allowed)
     with effort.of("exact"):
@@ -176,7 +176,7 @@ def _recomputed(
         return searched.recomputed(some.places(), encoder)
 
     with effort.of("encode"):
-        encoded = encoder.encode(queries)
+        encoded = encoder.encode_queries(queries)
     with effort.of("ann"):
         count = max(options.recompute, options.k)
         found, deviations = leann.candidates(codes, encoded, count, searched.alive, searched.allowed)

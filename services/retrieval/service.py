@@ -80,6 +80,11 @@ class Retrieval:
             ],
         )
 
+    def owners(self, request: wire.SearchRequest) -> list[str]:
+        """The owners that a search is for. Raises what `search` does for a datastore, owner or query that is none."""
+        self._check(request, request.texts())
+        return self._permitted(self._datastore(request.datastore), request.owners)
+
     def public_and(self, names: Sequence[str]) -> list[str]:
         """The owners of these names, besides the public ones of the datastore "main"; other names say nothing."""
         public = self._datastore("main").public

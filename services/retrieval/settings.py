@@ -21,6 +21,8 @@ class RetrievalSettings(BaseSettings):
     """The folder of datastores; default `retrieval` in the data folder."""
     encoder: str = DEFAULT
     """The encoder of queries, and of what is built: a folder of CANDOR_HOME/models."""
+    model_url: str = "http://127.0.0.1:8081"
+    """The model service, which rewrites queries and judges passages for requests that ask for it."""
     threads: Annotated[int, Field(ge=1)] = 4
     """Searches at the same time; further ones wait."""
     queue: Annotated[int, Field(ge=1)] = 256

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from services.retrieval.changes import Changes
 from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.writer import Writer
-from services.retrieval.encoders import base
+from services.retrieval.encoders import base, published
 from services.retrieval.encoders.serial import SerialEncoder
+from services.retrieval.language.assisted import Assistant
+from services.retrieval.language.model import LanguageModel
 from services.retrieval.service import Retrieval
 from services.retrieval.settings import RetrievalSettings
+from shared.clients.model import ModelClient
 from shared.owners import BadRegistry, load_owners
 from shared.settings import candor_home, cores
 
@@ -22,10 +25,12 @@ class NothingToSearch(Exception):
 
 @dataclass(frozen=True)
 class Started:
-    """What searches, what changes the datastores, and warnings on what had to be left out."""
+    """What searches, what changes the datastores, what puts the language model around a search, and warnings on what
+    had to be left out."""
 
     service: Retrieval
     changes: Changes
+    assistant: Assistant
     warnings: list[str]
     check: Callable[[], list[str]]
     """Reads all files to their ends; warnings on what is damaged, which is left out from then on."""
@@ -40,7 +45,7 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
     enter("checking the datastores")
     catalogue = Catalogue(settings.datastores(), card)
     datastores = catalogue.all()
-    warnings = [warning for datastore in datastores for warning in datastore.warnings]
+    warnings = [*published.warnings(card.name), *(one for datastore in datastores for one in datastore.warnings)]
     if not any(datastore.segments for datastore in datastores):
         what = "; ".join(["there is nothing to search: run `candor data build`", *warnings])
         raise NothingToSearch(what)
@@ -53,4 +58,5 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
         registered = {}
         warnings.append(f"no registry of owners: {error}")
     changes = Changes(catalogue, Writer(settings.datastores(), catalogue, encoder), registered)
-    return Started(Retrieval(encoder, catalogue, registered), changes, warnings, catalogue.check)
+    assistant = Assistant(LanguageModel(ModelClient(settings.model_url), registered))
+    return Started(Retrieval(encoder, catalogue, registered), changes, assistant, warnings, catalogue.check)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.clients.base import ServiceClient, segment
+from shared.contracts.rerank import RerankRequest, RerankResponse
 from shared.contracts.retrieval import (
     DatastoreList,
     Document,
@@ -11,6 +12,9 @@ from shared.contracts.retrieval import (
     SearchRequest,
     SearchResponse,
 )
+
+ASSISTED_SECONDS = 300.0
+"""How long a search may take that asks the language model."""
 
 
 class RetrievalClient(ServiceClient):
@@ -21,7 +25,14 @@ class RetrievalClient(ServiceClient):
 
     async def search(self, request: SearchRequest) -> SearchResponse:
         """The best passages of the owners named."""
-        return await self._post(SearchResponse, "/v1/search", request)
+        if not request.assisted():
+            return await self._post(SearchResponse, "/v1/search", request)
+        content = request.model_dump(mode="json", exclude_unset=True)
+        return await self._call(SearchResponse, "POST", "/v1/search", json=content, timeout=ASSISTED_SECONDS)
+
+    async def rerank(self, request: RerankRequest) -> RerankResponse:
+        """The request's documents by their relevance."""
+        return await self._post(RerankResponse, "/v1/rerank", request)
 
     async def datastores(self) -> DatastoreList:
         """What can be searched."""

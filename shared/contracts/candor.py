@@ -17,10 +17,10 @@ from shared.contracts.openai import (
     CompletionRequestFields,
     TextCompletion,
 )
-from shared.contracts.retrieval import Index, PassageScores
+from shared.contracts.retrieval import Index, PassageScores, Rerank
 from shared.contracts.tracing import Span
 
-Stage = Literal["policy", "retrieve", "generate", "aggregate", "trace", "ledger"]
+Stage = Literal["policy", "retrieve", "rewrite", "rerank", "generate", "aggregate", "trace", "ledger"]
 
 
 class OwnerChoice(Strict):
@@ -47,6 +47,8 @@ class RetrievalOptions(Strict):
     index: Index = "hybrid"
     k: Annotated[int, Field(ge=1, le=20)] = 1
     candidates: Annotated[int, Field(ge=1, le=1000)] = 100
+    rewrite: bool = False
+    rerank: Rerank = "none"
 
 
 class SamplingOptions(Strict):
@@ -144,10 +146,13 @@ class FailedStage(BaseModel):
 
 
 class Timings(BaseModel):
-    """Wall time by stage; `overhead` is the gateway's own: the total less the time its services took."""
+    """Wall time by stage; `rewrite` and `rerank` are parts of `retrieve`. `overhead` is the gateway's own: the
+    total less the time its services took."""
 
     policy: Milliseconds = 0
     retrieve: Milliseconds = 0
+    rewrite: Milliseconds = 0
+    rerank: Milliseconds = 0
     generate: Milliseconds = 0
     aggregate: Milliseconds = 0
     trace: Milliseconds = 0
@@ -161,6 +166,8 @@ class CandorReport(BaseModel):
 
     id: str
     owners: AppliedOwners
+    rewrite: str | None = None
+    """What was searched for in the question's place."""
     passages: list[ReadPassage]
     samples: list[Sample]
     winner: int

@@ -16,6 +16,13 @@ Metadata = dict[
 
 Index = Literal["compactds", "leann", "bm25", "hybrid"]
 
+Rerank = Literal["none", "llm"]
+
+JUDGED = 20
+"""Passages of a query that the language model judges, at most: the first by the index; the rest stay behind them."""
+ASSISTED = 16
+"""Queries of a request that the language model helps with, at most."""
+
 
 class SearchRequest(Strict):
     """POST /v1/search.
@@ -42,12 +49,28 @@ class SearchRequest(Strict):
     """Above 0, of passages like one another fewer are given: maximal marginal relevance with lambda = 1 - diversity."""
     min_score: float | None = None
     """Passages with less than this by the score that orders them are not given."""
+    rewrite: bool = False
+    """The language model writes what an answer would be found in; that is searched for in the query's place."""
+    rerank: Rerank = "none"
+    """`llm`: the language model judges the best passages, and its score has half a say in their order."""
 
     @model_validator(mode="after")
     def _one_of(self) -> SearchRequest:
         if (self.query is None) == (self.queries is None):
             raise ValueError("give either `query` or `queries`")
         return self
+
+    @model_validator(mode="after")
+    def _within_the_models_reach(self) -> SearchRequest:
+        if self.assisted() and len(self.texts()) > ASSISTED:
+            raise ValueError(f"`rewrite` and `rerank` take at most {ASSISTED} queries at once")
+        if self.rerank == "llm" and self.diversity:
+            raise ValueError("give either `diversity` or `rerank`: each orders the passages its own way")
+        return self
+
+    def assisted(self) -> bool:
+        """Whether it needs the language model."""
+        return self.rewrite or self.rerank != "none"
 
     def texts(self) -> list[str]:
         """The queries, one or many."""
@@ -62,6 +85,10 @@ class PassageScores(BaseModel):
     exact: float | None = None
     bm25: float | None = None
     fused: float | None = None
+    llm: float | None = None
+    """The language model's, from 0 to 5: the expected value over the probabilities of the digits."""
+    rerank: float | None = None
+    """0.5 * llm / 5 + 0.5 * the index's own score, the latter from 0 for the least to 1 for the highest judged."""
 
 
 class Passage(BaseModel):
@@ -91,7 +118,16 @@ class SearchTimings(BaseModel):
     filter: Milliseconds = 0
     diversity: Milliseconds = 0
     fetch: Milliseconds = 0
+    rewrite: Milliseconds = 0
+    rerank: Milliseconds = 0
     total: Milliseconds = 0
+
+
+class FailedAssistance(BaseModel):
+    """A stage of the language model that was left out, and why; the search is answered without it."""
+
+    stage: Literal["rewrite", "rerank"]
+    error: str
 
 
 class SearchResponse(BaseModel):
@@ -104,6 +140,9 @@ class SearchResponse(BaseModel):
     results: list[list[Passage]]
     timings: SearchTimings
     recomputed: list[int] | None = None
+    rewrites: list[str] | None = None
+    """What was searched for in the place of query i."""
+    failed: list[FailedAssistance] = []
     warnings: list[str] = []
 
 

@@ -155,8 +155,8 @@ def test_leaving_an_owner_out_equals_a_service_built_without_them(
         ({"query": ""}, 422, "query"),
         ({"query": " \n"}, 422, "query"),
         ({"queries": ["x", "\t"]}, 422, "queries.1"),
-        ({"query": "x", "rerank": "llm"}, 422, "rerank"),
-        ({"query": "x", "rewrite": True}, 422, "rewrite"),
+        ({"query": "x", "rerank": "exact"}, 422, "rerank"),
+        ({"query": "x", "rewrite": 7}, 422, "rewrite"),
         ({"query": 7}, 422, "query"),
     ],
 )

@@ -30,6 +30,10 @@ class SerialEncoder:
         """As Encoder.encode."""
         return self._in_turns(self._encoder.encode, texts, progress)
 
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As Encoder.encode_queries."""
+        return self._in_turns(self._encoder.encode_queries, texts)
+
     def encode_alone(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """As Encoder.encode_alone."""
         return self._in_turns(self._encoder.encode_alone, texts)

@@ -11,10 +11,11 @@ from shared.http.errors import NotReady
 
 if TYPE_CHECKING:
     from services.retrieval.changes import Changes
+    from services.retrieval.language.assisted import Assistant
     from services.retrieval.service import Retrieval
 else:
     # FastAPI needs no class behind a dependency, and importing these would import faiss with the routes
-    Changes = Retrieval = object
+    Assistant = Changes = Retrieval = object
 
 
 def _service(request: Request) -> Retrieval:
@@ -30,6 +31,12 @@ def _changes(request: Request) -> Changes:
     return changes
 
 
+def _assistant(request: Request) -> Assistant:
+    _service(request)
+    assistant: Assistant = request.app.state.assistant
+    return assistant
+
+
 def _threads(request: Request) -> Workers:
     workers: Workers = request.app.state.workers
     return workers
@@ -37,4 +44,5 @@ def _threads(request: Request) -> Workers:
 
 Service = Annotated[Retrieval, Depends(_service)]
 Changing = Annotated[Changes, Depends(_changes)]
+Assisting = Annotated[Assistant, Depends(_assistant)]
 Threads = Annotated[Workers, Depends(_threads)]
