@@ -38,7 +38,7 @@ def train(base: Path, pairs: Sequence[Pair], out: Path, recipe: Recipe) -> list[
         SentenceTransformerTrainer,
         SentenceTransformerTrainingArguments,
     )
-    from sentence_transformers.losses import CachedMultipleNegativesRankingLoss  # noqa: PLC0415
+    from sentence_transformers.sentence_transformer.losses import CachedMultipleNegativesRankingLoss  # noqa: PLC0415
 
     checkpoints = out.with_name(out.name + ".checkpoints")
     model: Any = SentenceTransformer(str(base), device=None, local_files_only=True)
@@ -66,6 +66,8 @@ def train(base: Path, pairs: Sequence[Pair], out: Path, recipe: Recipe) -> list[
     trainer.train(resume_from_checkpoint=any(checkpoints.glob("checkpoint-*")))
     model.max_seq_length = limit
     model.save_pretrained(str(out), create_model_card=False)
+    # pooling has no weights, and sentence-transformers 6 describes it in a form that the encoders do not read
+    shutil.copy(base / "1_Pooling" / "config.json", out / "1_Pooling" / "config.json")
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     _describe(base, pairs, out, recipe, losses)
     shutil.rmtree(checkpoints, ignore_errors=True)

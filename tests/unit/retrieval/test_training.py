@@ -67,6 +67,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     body = Transformer(str(plain))
     folder = home / "models" / "tiny"
     SentenceTransformer(modules=[body, Pooling(32, "mean")], device="cpu").save(str(folder))
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}  # as models are published
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
     return folder
 
 
