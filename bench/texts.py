@@ -39,6 +39,15 @@ def passages(home: Path) -> list[str]:
     return ordered
 
 
+def windows(home: Path, words: int, stride: int) -> Iterator[str]:
+    """Stretches of so many words of every document, each beginning `stride` words after the last one: more passages
+    than there are texts for, at the price that neighbours share words."""
+    for text in _documents(home):
+        split = text.split()
+        for start in range(0, max(len(split) - words // 2, 1), stride):
+            yield " ".join(split[start : start + words])
+
+
 def questions(home: Path, of_each: int) -> list[str]:
     """So many of each question set that `candor data pull` fetched, those that stand alone."""
     chosen = []

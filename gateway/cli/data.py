@@ -13,6 +13,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from gateway.cli.add import add
 from gateway.cli.failure import explained
 from gateway.cli.terminal import errors, out
 from gateway.cli.wanting import require_pulled
@@ -28,6 +29,7 @@ Progress = Callable[[str], None]
 """Is told in a line what a build is at."""
 
 commands = typer.Typer(no_args_is_help=True, help="Fetch and build the data.")
+commands.command()(add)
 
 
 @commands.command()
@@ -46,10 +48,24 @@ def build(
             help="JSONL of evaluation questions, which are taken out of the datastore's texts. May be repeated."
         ),
     ] = None,
+    indexes: Annotated[
+        str,
+        typer.Option(
+            help="Of the datastore. With leann,bm25 no vectors stay on disk, and a segment that changes is embedded "
+            "whole."
+        ),
+    ] = "compactds,leann,bm25",
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A Ray cluster that reads and embeds for the datastore: HOST:PORT, auto, or local to start one here.",
+        ),
+    ] = None,
 ) -> None:
     """Merge the experts into the model, and index the texts for retrieval and tracing. What is built stays."""
     home = candor_home()
-    build_in(home, decontaminate or [])
+    build_in(home, decontaminate or [], indexes.split(","), ray=ray)
     out.print(f"Everything is built in {home}. Next: candor up", soft_wrap=True)
 
 
@@ -72,19 +88,31 @@ def pull_into(home: Path) -> Table:
     return table
 
 
-def build_in(home: Path, decontaminate: Sequence[Path] = ()) -> None:
+def build_in(
+    home: Path,
+    decontaminate: Sequence[Path] = (),
+    indexes: Sequence[str] | None = None,
+    *,
+    ray: str | None = None,
+) -> None:
     """Build what is missing or out of date, with progress. Raises Failure without the downloads."""
+    from services.retrieval.datastore.manifest import INDEXES, BadIndexes, check_indexes
+
+    with explained(BadIndexes):
+        check_indexes(indexes or INDEXES)
     require_pulled(home)
     with explained(BadRegistry):
         owners = load_owners()
-    with _step("model", "merging the experts"):
+    with step("model", "merging the experts"):
         from services.model.flexolmo.build import ensure_merged
 
         ensure_merged(home)
-    with _step("tracing", "indexing the texts") as progress:
+    with step("tracing", "indexing the texts") as progress:
         _build_tracing(home, owners, progress)
-    with _step("retrieval", "embedding the texts, some minutes the first time") as progress:
-        report = _build_retrieval(home, owners, progress, decontaminate)
+    with step("retrieval", "embedding the texts, some minutes the first time") as progress:
+        report = _build_retrieval(
+            home, owners, progress, decontaminate=decontaminate, indexes=indexes or INDEXES, ray=ray
+        )
     _show(report)
 
 
@@ -96,14 +124,23 @@ def _build_tracing(home: Path, owners: list[Owner], progress: Progress) -> None:
         build_all(home, owners, progress)
 
 
-def _build_retrieval(home: Path, owners: list[Owner], progress: Progress, decontaminate: Sequence[Path]) -> Report:
+def _build_retrieval(
+    home: Path,
+    owners: list[Owner],
+    progress: Progress,
+    *,
+    decontaminate: Sequence[Path],
+    indexes: Sequence[str],
+    ray: str | None,
+) -> Report:
     from services.retrieval.build import build_all
     from services.retrieval.datastore.build import NothingToBuild
+    from services.retrieval.datastore.cluster import NoCluster
     from services.retrieval.datastore.ingest.decontaminate import BadQueries
     from services.retrieval.datastore.lock import BuildRunning
 
-    with explained(NothingToBuild, BuildRunning, BadQueries):
-        return build_all(home, owners, progress, decontaminate)
+    with explained(NothingToBuild, BuildRunning, BadQueries, NoCluster):
+        return build_all(home, owners, progress, decontaminate, indexes, ray=ray)
 
 
 def _show(report: Report) -> None:
@@ -117,7 +154,7 @@ def _show(report: Report) -> None:
 
 
 @contextmanager
-def _step(service: str, doing: str) -> Iterator[Progress]:
+def step(service: str, doing: str) -> Iterator[Progress]:
     """A line that changes on a terminal, and a line for each message in a log; at the end, how long it took."""
     started = time.monotonic()
     if errors.is_terminal:

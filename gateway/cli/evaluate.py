@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from json import loads
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gateway.cli.beir import prepared
 from gateway.cli.failure import Failure
 from gateway.cli.report import show_report
 from gateway.cli.stack_client import DEFAULT_URL, Url, explain
@@ -25,22 +27,42 @@ commands = typer.Typer(no_args_is_help=True, help="Run evaluation suites.")
 def run(
     suite: Annotated[str, typer.Argument(help="Which suite, such as rag-qa.")],
     *,
-    limit: Annotated[int, typer.Option(min=1, help="Questions of each set at most.")] = 100,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Questions of each set at most. Default: 100; all with --beir.")
+    ] = None,
     sets: Annotated[str | None, typer.Option(metavar="A,B", help="Only these sets.")] = None,
     settings: Annotated[str | None, typer.Option(metavar="A,B", help="Only these settings.")] = None,
     option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=JSON", help="Another option of the suite, such as samples=5.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws the questions and seeds the samples.")] = 0,
+    beir: Annotated[
+        Path | None,
+        typer.Option(help="retrieval: a folder in BEIR's format. Needs no stack; its datastore is built and kept."),
+    ] = None,
+    index: Annotated[str | None, typer.Option(metavar="A,B", help="retrieval: only these indexes.")] = None,
+    k: Annotated[int | None, typer.Option(min=10, max=1000, help="retrieval: documents of a ranking.")] = None,
     url: Url = DEFAULT_URL,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON and nothing else.")] = False,
 ) -> None:
-    """Run a suite to its end and print the report. The run itself is the stack's: Ctrl-C only stops watching."""
-    lists = {"sets": sets, "settings": settings}
+    """Run a suite to its end and print the report.
+
+    The run itself is the stack's: Ctrl-C only stops watching. With --beir the command has services of its own, and the
+    same command again carries on a run that was broken off.
+    """
+    lists = {"sets": sets, "settings": settings, "indexes": index}
     options: dict[str, Any] = {name: text.split(",") for name, text in lists.items() if text is not None}
     options |= dict(_option(text) for text in option or [])
-    request = RunRequest(suite=suite, limit=limit, seed=seed, options=options)
-    _print(_within(url, _run(request, url)), as_json=json)
+    options |= {"k": k} if k is not None else {}
+    if beir is None:
+        request = RunRequest(suite=suite, limit=limit or 100, seed=seed, options=options)
+        _print(_within(url, _run(request, url)), as_json=json)
+        return
+    if suite != "retrieval":
+        raise typer.BadParameter(f"--beir is for the suite retrieval, not {suite}")
+    with prepared(beir) as (name, queries, own):
+        request = RunRequest(suite=suite, limit=limit or queries, seed=seed, options={**options, "set": name})
+        _print(_within(own, _carried_on(request, own)), as_json=json)
 
 
 @commands.command()
@@ -78,16 +100,31 @@ def _within(url: str, work: Coroutine[Any, Any, Report]) -> Report:
         raise Failure(explain(error, url)) from error
 
 
-async def _run(request: RunRequest, url: str) -> Report:
+async def _run(request: RunRequest, url: str, again: str = "candor eval show {run}") -> Report:
     client = EvaluationClient(url)
     try:
         created = await client.create(request)
     finally:
         await client.close()
     errors.print(
-        f"Run {created.id} of {created.suite}. To come back to it: candor eval show {created.id}", soft_wrap=True
+        f"Run {created.id} of {created.suite}. To come back to it: {again.format(run=created.id)}", soft_wrap=True
     )
     return await _watch(created.id, url)
+
+
+async def _carried_on(request: RunRequest, url: str) -> Report:
+    """Watch the newest run of this request that has not ended, or start one."""
+    client = EvaluationClient(url)
+    try:
+        runs = (await client.runs()).data
+    finally:
+        await client.close()
+    wanted = request.model_dump()
+    for run in runs:
+        if run.status in ("queued", "running") and {name: getattr(run, name) for name in wanted} == wanted:
+            errors.print(f"Carrying on with run {run.id}.", soft_wrap=True)
+            return await _watch(run.id, url)
+    return await _run(request, url, again="the same command")
 
 
 async def _watch(run: str, url: str) -> Report:

@@ -48,4 +48,4 @@ def _comparisons(comparisons: list[Comparison]) -> Table:
 
 def _interval(estimate: Estimate, *, signed: bool = False, gap: str = " ") -> Text:
     sign = "+" if signed else ""
-    return Text(f"{estimate.mean:{sign}.2f}{gap}[{estimate.low:{sign}.2f}, {estimate.high:{sign}.2f}]")
+    return Text(f"{estimate.mean:{sign}.3f}{gap}[{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]")

@@ -4,50 +4,49 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.failure import Failure, explained
-from gateway.cli.terminal import out
+from gateway.cli.terminal import errors, out
 from shared.settings import candor_home
+
+if TYPE_CHECKING:
+    from services.retrieval.datastore.segment import Segment
+    from services.retrieval.encoders.base import Card
+    from services.retrieval.training.evaluate import Judged
 
 commands = typer.Typer(no_args_is_help=True, help="Fine-tune the encoder of the retrieval service.")
 
-Data = Annotated[Path, typer.Option(help="JSONL of pairs, from `candor retriever build-pairs`.")]
+Owners = Annotated[list[str], typer.Option("--owner", help="Whose texts to train on. May be repeated.")]
+Held = Annotated[float, typer.Option(min=0, max=1, help="Share of documents held out of training.")]
+Base = Annotated[str, typer.Option(help="An encoder in the models folder, or the path of its folder.")]
 
 
 @commands.command("build-pairs")
 def build_pairs(
     *,
-    owners: Annotated[list[str], typer.Option("--owner", help="Whose texts to train on. May be repeated.")],
+    owners: Owners,
     data: Annotated[Path, typer.Option("--out", help="Where to write the JSONL.")],
     datastore: str = "main",
-    base: str = "minilm",
-    held: Annotated[float, typer.Option(min=0, max=1, help="Share of documents held out of training.")] = 0.5,
+    base: Base = "minilm",
+    held: Held = 0.5,
     margin: Annotated[float, typer.Option(help="A negative scores at least so much below the positive.")] = 0.05,
     count: Annotated[int, typer.Option(min=1, help="At most so many pairs.")] = 100_000,
 ) -> None:
     """Make training pairs with mined hard negatives from the owners' questions and passages."""
-    from itertools import islice
-
-    from services.retrieval.datastore.catalogue import open_datastores
-    from services.retrieval.encoders.base import describe, load
+    from services.retrieval.encoders.base import load
     from services.retrieval.training import pairs
 
-    home = candor_home()
-    with explained(FileNotFoundError):
-        card = describe(base, home)
-    found = {store.id: store for store in open_datastores(home / "retrieval", card)}
-    if datastore not in found:
-        raise Failure(f"--datastore: there is no datastore {datastore!r}: run `candor data build`.")
-    for owner in owners:
-        if owner not in found[datastore].owners:
-            raise Failure(f"--owner: datastore {datastore!r} has nothing of owner {owner!r}.")
-    asked = pairs.questions(home / "questions", owners)
-    made = pairs.build_pairs(found[datastore].of(owners), load(card), asked, held=held, margin=margin)
+    card = _card("--base", base)
+    segments = _segments(datastore, owners, card)
+    asked = pairs.questions(candor_home() / "questions", owners)
+    made = pairs.build_pairs(segments, load(card), asked, held=held, margin=margin)
     written = 0
+    data.parent.mkdir(parents=True, exist_ok=True)
     with data.open("w", encoding="utf-8") as file:
         for pair in islice(made, count):
             file.write(json.dumps(asdict(pair), ensure_ascii=False) + "\n")
@@ -58,60 +57,123 @@ def build_pairs(
 @commands.command()
 def train(
     *,
-    data: Data,
+    data: Annotated[list[Path], typer.Option(help="JSONL of pairs. May be repeated.")],
     folder: Annotated[Path, typer.Option("--out", help="Folder of the new encoder.")],
-    base: str = "minilm",
+    base: Base = "minilm",
     steps: Annotated[int, typer.Option(min=1)] = 1000,
     batch: Annotated[int, typer.Option(min=2)] = 256,
     mini_batch: Annotated[int, typer.Option(min=1)] = 32,
     max_tokens: Annotated[int, typer.Option(min=8)] = 256,
+    learning_rate: Annotated[float, typer.Option(min=0)] = 2e-5,
     seed: int = 0,
 ) -> None:
-    """Fine-tune an encoder on pairs; a run that was cut off continues from its last checkpoint."""
-    from services.retrieval.training.pairs import Pair
-    from services.retrieval.training.train import Recipe
+    """Fine-tune an encoder on pairs; a run that was cut off goes on from its last checkpoint."""
+    from services.retrieval.training.pairs import BadPairs, read_pairs
+    from services.retrieval.training.record import Recipe
+    from services.retrieval.training.train import NotTheSameRun
     from services.retrieval.training.train import train as run
 
-    with explained(FileNotFoundError):
-        pairs = [Pair(**json.loads(line)) for line in data.read_text(encoding="utf-8").splitlines()]
-    if len(pairs) < 2:
-        raise Failure(f"--data: {data} has {len(pairs)} pairs; training needs at least 2.")
-    losses = run(
-        candor_home() / "models" / base, pairs, folder, Recipe(steps, batch, mini_batch, max_tokens, seed=seed)
-    )
+    card = _card("--base", base)
+    with explained(BadPairs):
+        pairs = [pair for file in data for pair in read_pairs(file)]
+    if len(pairs) < batch:
+        raise Failure(f"--data has {len(pairs)} pairs, fewer than --batch {batch}: give more, or a smaller batch.")
+    recipe = Recipe(steps, batch, mini_batch, max_tokens, learning_rate, seed=seed)
+    every = max(1, steps // 20)
+
+    def tell(step: int) -> None:
+        if step % every == 0:
+            errors.print(f"step {step} of {steps}", highlight=False)
+
+    with explained(NotTheSameRun, FileExistsError):
+        losses = run(card, pairs, folder, recipe, tell)
     out.print(f"Encoder in {folder}; loss {losses[0]:.3f} at first, {losses[-1]:.3f} at last.", soft_wrap=True)
 
 
 @commands.command()
 def evaluate(
     *,
-    tuned: Annotated[Path, typer.Option(help="Folder of the tuned encoder.")],
-    owners: Annotated[list[str], typer.Option("--owner", help="Whose questions to ask. May be repeated.")],
+    tuned: Annotated[str, typer.Option(help="The tuned encoder, in the models folder or by the path of its folder.")],
+    owners: Annotated[
+        list[str] | None, typer.Option("--owner", help="Whose questions to ask. May be repeated.")
+    ] = None,
+    beir: Annotated[Path | None, typer.Option(help="Ask the queries of this folder in BEIR's format instead.")] = None,
     datastore: str = "main",
-    base: str = "minilm",
-    held: Annotated[float, typer.Option(min=0, max=1, help="As it was for build-pairs.")] = 0.5,
-    count: Annotated[int, typer.Option(min=1, help="At most so many questions.")] = 500,
-    passages: Annotated[int, typer.Option(min=1, help="Search among at most so many, the gold ones with them.")] = 5000,
+    base: Base = "minilm",
+    held: Annotated[
+        float | None, typer.Option(min=0, max=1, help="For an encoder that does not say what was held out of it.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="At most so many questions.")] = 1000,
+    passages: Annotated[
+        int, typer.Option(min=1, help="Search so many at most, the relevant ones among them.")
+    ] = 10_000,
 ) -> None:
-    """Compare a tuned encoder with its base on questions of held-out documents."""
-    from services.retrieval.datastore.catalogue import open_datastores
-    from services.retrieval.encoders.base import describe, load
-    from services.retrieval.training import evaluate as measure
-    from services.retrieval.training.pairs import questions
+    """Compare a tuned encoder with its base on questions whose documents it was not trained on."""
+    from gateway.cli.gain import DEPTH, gains
+    from services.retrieval.encoders.base import load
+    from services.retrieval.training.evaluate import rankings, sample
 
-    home = candor_home()
-    with explained(FileNotFoundError):
-        cards = [describe(base, home), describe(tuned.name, tuned.resolve().parents[1])]
-    found = {store.id: store for store in open_datastores(home / "retrieval", cards[0])}
-    if datastore not in found:
+    if (beir is None) == (owners is None):
+        raise Failure("--owner or --beir: one of them says which questions to ask.")
+    before, after = _card("--base", base), _card("--tuned", tuned)
+    whole = _beir(beir) if beir else _unseen(owners or [], datastore, before, after, held)
+    asked = sample(whole, count=count, passages=passages)
+    out.print(f"{len(asked.queries)} questions among {len(asked.texts)} passages")
+    found = [rankings(load(card), asked, DEPTH) for card in (before, after)]
+    for line in gains(asked.judgements, *found):
+        out.print(line, highlight=False)
+
+
+def _card(option: str, encoder: str) -> Card:
+    from services.retrieval.encoders.base import describe
+
+    # a path, absolute, takes the place of the models folder it is joined to
+    name = encoder if Path(encoder).name == encoder else str(Path(encoder).expanduser().resolve())
+    try:
+        return describe(name, candor_home())
+    except (FileNotFoundError, ValueError) as error:
+        raise Failure(f"{option}: {error}") from error
+
+
+def _segments(datastore: str, owners: list[str], card: Card) -> list[Segment]:
+    from services.retrieval.datastore.catalogue import Catalogue
+
+    found = Catalogue(candor_home() / "retrieval", card).get(datastore)
+    if found is None:
         raise Failure(f"--datastore: there is no datastore {datastore!r}: run `candor data build`.")
-    asked = questions(home / "questions", owners)
-    sample = measure.sample(found[datastore].of(owners), asked, held=held, count=count, passages=passages)
-    if not sample.asked:
-        raise Failure("--owner: no question of these owners has a held-out document in the datastore.")
-    before, after = (measure.ranks(load(card), sample) for card in cards)
-    out.print(f"{len(sample.asked)} questions among {len(sample.texts)} passages")
-    for name, figure in measure.FIGURES.items():
-        low, high = measure.interval(figure(after) - figure(before))
-        was, now = figure(before).mean(), figure(after).mean()
-        out.print(f"{name}: {was:.3f} -> {now:.3f}, difference in [{low:+.3f}, {high:+.3f}]", highlight=False)
+    for owner in owners:
+        if owner not in found.owners:
+            why = "".join(f"\n{warning}" for warning in found.warnings)
+            raise Failure(f"--owner: datastore {datastore!r} has nothing of owner {owner!r}.{why}")
+    return found.of(owners)
+
+
+def _unseen(owners: list[str], datastore: str, base: Card, tuned: Card, held: float | None) -> Judged:
+    from services.retrieval.training.evaluate import judged
+    from services.retrieval.training.pairs import questions
+    from services.retrieval.training.pool import pool
+    from services.retrieval.training.record import read_record
+    from services.retrieval.training.split import held_out
+
+    record = read_record(tuned.folder)
+    if record is None and held is None:
+        raise Failure(f"--held: {tuned.folder} does not say what was held out of its training: give the share.")
+    if record and held not in (None, record.held):
+        raise Failure(f"--held: {tuned.folder} was trained with {record.held}: leave --held out.")
+    found = judged(
+        pool(_segments(datastore, owners, base)),
+        questions(candor_home() / "questions", owners),
+        lambda one: not record.saw(one.owner, one.document) if record else held_out(one.document, held or 0.0),
+    )
+    if not found.queries:
+        raise Failure("--owner: no question of these owners is of a document in the datastore that was held out.")
+    return found
+
+
+def _beir(folder: Path) -> Judged:
+    from services.evaluation.beir import BadBeir, documents, read
+    from services.retrieval.training.evaluate import Judged
+
+    with explained(BadBeir):
+        found, corpus = read(folder), list(documents(folder))
+    return Judged(found.queries, found.judgements, [one.text for one in corpus], [one.id for one in corpus])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -75,19 +75,7 @@ class RunningStack:
 
         Raises ServiceDied as soon as one ends or says that it failed, and NotInTime.
         """
-        cancel, until = cancel or threading.Event(), time.monotonic() + seconds
-        phases = dict.fromkeys(SERVICES, STARTING)
-        # no proxy of the environment has a part in calls to this machine
-        with httpx.Client(timeout=1.0, trust_env=False) as http:
-            while True:
-                phases = {name: _phase(process, http, phases[name]) for name, process in self._processes.items()}
-                show(phases)
-                if all(phase == READY for phase in phases.values()):
-                    return True
-                if time.monotonic() > until:
-                    raise NotInTime(seconds, phases)
-                if cancel.wait(POLL_SECONDS):
-                    return False
+        return wait_ready(self._processes, seconds, show=show, cancel=cancel)
 
     def revive(self) -> list[ServiceDied]:
         """Start again what has died since, and say what had. Raises ServiceDied when it died too often."""
@@ -123,6 +111,29 @@ def stack(home: Path, port: int = 0, *, state: Path | None = None, seconds: floa
     with RunningStack(home, port=port, state=state) as running:
         running.wait(seconds)
         yield running
+
+
+def wait_ready(
+    processes: Mapping[str, Process],
+    seconds: float,
+    *,
+    show: Callable[[Phases], None] = lambda _: None,
+    cancel: threading.Event | None = None,
+) -> bool:
+    """Wait until every process is ready, showing the phases; False when cancelled. Raises as `RunningStack.wait`."""
+    cancel, until = cancel or threading.Event(), time.monotonic() + seconds
+    phases = dict.fromkeys(processes, STARTING)
+    # no proxy of the environment has a part in calls to this machine
+    with httpx.Client(timeout=1.0, trust_env=False) as http:
+        while True:
+            phases = {name: _phase(process, http, phases[name]) for name, process in processes.items()}
+            show(phases)
+            if all(phase == READY for phase in phases.values()):
+                return True
+            if time.monotonic() > until:
+                raise NotInTime(seconds, phases)
+            if cancel.wait(POLL_SECONDS):
+                return False
 
 
 def _phase(process: Process, http: httpx.Client, last: str) -> str:

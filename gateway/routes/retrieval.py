@@ -5,8 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Path
 
 from gateway.pipeline.faults import ServiceUnavailable
-from gateway.policy import UnknownOwner
+from gateway.policy import Consent, UnknownOwner
 from gateway.routes.dependencies import Connected, OwnersQuery
+from gateway.services import Services
+from shared.contracts.massive_serve import MassiveSearchRequest, MassiveSearchResponse
 from shared.contracts.retrieval import (
     DatastoreList,
     Document,
@@ -15,23 +17,37 @@ from shared.contracts.retrieval import (
     SearchRequest,
     SearchResponse,
 )
-from shared.http.errors import InvalidRequest, NotFound, openai_errors, problems
+from shared.http.errors import InvalidRequest, NotFound, NotJson, TooLarge, openai_errors, problems
+from shared.http.parameters import ONLY_KNOWN_PARAMETERS
 
 router = APIRouter(tags=["retrieval"])
 
 
 @router.post(
-    "/v1/search", response_model=SearchResponse, responses=problems(InvalidRequest, UnknownOwner, ServiceUnavailable)
+    "/v1/search",
+    response_model=SearchResponse,
+    responses=problems(NotJson, UnknownOwner, TooLarge, ServiceUnavailable),
+    dependencies=[ONLY_KNOWN_PARAMETERS],
 )
 async def search(body: SearchRequest, services: Connected) -> SearchResponse:
     """The best passages for a query. `owners` names whose data to search, besides the public ones."""
-    consent = services.policy.named(body.owners)
-    found = await services.retrieval.search(body.model_copy(update={"owners": [*consent.effective]}))
-    consent.check("retrieval", [*found.owners, *(passage.owner for passages in found.results for passage in passages)])
-    return found
+    return await _search(body, services.policy.named(body.owners), services)
 
 
-@router.get("/v1/datastores", response_model=DatastoreList, responses=problems(ServiceUnavailable))
+@router.post("/search", responses=problems(InvalidRequest, ServiceUnavailable))
+async def massive_search(body: MassiveSearchRequest, services: Connected) -> MassiveSearchResponse:
+    """Passages for massive-serve's clients. `domains` names owners whose data to search, besides the public ones."""
+    permitted = services.policy.permitted()
+    named = [name for name in body.named() if name in permitted] if body.named() else None
+    return MassiveSearchResponse.of(body, await _search(body.search(None), services.policy.named(named), services))
+
+
+@router.get(
+    "/v1/datastores",
+    response_model=DatastoreList,
+    responses=problems(ServiceUnavailable),
+    dependencies=[ONLY_KNOWN_PARAMETERS],
+)
 async def list_datastores(services: Connected) -> DatastoreList:
     """What can be searched; segments of owners that the client may not use are not listed."""
     permitted = services.policy.permitted()
@@ -46,6 +62,7 @@ async def list_datastores(services: Connected) -> DatastoreList:
     "/v1/datastores/{datastore}/documents/{document:path}",
     response_model=Document,
     responses=problems(NotFound, ServiceUnavailable),
+    dependencies=[ONLY_KNOWN_PARAMETERS],
 )
 async def get_document(
     datastore: str, services: Connected, document: str = Path(min_length=1), owners: OwnersQuery = None
@@ -63,3 +80,9 @@ async def get_document(
 async def create_embeddings(body: EmbeddingRequest, services: Connected) -> EmbeddingList:
     """Vectors of texts, from the encoder that the datastores were built with. Of no owner's data."""
     return await services.retrieval.embed(body)
+
+
+async def _search(body: SearchRequest, consent: Consent, services: Services) -> SearchResponse:
+    found = await services.retrieval.search(body.model_copy(update={"owners": [*consent.effective]}))
+    consent.check("retrieval", [*found.owners, *(passage.owner for passages in found.results for passage in passages)])
+    return found

@@ -18,8 +18,8 @@ def markdown(report: Report) -> str:
         f"Versions: {versions}.",
         _cells(report.cells, report.metrics),
         _comparisons(report.comparisons),
-        "[low, high] are 95% intervals: Wilson's for proportions, the bootstrap's for f1 and for differences. "
-        "p is two-sided, of McNemar's exact test for proportions and of a sign-flip test for f1, "
+        "[low, high] are 95% intervals: Wilson's for proportions, the bootstrap's for other means and for differences. "
+        "p is two-sided, of McNemar's exact test for proportions and of a sign-flip test for other means, "
         "not corrected for the number of comparisons.",
         *(f"- {warning}" for warning in run.warnings),
         *([f"**{run.error}**"] if run.error else []),

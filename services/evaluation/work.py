@@ -81,7 +81,7 @@ class Work:
             timeout=settings.request_timeout,
             patience=settings.patience,
         ) as endpoint:
-            versions = await DBOS.run_step_async({"name": "begin"}, _describe, endpoint, about.versions.get("model"))
+            versions = await DBOS.run_step_async({"name": "begin"}, suite.describe, endpoint, about.versions)
             if not await self._kept(self.store.begin, run, versions):
                 return
             tally = Tally(settings.failure_rate, settings.failures_after)
@@ -143,18 +143,3 @@ class Work:
     async def _kept(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A call of the store, patient with its database as with the endpoint."""
         return await patiently(self.settings.patience, call, *args, **kwargs)
-
-
-async def _describe(endpoint: Endpoint, model: str | None) -> dict[str, str]:
-    """Versions of what answers. Raises EndpointError if nothing does, Stopped if it does not serve the model."""
-    served = (await endpoint.get("/v1/models")).body.get("data") or []
-    names = [str(one.get("id")) for one in served if isinstance(one, dict)]
-    if model is not None and names and model not in names:
-        raise Stopped(f"{endpoint.url} does not serve {model!r}. Served: {', '.join(names)}.")
-    versions = {"endpoint": endpoint.url}
-    try:
-        experts = (await endpoint.get("/v1/experts")).body
-    except EndpointError:
-        # not a Candor stack: it has no experts
-        return versions
-    return {**versions, "weights": f"{experts.get('model')}/{experts.get('architecture')}"}

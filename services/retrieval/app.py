@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import structlog
 from fastapi import FastAPI
 
-from services.retrieval.routes import datastores, embeddings, search
+from services.retrieval.routes import datastores, documents, embeddings, massive_serve, rerank, search
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.workers import Workers
 from shared.http import app as http
 from shared.http.health import Readiness
 
 if TYPE_CHECKING:
-    from services.retrieval.service import Retrieval
+    from services.retrieval.start import Started
 
 _log = structlog.get_logger()
 
@@ -33,11 +33,13 @@ def create_app(settings: RetrievalSettings | None = None) -> FastAPI:
         loading = asyncio.create_task(_load(app, readiness, chosen))
         yield
         await loading
+        if changes := getattr(app.state, "changes", None):
+            await asyncio.to_thread(changes.close)
         await asyncio.to_thread(app.state.workers.close)
 
     return http.create_app(
         "Candor retrieval",
-        [search.router, datastores.router, embeddings.router],
+        [search.router, datastores.router, documents.router, embeddings.router, massive_serve.router, rerank.router],
         lifespan,
         description="Passages of the owners a request permits. All offsets are code points.",
     )
@@ -45,18 +47,18 @@ def create_app(settings: RetrievalSettings | None = None) -> FastAPI:
 
 async def _load(app: FastAPI, readiness: Readiness, settings: RetrievalSettings) -> None:
     try:
-        service, warnings = await asyncio.to_thread(_start, settings, readiness.enter)
+        started = await asyncio.to_thread(_start, settings, readiness.enter)
     except Exception as error:
         _log.exception("the retrieval service could not start")
         readiness.failed(str(error))
         return
-    app.state.service = service
-    readiness.warnings.extend(warnings)
+    app.state.service, app.state.changes = started.service, started.changes
+    readiness.warnings.extend(started.warnings)
     readiness.done()
 
 
-def _start(settings: RetrievalSettings, enter: Callable[[str], None]) -> tuple[Retrieval, list[str]]:
+def _start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
     # by name and in a thread, since importing torch and faiss takes longer than the rest of the app
     enter("importing torch and faiss")
-    started: tuple[Retrieval, list[str]] = import_module("services.retrieval.start").start(settings, enter)
+    started: Started = import_module("services.retrieval.start").start(settings, enter)
     return started

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from services.retrieval.datastore.manifest import INDEXES
 from services.retrieval.encoders import base
 from services.retrieval.settings import RetrievalSettings
 from shared.owners import Owner
@@ -17,21 +19,33 @@ if TYPE_CHECKING:
 
 
 def build_all(
-    home: Path, owners: Sequence[Owner], progress: Callable[[str], None], decontaminate: Sequence[Path] = ()
+    home: Path,
+    owners: Sequence[Owner],
+    progress: Callable[[str], None],
+    decontaminate: Sequence[Path] = (),
+    indexes: Collection[str] = INDEXES,
+    *,
+    ray: str | None = None,
 ) -> Report:
     """Build the datastore "main" of all texts of these owners with the encoder of the settings.
 
     What is built and unchanged is left as it is. `progress` is told each step in a line. `decontaminate` are JSONL
-    files of evaluation queries, which are taken out of the texts. Raises FileNotFoundError without the encoder's model,
-    BadQueries for a file of queries that cannot be used, NothingToBuild without texts, BuildRunning while another
-    process builds.
+    files of evaluation queries, which are taken out of the texts; `indexes` as in `build`. `ray` is the address of a
+    Ray cluster that reads and embeds. Raises FileNotFoundError without the encoder's model, BadIndexes, BadQueries for
+    a file of queries that cannot be used, NothingToBuild without texts, BuildRunning while another process builds,
+    NoCluster.
     """
     # faiss and the readers of files: the command line must start fast
     from services.retrieval.datastore.build import build  # noqa: PLC0415
+    from services.retrieval.datastore.cluster import cluster  # noqa: PLC0415
     from services.retrieval.datastore.ingest.decontaminate import Queries  # noqa: PLC0415
+    from services.retrieval.datastore.schedule import Here  # noqa: PLC0415
 
     settings = RetrievalSettings()
-    threads = settings.build_threads or cores()
     card = base.describe(settings.encoder, home)
     queries = Queries.of(decontaminate)
-    return build(home, owners, card, partial(base.load, card, threads=threads), progress, queries=queries)
+    # an actor of the cluster has one processor
+    threads = 1 if ray else settings.build_threads or cores()
+    load = partial(base.load, card, threads=threads)
+    with cluster(ray) if ray else nullcontext(Here()) as scheduler:
+        return build(home, owners, card, load, progress, queries=queries, indexes=indexes, scheduler=scheduler)

@@ -9,6 +9,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+Rows = NDArray[np.bool_] | None
+"""Which of a segment's passages are meant, by row; None: all."""
+
 
 @dataclass(frozen=True)
 class Ranking:

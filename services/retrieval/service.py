@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from services.retrieval.datastore.catalogue import Datastore
+from services.retrieval import filters
+from services.retrieval.datastore.catalogue import Catalogue, Datastore
 from services.retrieval.datastore.segment import Segment
 from services.retrieval.encoders.base import Encoder
 from services.retrieval.errors import (
+    BadFilter,
     EmptyQuery,
     IndexNotBuilt,
     InputTooLong,
@@ -19,7 +22,10 @@ from services.retrieval.errors import (
     UnknownOwner,
     WrongDimensions,
 )
+from services.retrieval.filters import Filter, parse
+from services.retrieval.rerank import rerank
 from services.retrieval.search import Effort, Found, Options, search
+from shared.contracts import rerank as reranking
 from shared.contracts import retrieval as wire
 
 PASSAGES_AT_ONCE = 5000
@@ -29,11 +35,11 @@ PASSAGES_AT_ONCE = 5000
 class Retrieval:
     """Searches the datastores for the owners of each request. Every method blocks: call it in a thread."""
 
-    def __init__(self, encoder: Encoder, datastores: Sequence[Datastore], registered: Collection[str]) -> None:
+    def __init__(self, encoder: Encoder, catalogue: Catalogue, registered: Collection[str]) -> None:
         """`registered` are the owners there are, whether or not they have any data here."""
         self._encoder = encoder
-        self._datastores = {datastore.id: datastore for datastore in datastores}
-        self._registered = set(registered).union(*(datastore.owners for datastore in datastores))
+        self._catalogue = catalogue
+        self._registered = frozenset(registered)
 
     def search(self, request: wire.SearchRequest) -> wire.SearchResponse:
         """The best passages of the request's owners."""
@@ -44,6 +50,8 @@ class Retrieval:
         if request.index == "leann" and datastore.codebook is None:
             raise IndexNotBuilt(request.index, datastore.id)
         segments = datastore.of(owners)
+        if request.index in ("compactds", "hybrid") and not all(segment.vectors for segment in segments):
+            raise IndexNotBuilt(request.index, datastore.id)
         options = Options(
             request.index,
             request.k,
@@ -51,6 +59,9 @@ class Retrieval:
             request.nprobe,
             request.recompute,
             request.recall,
+            _filter(request.filter),
+            request.diversity,
+            request.min_score,
         )
         effort = Effort()
         with effort.of("total"):
@@ -69,9 +80,15 @@ class Retrieval:
             ],
         )
 
+    def public_and(self, names: Sequence[str]) -> list[str]:
+        """The owners of these names, besides the public ones of the datastore "main"; other names say nothing."""
+        public = self._datastore("main").public
+        known = self._known(self._datastore("main"))
+        return list(dict.fromkeys([*public, *(name for name in names if name in known)]))
+
     def datastores(self) -> wire.DatastoreList:
         """What can be searched."""
-        return wire.DatastoreList(data=[self._describe(datastore) for datastore in self._datastores.values()])
+        return wire.DatastoreList(data=[self._describe(datastore) for datastore in self._catalogue.all()])
 
     def document(self, datastore: str, identity: str, owners: Sequence[str] | None) -> wire.Document:
         """A whole document, if it is of one of these owners."""
@@ -89,6 +106,7 @@ class Retrieval:
             licence=document.licence,
             url=document.url,
             text=document.text,
+            metadata=document.metadata,
         )
 
     def embed(self, request: wire.EmbeddingRequest) -> wire.EmbeddingList:
@@ -117,6 +135,10 @@ class Retrieval:
             usage=wire.EmbeddingUsage(prompt_tokens=sum(counts), total_tokens=sum(counts)),
         )
 
+    def rerank(self, request: reranking.RerankRequest) -> reranking.RerankResponse:
+        """The request's documents, the most relevant first."""
+        return rerank(request, self._encoder)
+
     def _check(self, request: wire.SearchRequest, queries: Sequence[str]) -> None:
         for number, query in enumerate(queries):
             if not query.strip():
@@ -125,17 +147,22 @@ class Retrieval:
             raise TooManyPassages(request.k, len(queries), PASSAGES_AT_ONCE)
 
     def _datastore(self, name: str) -> Datastore:
-        if name not in self._datastores:
-            raise UnknownDatastore(name, self._datastores)
-        return self._datastores[name]
+        found = self._catalogue.get(name)
+        if found is None:
+            raise UnknownDatastore(name, [datastore.id for datastore in self._catalogue.all()])
+        return found
+
+    def _known(self, datastore: Datastore) -> frozenset[str]:
+        return self._registered.union(datastore.owners)
 
     def _permitted(self, datastore: Datastore, owners: Sequence[str] | None) -> list[str]:
         """The effective owners, which the gateway sends with every call; without any, the public ones alone."""
         if owners is None:
             return datastore.public
+        known = self._known(datastore)
         for owner in owners:
-            if owner not in self._registered:
-                raise UnknownOwner(owner, self._registered)
+            if owner not in known:
+                raise UnknownOwner(owner, known)
         return list(dict.fromkeys(owners))
 
     def _cut(self, request: wire.SearchRequest, queries: Sequence[str]) -> list[str]:
@@ -151,13 +178,19 @@ class Retrieval:
 
     def _describe(self, datastore: Datastore) -> wire.Datastore:
         manifests = [segment.manifest for segment in datastore.segments]
+        stored = all(segment.vectors for segment in datastore.segments)
         return wire.Datastore(
             id=datastore.id,
             owners=datastore.owners,
             documents=sum(manifest.documents for manifest in manifests),
             passages=sum(manifest.passages for manifest in manifests),
             encoder=self._encoder.card.name,
-            indexes=["compactds", *(["leann"] if datastore.codebook else []), "bm25", "hybrid"],
+            indexes=[
+                *(["compactds"] if stored else []),
+                *(["leann"] if datastore.codebook else []),
+                "bm25",
+                *(["hybrid"] if stored else []),
+            ],
             segments=[
                 wire.SegmentInfo(
                     id=segment.manifest.id,
@@ -174,6 +207,15 @@ class Retrieval:
             ],
             warnings=datastore.warnings,
         )
+
+
+def _filter(wanted: dict[str, Any] | None) -> Filter | None:
+    if wanted is None:
+        return None
+    try:
+        return parse(wanted)
+    except filters.BadFilter as error:
+        raise BadFilter(error.place, str(error)) from error
 
 
 def _passage(found: Found) -> wire.Passage:

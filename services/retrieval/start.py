@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from services.retrieval.datastore.catalogue import open_datastores
+from services.retrieval.changes import Changes
+from services.retrieval.datastore.catalogue import Catalogue
+from services.retrieval.datastore.writer import Writer
 from services.retrieval.encoders import base
 from services.retrieval.encoders.serial import SerialEncoder
 from services.retrieval.service import Retrieval
@@ -17,14 +20,24 @@ class NothingToSearch(Exception):
     """There is no segment that could be searched. The message says what to do."""
 
 
-def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> tuple[Retrieval, list[str]]:
-    """The service, and warnings on what had to be left out. `enter` is told each phase.
+@dataclass(frozen=True)
+class Started:
+    """What searches, what changes the datastores, and warnings on what had to be left out."""
+
+    service: Retrieval
+    changes: Changes
+    warnings: list[str]
+
+
+def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
+    """Start the service. `enter` is told each phase.
 
     Raises FileNotFoundError without the encoder's model, NothingToSearch without a whole segment.
     """
     card = base.describe(settings.encoder, candor_home())
     enter("checking the datastores")
-    datastores = open_datastores(settings.datastores(), card)
+    catalogue = Catalogue(settings.datastores(), card)
+    datastores = catalogue.all()
     warnings = [warning for datastore in datastores for warning in datastore.warnings]
     if not any(datastore.segments for datastore in datastores):
         what = "; ".join(["there is nothing to search: run `candor data build`", *warnings])
@@ -33,8 +46,9 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> tuple[Re
     encoder = SerialEncoder(base.load(card, threads=cores()))
     encoder.encode(["The first text takes longer than those after it."])
     try:
-        registered = [owner.id for owner in load_owners()]
+        registered = {owner.id: owner for owner in load_owners()}
     except BadRegistry as error:
-        registered = []
+        registered = {}
         warnings.append(f"no registry of owners: {error}")
-    return Retrieval(encoder, datastores, registered), warnings
+    changes = Changes(catalogue, Writer(settings.datastores(), catalogue, encoder), registered)
+    return Started(Retrieval(encoder, catalogue, registered), changes, warnings)

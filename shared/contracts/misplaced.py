@@ -35,7 +35,7 @@ def not_misplaced(options: type[BaseModel]) -> Callable[[str], str]:
     places: dict[str, list[str]] = {}
     for name, place in _places(options, "candor"):
         places.setdefault(name, []).append(place)
-    consent, others = _variants(_CONSENT), _variants(_OTHERS)
+    others = _variants(_OTHERS)
 
     def check(name: str) -> str:
         if len(name) > _LONGEST_NAME:
@@ -45,14 +45,7 @@ def not_misplaced(options: type[BaseModel]) -> Callable[[str], str]:
             return name
         if plain in places:
             raise ValueError(f"this belongs inside the object `candor`, as {' or '.join(places[plain])}")
-        words = (word.group().lower() for word in _WORD.finditer(name))
-        letters = "".join(filter(str.isalpha, plain))
-        if (
-            plain in _WRAPPERS
-            or _near(plain, others)
-            or any(_near(word, consent) for word in words)
-            or any(root in letters for root in _ROOTS)
-        ):
+        if plain in _WRAPPERS or _near(plain, others) or _of_consent(name):
             raise ValueError(
                 "nothing reads this at the top of a request. The object `candor` there says what Candor is to do; "
                 f"it has {', '.join(options.model_fields)}"
@@ -60,6 +53,16 @@ def not_misplaced(options: type[BaseModel]) -> Callable[[str], str]:
         return name
 
     return check
+
+
+def not_nested(name: str) -> str:
+    """A check of the names of fields that OpenAI does not have in the parts of a request. It raises ValueError for the
+    names of consent, with one slip in them or none."""
+    if len(name) > _LONGEST_NAME:
+        raise ValueError(f"no field has a name of more than {_LONGEST_NAME} characters")
+    if name.lower() not in _ELSEWHERE and _of_consent(name):
+        raise ValueError("nothing reads this here: the object `candor` belongs at the top of the request")
+    return name
 
 
 def _places(options: type[BaseModel], above: str) -> Iterator[tuple[str, str]]:
@@ -74,6 +77,16 @@ def _places(options: type[BaseModel], above: str) -> Iterator[tuple[str, str]]:
 def _variants(words: Iterable[str]) -> set[str]:
     """The words, and each without one of its letters: two words that differ by one slip of the pen share one."""
     return {variant for word in words for variant in (word, *(word[:i] + word[i + 1 :] for i in range(len(word))))}
+
+
+_CONSENT_VARIANTS = _variants(_CONSENT)
+
+
+def _of_consent(name: str) -> bool:
+    letters = "".join(filter(str.isalpha, name.lower()))
+    return any(root in letters for root in _ROOTS) or any(
+        _near(word.group().lower(), _CONSENT_VARIANTS) for word in _WORD.finditer(name)
+    )
 
 
 def _near(word: str, variants: set[str]) -> bool:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from shared.contracts.base import Open, Text
+from shared.contracts.misplaced import not_nested
 from shared.contracts.unserved import Modalities, Penalty, ResponseFormat, Suffix, ToolChoice, Tools
 
 FinishReason = Literal["stop", "length"]
 
 
-class TextPart(Open):
+class Part(Open):
+    """A part of a request of OpenAI's."""
+
+    __pydantic_extra__: dict[Annotated[str, AfterValidator(not_nested)], Any]
+
+
+class TextPart(Part):
     """A part of a message's content; only text is served."""
 
     type: Literal["text"]
     text: Text
 
 
-class Message(Open):
+class Message(Part):
     """One turn of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -30,7 +37,7 @@ class Message(Open):
         return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
 
 
-class StreamOptions(Open):
+class StreamOptions(Part):
     """What a stream carries besides the text."""
 
     include_usage: bool = False

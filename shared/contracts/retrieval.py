@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from shared.contracts.base import Milliseconds, OwnerId, Strict
+from shared.contracts.base import Milliseconds, OwnerId, Strict, Text
+
+Metadata = dict[
+    Annotated[Text, Field(min_length=1, max_length=128)],
+    StrictStr | StrictBool | StrictInt | Annotated[float, Field(allow_inf_nan=False)],
+]
+"""What else is known of a document: strings, numbers, true and false, by name."""
 
 Index = Literal["compactds", "leann", "bm25", "hybrid"]
 
@@ -29,6 +35,13 @@ class SearchRequest(Strict):
     recall: Annotated[float, Field(gt=0, le=1)] = 0.95
     """`leann`: share of the k best to be expected in the answer; with 1, `recompute` passages are embedded."""
     owners: list[OwnerId] | None = None
+    filter: dict[str, Any] | None = None
+    """Which passages are wanted, by what is known of their documents: `docs/retrieval.md`. It only takes away from the
+    owners' passages."""
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0
+    """Above 0, of passages like one another fewer are given: maximal marginal relevance with lambda = 1 - diversity."""
+    min_score: float | None = None
+    """Passages with less than this by the score that orders them are not given."""
 
     @model_validator(mode="after")
     def _one_of(self) -> SearchRequest:
@@ -64,6 +77,7 @@ class Passage(BaseModel):
     text: str
     start: int
     end: int
+    metadata: Metadata = {}
     scores: PassageScores
 
 
@@ -74,13 +88,15 @@ class SearchTimings(BaseModel):
     ann: Milliseconds = 0
     exact: Milliseconds = 0
     bm25: Milliseconds = 0
+    filter: Milliseconds = 0
+    diversity: Milliseconds = 0
     fetch: Milliseconds = 0
     total: Milliseconds = 0
 
 
 class SearchResponse(BaseModel):
     """`results[i]` answers query i, best first. `owners` is the set that was really applied. `recomputed[i]` counts the
-    passages that `leann` embedded again for query i."""
+    passages that `leann` scored by their text for query i, embedded now or kept from a search shortly before."""
 
     datastore: str
     index: Index
@@ -135,6 +151,43 @@ class Document(BaseModel):
     licence: str
     url: str | None = None
     text: str
+    metadata: Metadata = {}
+
+
+class NewDocument(Strict):
+    """A document to add. Without a licence it has the owner's."""
+
+    id: Annotated[str, Field(min_length=1, max_length=512)]
+    text: Annotated[Text, Field(min_length=1, max_length=10_000_000)]
+    title: Annotated[Text, Field(max_length=10_000)] = ""
+    source: Annotated[Text, Field(min_length=1, max_length=512)] = "added"
+    licence: Annotated[Text, Field(min_length=1, max_length=512)] | None = None
+    url: Annotated[Text, Field(max_length=10_000)] | None = None
+    metadata: Annotated[Metadata, Field(max_length=64)] = {}
+
+
+class AddDocuments(Strict):
+    """POST /v1/datastores/{datastore}/documents."""
+
+    owner: OwnerId
+    documents: Annotated[list[NewDocument], Field(min_length=1, max_length=1000)]
+
+
+class DocumentsAdded(BaseModel):
+    """They are on disk, and in the next search. `replaced` are the ids that stood there before."""
+
+    owner: OwnerId
+    added: list[str]
+    replaced: list[str]
+    passages: int
+
+
+class Deleted(BaseModel):
+    """The answer to DELETE: what was deleted is in no search any more."""
+
+    id: str
+    object: Literal["document", "owner"]
+    deleted: Literal[True] = True
 
 
 class EmbeddingRequest(Strict):

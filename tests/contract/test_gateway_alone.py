@@ -129,6 +129,7 @@ def test_it_is_not_ready_and_says_which_services_are_missing(alone: httpx.Client
     ("method", "path", "body"),
     [
         ("POST", "/v1/search", {"query": "x"}),
+        ("POST", "/search", {"query": "x"}),
         ("GET", "/v1/datastores", None),
         ("GET", "/v1/datastores/main/documents/a:b", None),
         ("POST", "/v1/trace", {"text": "x"}),

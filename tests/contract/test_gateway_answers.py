@@ -235,6 +235,15 @@ def test_a_search_is_among_the_owners_named_and_the_public_ones(client: httpx.Cl
     assert {passage["owner"] for passage in found["results"][0]} <= {"encyclopedia", *owners}
 
 
+@pytest.mark.parametrize(("domains", "owners"), [("news", {"news"}), ("dpr_wiki", set()), ("news,dpr_wiki", {"news"})])
+def test_a_client_of_massive_serve_has_the_owners_it_names(
+    client: httpx.Client, domains: str, owners: set[str]
+) -> None:
+    found = client.post("/search", json={"query": "soldiers in a war", "n_docs": 20, "domains": domains}).json()
+    assert set(found["owners"]) == {"encyclopedia"} | owners
+    assert set(found["passage_owners"][0]) <= {"encyclopedia"} | owners
+
+
 def test_documents_are_found_through_both_indexes_unless_their_owner_is_left_out(client: httpx.Client) -> None:
     found = client.post("/v1/search", json={"query": "soldiers in a war", "k": 20, "index": "bm25"}).json()
     passage = next(passage for passage in found["results"][0] if passage["owner"] == "news")

@@ -308,3 +308,53 @@ def test_the_interface_documents_its_errors(client: httpx.Client) -> None:
     assert set(paths) >= {"/v1/search", "/v1/datastores", "/v1/embeddings"}
     assert {"404", "422", "429", "503"} <= set(paths["/v1/search"]["post"]["responses"])
     assert json.dumps(paths)
+
+
+def test_passages_can_be_filtered_by_what_is_known_of_their_documents(client: httpx.Client) -> None:
+    wanted = {"title": ["Title 1", "Title 2"], "licence": "CC0-1.0"}
+    for index in INDEXES:
+        (found,) = search(client, query="attribute", index=index, k=50, owners=["papers"], filter=wanted)["results"]
+        assert {passage["document"] for passage in found} <= {"papers-source:1", "papers-source:2"}
+        assert found or index == "bm25"
+    (nothing,) = search(client, query="attribute", filter={"source": "elsewhere"})["results"]
+    assert nothing == []
+
+
+def test_a_filter_never_reaches_another_owners_passages(client: httpx.Client) -> None:
+    everything = {"any": [{"source": {"exists": True}}, {"not": {"source": "source"}}]}
+    (found,) = search(client, query="attribute", k=100, owners=["papers"], filter=everything)["results"]
+    assert {passage["owner"] for passage in found} == {"papers"}
+    response = client.post("/v1/search", json={"query": "x", "filter": {"owner": "papers"}})
+    assert (response.status_code, response.json()["field"]) == (422, "filter.owner")
+
+
+def test_diverse_passages_and_a_least_score_can_be_asked_for(client: httpx.Client) -> None:
+    plain = search(client, query="attribute", k=5)["results"][0]
+    diverse = search(client, query="attribute", k=5, diversity=0.9)
+    assert diverse["timings"]["diversity"] > 0
+    assert [each["id"] for each in diverse["results"][0]] != [each["id"] for each in plain]
+    least = plain[1]["scores"]["exact"]
+    assert len(search(client, query="attribute", k=5, min_score=least)["results"][0]) == 2
+    assert client.post("/v1/search", json={"query": "x", "diversity": 2}).json()["field"] == "diversity"
+
+
+@pytest.mark.parametrize("path", ["/v1/datastores", "/v1/datastores/main/documents/papers-source:0"])
+def test_an_unknown_parameter_in_the_address_is_refused_and_named(client: httpx.Client, path: str) -> None:
+    refused = client.get(path, params={"owners": "papers", "exclude": "papers"} if "documents" in path else {"x": 1})
+    assert (refused.status_code, refused.json()["field"]) == (422, "exclude" if "documents" in path else "x")
+    assert client.post("/v1/search?exclude=papers", json={"query": "x"}).json()["field"] == "exclude"
+
+
+def test_a_body_larger_than_the_service_reads_is_refused_and_every_status_sent_is_documented(
+    client: httpx.Client,
+) -> None:
+    documented = client.get("/openapi.json").json()["paths"]["/v1/search"]["post"]["responses"]
+    bodies: list[tuple[bytes, int]] = [
+        (b"{", 400),
+        (json.dumps({"query": "x", "datastore": "none"}).encode(), 404),
+        (json.dumps({"query": "x" * 50_000_000}).encode(), 413),
+        (json.dumps({"query": "x", "k": 0}).encode(), 422),
+    ]
+    for body, status in bodies:
+        sent = client.post("/v1/search", content=body, headers={"content-type": "application/json"})
+        assert (sent.status_code, str(status) in documented) == (status, True), sent.text[:300]

@@ -76,6 +76,10 @@ class Suite(Protocol):
         """The items, the same for the same arguments and data. Raises MissingData or BadOption."""
         ...
 
+    async def describe(self, endpoint: Endpoint, versions: Mapping[str, str]) -> dict[str, str]:
+        """Versions of what answers, before the first item. `versions` are the plan's. Raises EndpointError."""
+        ...
+
     async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:
         """Ask the endpoint. Raises EndpointError or BadAnswer."""
         ...

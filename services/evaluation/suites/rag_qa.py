@@ -15,6 +15,7 @@ from services.evaluation.suites.base import Answer, Kind, Plan, Planned
 from services.evaluation.suites.questions import GoldQuestion, choose, digest
 from services.evaluation.suites.rag_answer import read_answer
 from services.evaluation.suites.rag_request import RagQaOptions, plan_item
+from services.evaluation.suites.served import served
 from shared.owners import load_owners
 
 
@@ -64,6 +65,10 @@ class RagQa:
         if not items:
             raise BadOption("sets", f"Nothing to ask: {' '.join(warnings)}")
         return Plan(items, {"questions": f"sha256:{digest(used)}", "model": options.model}, warnings)
+
+    async def describe(self, endpoint: Endpoint, versions: Mapping[str, str]) -> dict[str, str]:
+        """The model and experts that are served. Raises EndpointError."""
+        return await served(endpoint, versions.get("model"))
 
     async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:
         """One chat completion; the reply is refused if it was made under another setting than the one asked for."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.datastore.strings import Strings
+from services.retrieval.ranking import Rows
 
 _POSTING = np.dtype([("passage", "<i4"), ("count", "<i4")])
 
@@ -50,10 +51,19 @@ class Postings:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def of(self, word: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The rows of the passages that have a word, ascending, and how often each has it."""
+    def size(self, alive: Rows = None) -> tuple[int, int]:
+        """How many passages there are, and words in them, less those that are not alive."""
+        if alive is None:
+            return len(self), self.words
+        return int(alive.sum()), int(self.lengths[alive].sum(dtype=np.int64))
+
+    def of(self, word: str, alive: Rows = None) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The rows of the passages that have a word, ascending, less those that are not alive, and how often each has
+        it."""
         term = self._terms.find(word)
         if term is None:
             return np.empty(0, np.int32), np.empty(0, np.int32)
         postings = self._postings[self._offsets[term] : self._offsets[term + 1]]
+        if alive is not None:
+            postings = postings[alive[postings["passage"]]]
         return postings["passage"], postings["count"]

@@ -9,16 +9,26 @@ import numpy as np
 from services.retrieval.bm25.postings import Postings
 from services.retrieval.bm25.score import score
 from services.retrieval.bm25.words import words
-from services.retrieval.ranking import Ranking
+from services.retrieval.ranking import Ranking, Rows
 
 
-def search(segments: Sequence[Postings], queries: Sequence[str], count: int) -> list[Ranking]:
-    """The best `count` passages for each query, of those that have at least one of its words."""
+def search(
+    segments: Sequence[Postings],
+    queries: Sequence[str],
+    count: int,
+    alive: Sequence[Rows] | None = None,
+    allowed: Sequence[Rows] | None = None,
+) -> list[Ranking]:
+    """The best `count` passages for each query, of those that have at least one of its words.
+
+    Passages that are not `alive` count for nothing. Those that are not `allowed`, of the others, are not found, but are
+    counted: a filter says what is wanted, and not how rare a word is.
+    """
     rankings = []
     for query in words(queries):
         parts = []
-        for scores in score(segments, query):
-            rows = np.flatnonzero(scores)
+        for scores, may in zip(score(segments, query, alive), allowed or [None] * len(segments), strict=True):
+            rows = np.flatnonzero(scores if may is None else scores * may)
             parts.append((rows, scores[rows]))
         rankings.append(Ranking.merge(parts, count))
     return rankings

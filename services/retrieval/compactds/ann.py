@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,29 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from services.retrieval.ranking import Rows
+
 FLAT_BELOW = 50_000
 """Fewer vectors than this are scanned whole: that is exact, and as fast as an inverted file."""
 
 NPROBE = 64
 """Lists read when a request does not say."""
 
+SCANNED = 20_000
+"""So many vectors that a filter leaves are scored one by one, whatever the index."""
+
 FILE = "ann.faiss"
 
 _TRAIN_PER_LIST = 64
 _ADD_AT_ONCE = 65_536
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far to search: for the best `count`, in `nprobe` lists of an inverted file (None: NPROBE)."""
+
+    count: int
+    nprobe: int | None = None
 
 
 def build(vectors: NDArray[np.float16], folder: Path, flat_below: int = FLAT_BELOW) -> None:
@@ -53,14 +67,34 @@ def load(vectors: NDArray[np.float16], folder: Path) -> Any:
 
 
 def search(
-    index: Any, queries: NDArray[np.float32], count: int, nprobe: int | None
+    index: Any, exact: NDArray[np.float16], queries: NDArray[np.float32], reach: Reach, allowed: Rows = None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Scores and rows of the best `count` for each of (q, d) queries; a row of -1 fills up when there are fewer.
+    """Scores and rows of the best for each of (q, d) queries; a row of -1 fills up when there are fewer.
 
-    The index is shared by all requests: `nprobe` goes with the call and is never set on it.
+    `exact` are the (n, d) vectors of the index. Of `allowed` only what is True is found: if it is few, all of it is
+    scored, since an inverted file would find too few of them in the lists it reads; if it is many, the index is told to
+    pass over the rest. The index is shared by all requests: what a request sets goes with the call.
     """
-    parameters = None
+    if allowed is not None and (few := np.flatnonzero(allowed)).size <= SCANNED:
+        return _scan(exact, few, queries, reach.count)
+    given: dict[str, Any] = {}
+    if allowed is not None:
+        bits = np.packbits(allowed, bitorder="little")
+        given["sel"] = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
     if isinstance(index, faiss.IndexIVF):
-        parameters = faiss.SearchParametersIVF(nprobe=min(nprobe or NPROBE, index.nlist))  # type: ignore[call-arg]
-    scores, rows = index.search(queries, min(count, index.ntotal), params=parameters)
+        lists = min(reach.nprobe or NPROBE, index.nlist)
+        parameters: Any = faiss.SearchParametersIVF(nprobe=lists, **given)  # type: ignore[call-arg]
+    else:
+        parameters = faiss.SearchParameters(**given)
+    scores, rows = index.search(queries, min(reach.count, index.ntotal), params=parameters)
     return scores, rows
+
+
+def _scan(
+    exact: NDArray[np.float16], rows: NDArray[np.int64], queries: NDArray[np.float32], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """As `search`, by the scores of all these rows."""
+    kept = min(count, len(rows))
+    scores = np.einsum("qd,nd->qn", queries, exact[rows].astype(np.float32))
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :kept]
+    return np.take_along_axis(scores, best, axis=1), rows[best]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.compactds import ann
-from services.retrieval.ranking import Ranking
+from services.retrieval.compactds.ann import Reach
+from services.retrieval.ranking import Ranking, Rows
 
 
 class Vectors(NamedTuple):
@@ -20,17 +21,21 @@ class Vectors(NamedTuple):
 
 
 def candidates(
-    segments: Sequence[Vectors], queries: NDArray[np.float32], count: int, nprobe: int | None
+    segments: Sequence[Vectors], queries: NDArray[np.float32], reach: Reach, allowed: Sequence[Rows] | None = None
 ) -> list[Ranking]:
-    """The best `count` passages of the segments by the approximate scores of their indexes, for each of (q, d) queries.
+    """The best passages of the segments by the approximate scores of their indexes, for each of (q, d) queries.
 
-    Each segment is searched for `count`, so that as many are found whichever segments are left out.
+    Each segment is searched for `reach.count`, so that as many are found whichever segments are left out. `allowed` are
+    the rows of each segment that may be found; without it all.
     """
-    found = [ann.search(segment.index, queries, count, nprobe) for segment in segments]
+    found = [
+        ann.search(segment.index, segment.exact, queries, reach, rows)
+        for segment, rows in zip(segments, allowed or [None] * len(segments), strict=True)
+    ]
     rankings = []
     for query in range(len(queries)):
         parts = [(rows[query][kept], scores[query][kept]) for scores, rows in found for kept in [rows[query] >= 0]]
-        rankings.append(Ranking.merge(parts, count))
+        rankings.append(Ranking.merge(parts, reach.count))
     return rankings
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
+from services.retrieval.bm25 import words
 from services.retrieval.compactds.ann import FLAT_BELOW
-from services.retrieval.datastore import coding, manifest
+from services.retrieval.datastore import coding, manifest, tombstones
+from services.retrieval.datastore.added import ADDING, Span
 from services.retrieval.datastore.chunks import WORDS
 from services.retrieval.datastore.documents import Broken
 from services.retrieval.datastore.embed import PASSAGES, Embedder, known
+from services.retrieval.datastore.generation import changing
 from services.retrieval.datastore.ingest.decontaminate import Queries
 from services.retrieval.datastore.ingest.joined import Account, Joined, join
 from services.retrieval.datastore.ingest.prepare import RULES
@@ -21,9 +23,13 @@ from services.retrieval.datastore.ingest.reading import read
 from services.retrieval.datastore.ingest.shardfile import ShardFile
 from services.retrieval.datastore.ingest.shards import BYTES
 from services.retrieval.datastore.ingest.sources import Source, sources
+from services.retrieval.datastore.keys import digests
 from services.retrieval.datastore.lock import only_builder
-from services.retrieval.datastore.manifest import BadSegment, EncoderStamp, Manifest
+from services.retrieval.datastore.manifest import COMPACTDS, INDEXES, BadSegment, EncoderStamp, Manifest
+from services.retrieval.datastore.passages import Passages
+from services.retrieval.datastore.schedule import Here, Once, Scheduler
 from services.retrieval.datastore.segment import write_texts, write_vectors
+from services.retrieval.datastore.unstored import SegmentVectors, drop_vectors
 from services.retrieval.datastore.work import UNFINISHED, publish
 from services.retrieval.encoders.base import Card, Encoder
 from shared.owners import Owner
@@ -65,7 +71,9 @@ def build(
     *,
     queries: Queries | None = None,
     datastore: str = "main",
+    indexes: Collection[str] = INDEXES,
     sizes: Sizes | None = None,
+    scheduler: Scheduler | None = None,
 ) -> Report:
     """Bring a datastore in line with the texts of these owners: build what is new or changed, remove what has no
     source any more, leave the rest; then LEANN's codebook and codes. Segments of owners not given are not touched, but
@@ -74,21 +82,33 @@ def build(
     A segment appears whole or not at all. After a kill the next build goes on with the shard it was at, and the result
     is that of a build that was not killed. `queries` are evaluation queries, which are taken out of the texts. `load`
     loads the encoder of the card, and is called once something is to be embedded; `tell` is told each step in a line.
-    Raises NothingToBuild without any text, and BuildRunning while another process builds this datastore.
+    `scheduler` reads and embeds the shards, by default this process; which one did makes no difference to the result.
+    Without "compactds" among the `indexes` no vectors stay on disk: what is built then needs no other embedding, but a
+    segment that changes is embedded whole, and all are when a change of public text makes a new codebook.
+    Raises NothingToBuild without any text, BuildRunning while another process builds this datastore, and BadIndexes.
     """
+    manifest.check_indexes(indexes)
     found = {owner.id: sources(home, owner) for owner in owners}
     if not any(parts for parts, _ in found.values()):
         raise NothingToBuild(f"There are no texts in {home / 'texts'}: run `candor data pull` first.")
     target = home / "retrieval" / datastore
     target.mkdir(parents=True, exist_ok=True)
-    builder = _Builder(target, card, cache(load), tell, queries or Queries(), sizes or Sizes(), Report())
+    builder = _Builder(
+        target, card, Once(load), tell, queries or Queries(), indexes, sizes or Sizes(), scheduler or Here(), Report()
+    )
     with only_builder(target):
         for owner in owners:
             parts, unreadable = found[owner.id]
-            builder.sweep(target / owner.id, keep={source.origin.source for source in parts})
+            with changing(target):
+                builder.sweep(target / owner.id, keep={source.origin.source for source in parts})
             builder.leave_out(unreadable)
             builder.owner(owner, parts)
-        coding.code(target, EncoderStamp.of(card), tell)
+        vectors = SegmentVectors(builder.embedder(), tell)
+        with changing(target):
+            coding.code(target, EncoderStamp.of(card), tell, vectors.of)
+            vectors.clear()
+            if COMPACTDS not in indexes:
+                builder.drop_vectors(owners)
     return builder.report
 
 
@@ -99,13 +119,17 @@ class _Builder:
     encoder: Callable[[], Encoder]
     tell: Tell
     queries: Queries
+    indexes: Collection[str]
     sizes: Sizes
+    scheduler: Scheduler
     report: Report
 
     def sweep(self, folder: Path, keep: set[str]) -> None:
         """Remove the segments of one owner that have no source any more, and the unfinished work on such."""
         for stale in sorted(folder.glob("*")):
-            if stale.is_dir() and stale.name.removeprefix(UNFINISHED) not in keep:
+            if not stale.is_dir() or Span.parse(stale.name) or stale.name.startswith(ADDING):
+                continue  # what was added through the API stays until it is deleted there
+            if stale.name.removeprefix(UNFINISHED) not in keep:
                 shutil.rmtree(stale)
                 if not stale.name.startswith(UNFINISHED):
                     self.report.removed.append(f"{folder.name}/{stale.name}")
@@ -129,19 +153,27 @@ class _Builder:
             shards = {source.name: self._read(source, compare) for source in (parts if compare else due)}
             joined = join(shards, compare)
             for source in due:
-                self._segment(owner, source, joined[source.name], inputs[source.name])
+                documents = joined[source.name].without(self._deleted(owner))
+                self._segment(owner, source, documents, inputs[source.name])
             for source in parts:
                 shutil.rmtree(self._work(source), ignore_errors=True)
 
     def _read(self, source: Source, compare: bool) -> list[ShardFile]:
-        return read(source, self._work(source), self.tell, queries=self.queries, compare=compare, size=self.sizes.bytes)
+        return read(
+            source,
+            self._work(source),
+            self.tell,
+            queries=self.queries,
+            compare=compare,
+            size=self.sizes.bytes,
+            scheduler=self.scheduler,
+        )
 
     def _inputs(self, owner: Owner, parts: Sequence[Source], compare: bool) -> dict[str, str]:
         """By source, a hash of all that its segment is made of."""
         stamp = EncoderStamp.of(self.card).model_dump_json()
-        rules = (
-            f"{manifest.FORMAT} {RULES} {WORDS} {self.sizes.flat_below} {owner.licence} {stamp} {self.queries.digest}"
-        )
+        sizes = f"{WORDS} {self.sizes.flat_below}"
+        rules = f"{manifest.FORMAT} {RULES} {words.RULE} {sizes} {owner.licence} {stamp} {self.queries.digest}"
         digests = {source.name: source.digest() for source in parts}
         of = {name: sorted(digests.values()) if compare else [] for name in digests}
         return {
@@ -151,7 +183,9 @@ class _Builder:
 
     def _unchanged(self, owner: Owner, source: Source, inputs: str) -> bool:
         present = _present(self._folder(source))
-        if present is None or present.inputs != inputs:
+        if present is None or present.inputs != inputs or not {*self.indexes} <= {*present.indexes}:
+            return False
+        if Passages(self._folder(source)).of(digests([*self._deleted(owner)])).any():
             return False
         if present.public != owner.public:
             present.model_copy(update={"public": owner.public}).write(self._folder(source))
@@ -166,7 +200,8 @@ class _Builder:
         self.report.accounts[source.name] = account
         self.tell(f"{source.name}: {account}")
         if not joined.documents:
-            shutil.rmtree(folder, ignore_errors=True)
+            with changing(self.target):
+                shutil.rmtree(folder, ignore_errors=True)
             self.tell(f"{source.name}: no documents, so no segment")
             return
         finished = work / "segment"
@@ -177,8 +212,9 @@ class _Builder:
         present = _present(folder)
         before = known(folder) if present and present.encoder == stamp else {}
         count = self._counter(source.name, len(texts))
-        embedder = Embedder(self.encoder, stamp, self.sizes.passages)
-        write_vectors(finished, embedder.vectors(texts, before, work, count), self.sizes.flat_below)
+        vectors = self.embedder().vectors(texts, before, work, count)
+        # no inverted file of vectors that LEANN's codes are made of and nothing else
+        write_vectors(finished, vectors, self.sizes.flat_below if COMPACTDS in self.indexes else len(vectors) + 1)
         Manifest(
             format=manifest.FORMAT,
             id=source.origin.source,
@@ -196,9 +232,21 @@ class _Builder:
             inputs=inputs,
             files=manifest.stamp(finished),
         ).write(finished)
-        publish(work, finished, folder)
+        with changing(self.target):
+            publish(work, finished, folder)
         self.report.built.append(source.name)
         self.tell(f"{source.name}: {len(texts)} passages of {account.kept} documents, built")
+
+    def embedder(self) -> Embedder:
+        """The encoder, in shards."""
+        return Embedder(self.encoder, EncoderStamp.of(self.card), self.sizes.passages, self.scheduler)
+
+    def drop_vectors(self, owners: Sequence[Owner]) -> None:
+        """Of all segments of these owners, the vectors are only for coding."""
+        for owner in owners:
+            for folder in sorted((self.target / owner.id).glob("*")):
+                if _present(folder) and drop_vectors(folder):
+                    self.tell(f"{owner.id}/{folder.name}: vectors removed, its codes stay")
 
     def _counter(self, name: str, total: int) -> Callable[[int], None]:
         """Tells each further tenth of the passages."""
@@ -211,6 +259,10 @@ class _Builder:
                 self.tell(f"{name}: {done} of {total} passages embedded")
 
         return count
+
+    def _deleted(self, owner: Owner) -> Collection[str]:
+        """The ids of documents that were deleted through the API: they do not come back with a build."""
+        return tombstones.read(self.target / owner.id).documents.keys()
 
     def _folder(self, source: Source) -> Path:
         return self.target / source.origin.owner / source.origin.source

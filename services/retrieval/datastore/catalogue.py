@@ -1,14 +1,20 @@
-"""The datastores that can be searched, opened once when the service starts."""
+"""The datastores that can be searched, as they are on disk now."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
+from services.retrieval.datastore import tombstones
+from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.documents import Document
+from services.retrieval.datastore.generation import generation, unchanging
+from services.retrieval.datastore.layers import shown
 from services.retrieval.datastore.manifest import BadSegment, EncoderStamp
 from services.retrieval.datastore.segment import Segment
+from services.retrieval.datastore.tombstones import BadTombstones
 from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.encoders.base import Card
 from services.retrieval.leann.codebook import BadCodebook, Codebook
@@ -19,7 +25,10 @@ _LEFT_OUT_OF_LEANN = "the index `leann` is without it until `candor data build` 
 
 @dataclass(frozen=True)
 class Datastore:
-    """The whole segments of a datastore in order of owner and name, its codebook, and warnings on what is left out."""
+    """The whole segments of a datastore in order of owner and name, its codebook, and warnings on what is left out.
+
+    It does not change: a change on disk makes another one.
+    """
 
     id: str
     segments: list[Segment]
@@ -43,35 +52,95 @@ class Datastore:
     def document(self, identity: str, owners: Collection[str]) -> tuple[Segment, Document] | None:
         """A document of one of these owners with its segment, or None."""
         for segment in self.of(owners):
-            if document := segment.passages.document(identity):
+            if document := segment.document(identity):
                 return segment, document
         return None
 
 
+class Catalogue:
+    """Every datastore in a folder, for vectors of one encoder. Safe to use from several threads."""
+
+    def __init__(self, folder: Path, card: Card) -> None:
+        self._folder = folder
+        self._encoder = EncoderStamp.of(card)
+        self._open: dict[str, tuple[object, Datastore]] = {}
+        self._opening = Lock()
+
+    def get(self, name: str) -> Datastore | None:
+        """A datastore as it is now, or None if there is none of this name."""
+        place = self._folder / name
+        if name.startswith(".") or place.parent != self._folder or not place.is_dir():
+            return None
+        known = self._open.get(name)
+        if known and known[0] == generation(place):
+            return known[1]
+        with self._opening:
+            known = self._open.get(name)
+            if known and known[0] == generation(place):
+                return known[1]
+            with unchanging(place) as now:
+                made = _open(place, self._encoder, known[1] if known else None)
+            self._open[name] = (now, made)
+        return made
+
+    def all(self) -> list[Datastore]:
+        """Every datastore, in order of name."""
+        return [found for place in _folders(self._folder) if (found := self.get(place.name))]
+
+
 def open_datastores(folder: Path, card: Card) -> list[Datastore]:
-    """Open every datastore in a folder. A segment that is damaged, unfinished or of another encoder is left out."""
-    return [_open(place, EncoderStamp.of(card)) for place in _folders(folder)]
+    """Every datastore in a folder, as it is now."""
+    return Catalogue(folder, card).all()
 
 
-def _open(folder: Path, encoder: EncoderStamp) -> Datastore:
-    segments: list[Segment] = []
+def _open(folder: Path, encoder: EncoderStamp, before: Datastore | None) -> Datastore:
+    """A segment that is damaged, unfinished or of another encoder is left out, and so is an owner if it is not known
+    what was deleted. Segments that are open and have not changed are not opened again."""
     warnings: list[str] = []
     codebook = _codebook(folder, encoder, warnings)
-    for place in (segment for owner in _folders(folder) for segment in _folders(owner)):
+    if before and before.codebook and codebook and before.codebook.id == codebook.id:
+        codebook = before.codebook
+    known = {segment.folder: segment for segment in before.segments} if before and before.codebook is codebook else {}
+    segments: list[Segment] = []
+    for owner in _folders(folder):
         try:
-            if place.name.startswith(UNFINISHED):
-                raise BadSegment(place, "a build of it has not finished")
-            segment = Segment(place, codebook)
-            if segment.manifest.encoder != encoder:
-                made = segment.manifest.encoder
-                raise BadSegment(place, f"its vectors are of encoder {made.name} {made.revision}, which is not loaded")
-            segments.append(segment)
-            if codebook and segment.codes is None:
-                name = f"{segment.manifest.owner}/{segment.manifest.id}"
-                warnings.append(f"{folder.name}: segment {name} has no codes for LEANN; {_LEFT_OUT_OF_LEANN}")
-        except BadSegment as error:
-            warnings.append(f"{folder.name}: {error}; it is left out until `candor data build` has made it anew")
+            deleted = tombstones.read(owner)
+        except BadTombstones as error:
+            warnings.append(f"{folder.name}: {error}; nothing of the owner is shown until the file is mended")
+            continue
+        found = []
+        for place in _places(owner):
+            try:
+                found.append(_segment(place, encoder, codebook, known.get(place)))
+            except BadSegment as error:
+                warnings.append(f"{folder.name}: {error}; it is left out until `candor data build` has made it anew")
+        segments.extend(shown(found, deleted))
+    if codebook:
+        lacking = [segment.manifest for segment in segments if segment.codes is None]
+        warnings.extend(
+            f"{folder.name}: segment {made.owner}/{made.id} has no codes for LEANN; {_LEFT_OUT_OF_LEANN}"
+            for made in lacking
+        )
     return Datastore(folder.name, segments, codebook, warnings)
+
+
+def _segment(place: Path, encoder: EncoderStamp, codebook: Codebook | None, known: Segment | None) -> Segment:
+    if place.name.startswith(UNFINISHED):
+        raise BadSegment(place, "a build of it has not finished")
+    if known and known.unchanged():
+        return known
+    segment = Segment(place, codebook)
+    if segment.manifest.encoder != encoder:
+        made = segment.manifest.encoder
+        raise BadSegment(place, f"its vectors are of encoder {made.name} {made.revision}, which is not loaded")
+    return segment
+
+
+def _places(owner: Path) -> list[Path]:
+    """The folders of an owner's segments, less those of additions that were carried over into another."""
+    spans = {place.name: span for place in _folders(owner) if (span := Span.parse(place.name))}
+    count = {span.name for span in current(spans.values())}
+    return [place for place in _folders(owner) if place.name not in spans or place.name in count]
 
 
 def _codebook(folder: Path, encoder: EncoderStamp, warnings: list[str]) -> Codebook | None:
@@ -83,4 +152,9 @@ def _codebook(folder: Path, encoder: EncoderStamp, warnings: list[str]) -> Codeb
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.is_dir())
+    """Those that are not hidden, and those of builds that have not finished."""
+    return sorted(
+        path
+        for path in folder.glob("*")
+        if path.is_dir() and (not path.name.startswith(".") or path.name.startswith(UNFINISHED))
+    )

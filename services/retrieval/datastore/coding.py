@@ -13,30 +13,42 @@ from numpy.typing import NDArray
 from services.retrieval.datastore import manifest
 from services.retrieval.datastore.manifest import BadSegment, EncoderStamp, Manifest
 from services.retrieval.datastore.segment import VECTORS
-from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.leann import codebook, codes
 from services.retrieval.leann.codebook import BadCodebook, Codebook, Origin
 from services.retrieval.leann.quantiser import train
 
+Vectors = Callable[[Path], NDArray[Any]]
+"""Gives the vectors of a segment's folder."""
 
-def code(target: Path, encoder: EncoderStamp, tell: Callable[[str], None]) -> None:
+
+def code(target: Path, encoder: EncoderStamp, tell: Callable[[str], None], vectors: Vectors) -> None:
     """Bring the codebook of a datastore's folder in line with its public segments, and all codes with the codebook.
 
     The codebook is trained anew whenever the public segments have changed: so the datastore is what its texts make it,
     whatever was in it before, and nothing of an owner who has left it or is public no more stays in the codebook.
     """
     segments = list(_segments(target, encoder))
-    book = _codebook(target, encoder, [segment for segment in segments if segment[1].public], tell)
+    book = _codebook(target, encoder, [segment for segment in segments if segment[1].public], tell, vectors)
     for folder, present in segments:
         if present.codebook != book.id:
-            _code(folder, present, book)
+            _code(folder, present, book, vectors(folder))
             tell(f"{present.owner}/{present.id}: {present.passages} codes for LEANN")
+
+
+def code_segment(folder: Path, target: Path) -> None:
+    """Give a new segment, which has its vectors, codes of the codebook that its datastore has now, if it has one."""
+    present = manifest.parse(folder)
+    try:
+        book = codebook.read(target, present.encoder)
+    except BadCodebook:
+        return
+    _code(folder, present, book, np.load(folder / VECTORS, mmap_mode="r"))
 
 
 def _segments(target: Path, encoder: EncoderStamp) -> Iterator[tuple[Path, Manifest]]:
     """Every whole segment with vectors of this encoder, in order of owner and name."""
     for folder in sorted(target.glob("*/*")):
-        if folder.is_dir() and not folder.name.startswith(UNFINISHED):
+        if folder.is_dir() and not folder.name.startswith("."):
             try:
                 present = manifest.load(folder)
             except BadSegment:
@@ -46,7 +58,11 @@ def _segments(target: Path, encoder: EncoderStamp) -> Iterator[tuple[Path, Manif
 
 
 def _codebook(
-    target: Path, encoder: EncoderStamp, public: Sequence[tuple[Path, Manifest]], tell: Callable[[str], None]
+    target: Path,
+    encoder: EncoderStamp,
+    public: Sequence[tuple[Path, Manifest]],
+    tell: Callable[[str], None],
+    vectors: Vectors,
 ) -> Codebook:
     origin = Origin(
         encoder=encoder,
@@ -60,23 +76,18 @@ def _codebook(
             return present
     except BadCodebook:
         pass
-    book = Codebook(origin, train([_vectors(folder) for folder, _ in public], encoder.dimension))
+    book = Codebook(origin, train([vectors(folder) for folder, _ in public], encoder.dimension))
     book.write(target)
     tell(f"LEANN: a codebook from {origin.passages} passages of public owners")
     return book
 
 
-def _code(folder: Path, present: Manifest, book: Codebook) -> None:
+def _code(folder: Path, present: Manifest, book: Codebook, vectors: NDArray[Any]) -> None:
     """Codes first, then the manifest that names them, then away with the old ones: a kill leaves a whole segment."""
-    codes.Codes.write(folder, book, _vectors(folder))
+    codes.Codes.write(folder, book, vectors)
     kept = {name: stamp for name, stamp in present.files.items() if not name.startswith(codes.PREFIX)}
     added = {name: manifest.stamp_file(folder / name) for name in codes.names(book)}
     present.model_copy(update={"files": kept | added, "codebook": book.id}).write(folder)
     for path in folder.glob(f"{codes.PREFIX}*"):
         if path.name not in added:
             path.unlink()
-
-
-def _vectors(folder: Path) -> NDArray[Any]:
-    vectors: NDArray[Any] = np.load(folder / VECTORS, mmap_mode="r")
-    return vectors

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+Metadata = dict[str, str | int | float | bool]
+"""What else is known of a document, by name."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,7 @@ class Document:
     source: str
     licence: str
     url: str | None = None
+    metadata: Metadata = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

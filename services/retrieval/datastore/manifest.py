@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.retrieval.encoders.base import Card
 
-FORMAT = 1
+FORMAT = 2
 NAME = "manifest.json"
+
+COMPACTDS = "compactds"
+INDEXES = (COMPACTDS, "leann", "bm25")
+"""Of a segment. Without the first it has no vectors on disk; the others are small, and every segment has them."""
 
 
 class BadSegment(Exception):
@@ -18,6 +23,10 @@ class BadSegment(Exception):
 
     def __init__(self, folder: Path, fault: str) -> None:
         super().__init__(f"segment {folder.parent.name}/{folder.name}: {fault}")
+
+
+class BadIndexes(Exception):
+    """The indexes to build are not a choice there is; the message says which there are."""
 
 
 class EncoderStamp(BaseModel):
@@ -70,6 +79,7 @@ class Manifest(BaseModel):
     encoder: EncoderStamp
     inputs: str
     codebook: str | None = None
+    indexes: list[str] = list(INDEXES)
     files: dict[str, FileStamp]
 
     def write(self, folder: Path) -> None:
@@ -79,6 +89,13 @@ class Manifest(BaseModel):
         temporary.replace(folder / NAME)
 
 
+def check_indexes(indexes: Collection[str]) -> None:
+    """Raises BadIndexes for a choice that cannot be built."""
+    if {*indexes} | {COMPACTDS} != {*INDEXES}:
+        given = ",".join(indexes)
+        raise BadIndexes(f"The indexes are {','.join(INDEXES)}, of which {COMPACTDS} can be left out; not {given!r}.")
+
+
 def stamp(folder: Path) -> dict[str, FileStamp]:
     """The stamps of all files of a folder but the manifest."""
     return {path.name: stamp_file(path) for path in sorted(folder.iterdir()) if path.name != NAME}
@@ -86,7 +103,7 @@ def stamp(folder: Path) -> dict[str, FileStamp]:
 
 def load(folder: Path) -> Manifest:
     """The manifest of a segment whose files are all there and unchanged. Raises BadSegment."""
-    manifest = _parse(folder)
+    manifest = parse(folder)
     if (manifest.owner, manifest.id) != (folder.parent.name, folder.name):
         raise BadSegment(folder, f"its manifest is of {manifest.owner}/{manifest.id}")
     for name, expected in manifest.files.items():
@@ -99,14 +116,8 @@ def load(folder: Path) -> Manifest:
     return manifest
 
 
-def stamp_file(path: Path) -> FileStamp:
-    """The stamp of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileStamp(bytes=path.stat().st_size, sha256=digest)
-
-
-def _parse(folder: Path) -> Manifest:
+def parse(folder: Path) -> Manifest:
+    """The manifest of a segment, whatever its files are. Raises BadSegment."""
     try:
         manifest = Manifest.model_validate_json((folder / NAME).read_bytes())
     except FileNotFoundError as error:
@@ -116,3 +127,10 @@ def _parse(folder: Path) -> Manifest:
     if manifest.format != FORMAT:
         raise BadSegment(folder, f"it is in format {manifest.format}, and this is for format {FORMAT}")
     return manifest
+
+
+def stamp_file(path: Path) -> FileStamp:
+    """The stamp of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileStamp(bytes=path.stat().st_size, sha256=digest)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,19 @@ from services.retrieval.compactds import ann
 from services.retrieval.compactds.search import Vectors
 from services.retrieval.datastore import manifest
 from services.retrieval.datastore.documents import Document
+from services.retrieval.datastore.keys import Digests
+from services.retrieval.datastore.manifest import BadSegment
 from services.retrieval.datastore.passages import Passages
+from services.retrieval.filters import Filter
 from services.retrieval.leann.codebook import Codebook
 from services.retrieval.leann.codes import Codes
+from services.retrieval.leann.kept import Kept
+from services.retrieval.ranking import Rows
 
 VECTORS = "vectors.npy"
 """The file of a segment's vectors, (passages, d) in float16."""
+
+_FILTERS_KEPT = 16
 
 
 class Segment:
@@ -27,15 +36,65 @@ class Segment:
 
     def __init__(self, folder: Path, codebook: Codebook | None) -> None:
         """Raises BadSegment for a folder that is not whole."""
+        self.folder = folder
         self.manifest = manifest.load(folder)
         self.passages = Passages(folder)
         self.postings = Postings(folder)
-        exact: NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
-        self.vectors = Vectors(ann.load(exact, folder), exact)
+        self.vectors = _vectors(folder) if manifest.COMPACTDS in self.manifest.indexes else None
+        """None if the segment was built without `compactds`."""
         self.codes = Codes(folder, codebook) if codebook and self.manifest.codebook == codebook.id else None
         """LEANN's; None if the segment has none of this codebook."""
         self.bytes = sum(file.bytes for file in self.manifest.files.values())
         """Size on disk without the manifest."""
+        self.alive: Rows = None
+        """The passages that are not hidden: of documents that were neither deleted nor written anew elsewhere."""
+        self.recent = Kept()
+        """The vectors last made again of its texts."""
+        self._passing: OrderedDict[Filter, NDArray[np.bool_]] = OrderedDict()
+
+    def unchanged(self) -> bool:
+        """Whether the manifest on disk is the one that was read."""
+        try:
+            return manifest.parse(self.folder) == self.manifest
+        except BadSegment:
+            return False
+
+    @property
+    def size(self) -> int:
+        """How many passages are not hidden."""
+        return self.manifest.passages if self.alive is None else int(self.alive.sum())
+
+    def kept(self) -> list[Document]:
+        """The documents that are not hidden, in order of id."""
+        return self.passages.kept(self.alive)
+
+    def hiding(self, digests: Digests) -> Segment:
+        """The same segment without the documents whose ids have these digests."""
+        hidden = self.passages.of(digests)
+        shown = copy(self)
+        shown.alive = ~hidden if hidden.any() else None
+        return shown
+
+    def document(self, identity: str) -> Document | None:
+        """A document that is not hidden, or None."""
+        first = self.passages.first(identity)
+        if first is None or (self.alive is not None and not self.alive[first]):
+            return None
+        return self.passages.document(identity)
+
+    def passing(self, wanted: Filter) -> NDArray[np.bool_]:
+        """(passages,) which pass a filter. The last few filters' are kept."""
+        passing = self._passing.get(wanted)
+        if passing is None:
+            passing = self._passing[wanted] = self.passages.passing(wanted)
+            while len(self._passing) > _FILTERS_KEPT:
+                self._passing.popitem(last=False)
+        return passing
+
+
+def _vectors(folder: Path) -> Vectors:
+    exact: NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
+    return Vectors(ann.load(exact, folder), exact)
 
 
 def write_texts(folder: Path, documents: Sequence[Document]) -> list[str]:

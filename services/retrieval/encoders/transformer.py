@@ -58,7 +58,9 @@ class TransformerEncoder:
     def encode_alone(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """As `encode`, with each text in a pass of its own: its vector is the same to the last bit, whichever texts
         come with it. A full passage takes as long as in a batch."""
-        return self._encode(self._tokens(texts), ([row] for row in range(len(texts))))
+        tokens = self._tokens(texts)
+        # the longest first, so that no thread is left alone with it at the end
+        return self._encode(tokens, ([row] for row in sorted(range(len(tokens)), key=lambda row: -len(tokens[row]))))
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         encodings = self._tokenizer.encode_batch_fast(list(texts))

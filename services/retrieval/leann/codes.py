@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.leann.codebook import Codebook
-from services.retrieval.leann.quantiser import Floats
+from services.retrieval.leann.nearest import Floats
+from services.retrieval.ranking import Rows
 
 PREFIX = "leann."
 """How the names of the files begin, which go on with the codebook's id: codes of a new codebook can lie beside those of
@@ -49,22 +50,26 @@ class Codes:
         for name, array in zip(names(codebook), arrays, strict=True):
             np.save(folder / name, array)
 
-    def search(self, query: Floats, count: int) -> Estimates:
+    def search(self, query: Floats, count: int, alive: Rows = None, allowed: Rows = None) -> Estimates:
         """The best `count` for a (d,) query by estimated score; equal ones in the order of their rows.
+
+        Rows that are not `alive` count for nothing; those that are not `allowed`, of the others, are not found.
 
         An estimate is right on average, but the best of many are those that err upwards. Of scores that are normal
         about their mean, and estimates normal about the scores, the expected score given its estimate is nearer to the
         mean, by the share of the errors in the variance of the estimates (Efron and Morris 1975).
         """
         tables, offset, axes = self._quantiser.tables(query)
-        estimates = _scan(self._codes, tables) * self._scales + offset
-        there, mean, variance = len(estimates), float(estimates.mean()), float(estimates.var())
+        estimates = scan(self._codes, tables) * self._scales + offset
+        counted = estimates if alive is None else estimates[alive]
+        there = len(counted)
+        mean, variance = (float(counted.mean()), float(counted.var())) if there else (0.0, 0.0)
         error = float(axes**2 @ self._errors)
         # three degrees of freedom are lost; and where a few estimates happen to agree, that says little
         kept = max(_LEAST_KEPT, 1 - error * max(there - 3, 0) / max(there * variance, 1e-12))
-        best = np.arange(there)
-        if there > count:
-            best = np.flatnonzero(estimates >= np.partition(estimates, -count)[-count])
+        best = np.arange(len(estimates)) if allowed is None else np.flatnonzero(allowed)
+        if len(best) > count:
+            best = best[estimates[best] >= np.partition(estimates[best], -count)[-count]]
         best = best[np.argsort(-estimates[best], kind="stable")[:count]]
         means = mean + kept * (estimates[best].astype(np.float64) - mean)
         return Estimates(best, means, float(np.sqrt(error * kept)))
@@ -77,12 +82,23 @@ def names(codebook: Codebook) -> tuple[str, str, str]:
 
 
 @_compiled
-def _scan(codes: NDArray[np.uint8], tables: Floats) -> Floats:
-    """(n,) sums over the parts of (n, m) codes of what (m, 256) tables say of each."""
-    sums = np.zeros(codes.shape[0], np.float32)
-    for row in range(codes.shape[0]):
-        total = np.float32(0)
-        for part in range(codes.shape[1]):
-            total += tables[part, codes[row, part]]
-        sums[row] = total
+def scan(codes: NDArray[np.uint8], tables: Floats) -> Floats:
+    """(n,) sums over the parts of (n, m) codes of what (m, 256) tables say of each.
+
+    Four rows go on at once, since each addition has to wait for the last one to the same sum.
+    """
+    rows, parts = codes.shape
+    fours = rows - rows % 4
+    sums = np.zeros(rows, np.float32)
+    for row in range(0, fours, 4):
+        a = b = c = d = np.float32(0)
+        for part in range(parts):
+            a += tables[part, codes[row, part]]
+            b += tables[part, codes[row + 1, part]]
+            c += tables[part, codes[row + 2, part]]
+            d += tables[part, codes[row + 3, part]]
+        sums[row], sums[row + 1], sums[row + 2], sums[row + 3] = a, b, c, d
+    for row in range(fours, rows):
+        for part in range(parts):
+            sums[row] += tables[part, codes[row, part]]
     return sums

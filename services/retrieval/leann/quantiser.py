@@ -6,20 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from services.retrieval.leann.nearest import Floats, nearest
 
 BYTES = 64
 """Of a vector's code, a byte for each part: 4% of a passage of 256 words."""
 
 _CENTROIDS = 256
 _DRAWS = 10_240
+_ROUNDS = 6
 _OTHERS = 0.5
 _WEIGHT = 0.25
-_AT_ONCE = 65_536
+_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,16 @@ class Quantiser:
         Rounding shrinks: the scale makes the decoded vector as long as its own in its own direction, so that the
         estimate of an inner product is right on average (Gao and Long 2024, RaBitQ).
         """
-        product = self._product()
-        codes = np.empty((len(vectors), product.M), np.uint8)
+        centroids, basis = self.centroids.astype(np.float32), self.basis.astype(np.float32)
+        parts = np.arange(len(centroids))
+        codes = np.empty((len(vectors), len(parts)), np.uint8)
         scales = np.empty(len(vectors), np.float16)
         left = np.zeros(self.basis.shape[1])
         for start, block in _blocks(vectors):
             part = slice(start, start + len(block))
-            axes = (block.astype(np.float32) - self.mean) @ self.basis.astype(np.float32)
-            codes[part] = product.compute_codes(axes * self.weights)
-            decoded = product.decode(codes[part]) / self.weights
+            axes: Floats = np.matmul(block.astype(np.float32) - self.mean, basis, dtype=np.float32)
+            codes[part] = nearest(axes * self.weights, centroids)
+            decoded = centroids[parts, codes[part]].reshape(axes.shape) / self.weights
             scales[part] = _scales(axes, decoded)
             left += np.square(axes - decoded * scales[part, None], dtype=np.float64).sum(axis=0)
         return codes, scales, (left / max(len(vectors), 1)).astype(np.float32)
@@ -71,13 +72,6 @@ class Quantiser:
         stretched = (axes / self.weights).reshape(parts, width)
         tables = np.einsum("pcw,pw->pc", self.centroids.astype(np.float32), stretched)
         return tables, float(query @ self.mean), axes
-
-    def _product(self) -> Any:
-        """FAISS's product quantiser of the stretched axes."""
-        parts, _, width = self.centroids.shape
-        quantiser = faiss.ProductQuantizer(parts * width, parts, 8)
-        faiss.copy_array_to_vector(self.centroids.astype(np.float32).ravel(), quantiser.centroids)
-        return quantiser
 
 
 def train(samples: Sequence[NDArray[Any]], dimension: int) -> Quantiser:
@@ -151,12 +145,17 @@ def _deal(variances: NDArray[np.float64], parts: int) -> NDArray[np.int64]:
 def _centroids(deviations: NDArray[np.float64]) -> NDArray[np.float16]:
     """(parts, 256, width) k-means centroids of independent normal draws with these (parts, width) deviations."""
     parts, width = deviations.shape
-    quantiser = faiss.ProductQuantizer(parts * width, parts, 8)
-    quantiser.cp.niter = 12
-    draws = np.random.default_rng(0).normal(size=(_DRAWS, parts * width)) * deviations.ravel()
-    quantiser.train(draws.astype(np.float32))
-    trained: Floats = faiss.vector_to_array(quantiser.centroids).reshape(parts, _CENTROIDS, width)
-    return trained.astype(np.float16)
+    draws = (np.random.default_rng(0).normal(size=(_DRAWS, parts, width)) * deviations).astype(np.float32)
+    centroids = draws[:_CENTROIDS].swapaxes(0, 1).copy()
+    for _ in range(_ROUNDS):
+        cells = (nearest(draws.reshape(_DRAWS, -1), centroids) + np.arange(parts) * _CENTROIDS).ravel()
+        counts = np.bincount(cells, minlength=parts * _CENTROIDS).reshape(parts, -1)
+        for axis in range(width):
+            sums = np.bincount(cells, draws[:, :, axis].ravel(), minlength=parts * _CENTROIDS)
+            means = sums.reshape(parts, -1) / np.maximum(counts, 1)
+            # a centroid that is nearest to no draw stays
+            centroids[:, :, axis] = np.where(counts > 0, means, centroids[:, :, axis])
+    return centroids.astype(np.float16)
 
 
 def _blocks(vectors: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:

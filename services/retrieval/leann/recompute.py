@@ -16,6 +16,10 @@ STEP = 4
 more at once would save nothing and on average waste half a step."""
 
 
+_DOUBT = 4
+"""Estimates without error that are counted with those that were scored: a few say little of those left."""
+
+
 class Aim(NamedTuple):
     """The share `recall` of the `k` best is to be found."""
 
@@ -39,7 +43,9 @@ def recompute(
     `deviations[s]` is the standard deviation of exact scores about the estimates of segment s. Candidates are scored
     in order of their estimates, until of those left fewer than `aim.misses` are expected to belong to the best k:
     the sum over them of the probability that a score, normal about its estimate, is above the k-th exact one. With
-    a recall of 1 all candidates are scored. `exact` is called with a few candidates at a time.
+    a recall of 1 all candidates are scored. Estimates of the best can all be too low, where scores have longer tails
+    than a normal distribution: the mean error of those that were scored is expected of those left as well. `exact` is
+    called with a few candidates at a time.
     """
     scores: NDArray[np.float32] = np.empty(0, np.float32)
     spread = deviations[found.segments]
@@ -48,7 +54,9 @@ def recompute(
         scores = np.append(scores, exact(found.part(len(scores), done)))
         if done < len(found):
             worst = np.partition(scores, -aim.k)[-aim.k]
-            left = expected_above(float(worst), found.scores[done:], spread[done:])
+            errors = scores - found.scores[:done]
+            bias = float(errors.sum()) / (done + _DOUBT)
+            left = expected_above(float(worst), found.scores[done:] + bias, spread[done:])
             done = min(done + STEP, len(found)) if left >= aim.misses else done
     return Ranking.best(found.segments[:done], found.rows[:done], scores, done)
 

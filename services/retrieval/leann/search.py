@@ -9,17 +9,24 @@ from numpy.typing import NDArray
 
 from services.retrieval.leann.codes import Codes
 from services.retrieval.leann.recompute import Aim, recompute
-from services.retrieval.ranking import Ranking
+from services.retrieval.ranking import Ranking, Rows
 
 
 def candidates(
-    segments: Sequence[Codes], queries: NDArray[np.float32], count: int
+    segments: Sequence[Codes],
+    queries: NDArray[np.float32],
+    count: int,
+    alive: Sequence[Rows] | None = None,
+    allowed: Sequence[Rows] | None = None,
 ) -> tuple[list[Ranking], NDArray[np.float64]]:
     """The best `count` passages of the segments by estimated score, for each of (q, d) queries; and (q, segments) the
-    standard deviations of the exact scores about the estimates."""
+    standard deviations of the exact scores about the estimates. `alive` and `allowed` are as in `Codes.search`, by
+    segment; without them all rows are."""
+    every: list[Rows] = [None] * len(segments)
+    rows = list(zip(segments, alive or every, allowed or every, strict=True))
     rankings, deviations = [], np.empty((len(queries), len(segments)))
     for number, query in enumerate(queries):
-        found = [segment.search(query, count) for segment in segments]
+        found = [segment.search(query, count, living, may) for segment, living, may in rows]
         rankings.append(Ranking.merge([(each.rows, each.means) for each in found], count))
         deviations[number] = [each.deviation for each in found]
     return rankings, deviations

@@ -11,8 +11,9 @@ from services.retrieval.routes.parts import Service, Threads
 from shared.contracts.base import OwnerId
 from shared.contracts.retrieval import DatastoreList, Document
 from shared.http.errors import NotReady, Overloaded, problems
+from shared.http.parameters import ONLY_KNOWN_PARAMETERS
 
-router = APIRouter(tags=["retrieval"])
+router = APIRouter(tags=["retrieval"], dependencies=[ONLY_KNOWN_PARAMETERS])
 
 
 @router.get("/v1/datastores", responses=problems(NotReady))

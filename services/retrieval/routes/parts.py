@@ -10,10 +10,11 @@ from services.retrieval.workers import Workers
 from shared.http.errors import NotReady
 
 if TYPE_CHECKING:
+    from services.retrieval.changes import Changes
     from services.retrieval.service import Retrieval
 else:
-    # FastAPI needs no class behind a dependency, and importing this one would import faiss with the routes
-    Retrieval = object
+    # FastAPI needs no class behind a dependency, and importing these would import faiss with the routes
+    Changes = Retrieval = object
 
 
 def _service(request: Request) -> Retrieval:
@@ -23,10 +24,17 @@ def _service(request: Request) -> Retrieval:
     return service
 
 
+def _changes(request: Request) -> Changes:
+    _service(request)
+    changes: Changes = request.app.state.changes
+    return changes
+
+
 def _threads(request: Request) -> Workers:
     workers: Workers = request.app.state.workers
     return workers
 
 
 Service = Annotated[Retrieval, Depends(_service)]
+Changing = Annotated[Changes, Depends(_changes)]
 Threads = Annotated[Workers, Depends(_threads)]

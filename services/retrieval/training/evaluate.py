@@ -1,4 +1,4 @@
-"""Whether an encoder finds the document of a question, on documents that it was not trained on."""
+"""What an encoder finds for questions whose documents it was not trained on."""
 
 from __future__ import annotations
 
@@ -8,63 +8,68 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.retrieval.datastore.segment import Segment
 from services.retrieval.encoders.base import Encoder
 from services.retrieval.training.pairs import Question
-from services.retrieval.training.split import held_out
+from services.retrieval.training.pool import Pool
 
-FIGURES: Mapping[str, Callable[[NDArray[np.int64]], NDArray[np.float64]]] = {
-    "recall@1": lambda ranks: (ranks <= 1).astype(np.float64),
-    "recall@10": lambda ranks: (ranks <= 10).astype(np.float64),
-    "MRR@10": lambda ranks: np.where(ranks <= 10, 1 / ranks, 0.0),
-    "nDCG@10": lambda ranks: np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0.0),
-}
-"""Of the (q,) ranks, from 1, of each question's one relevant document; one value a question."""
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Questions, and the passages they are searched among with the document of each."""
+class Judged:
+    """Queries by id, the grade of each relevant document by query and document, and the passages that are searched
+    with the document of each."""
 
-    asked: list[Question]
-    texts: list[str]
-    documents: list[str]
+    queries: Mapping[str, str]
+    judgements: Mapping[str, Mapping[str, int]]
+    texts: Sequence[str]
+    documents: Sequence[str]
 
 
-def sample(
-    segments: Sequence[Segment], asked: Sequence[Question], *, held: float, count: int, passages: int, seed: int = 0
-) -> Sample:
-    """At most `count` questions of held-out documents, among their documents' passages and others drawn at random
-    until there are `passages`."""
-    rows = [segment.passages.passage(row) for segment in segments for row in range(len(segment.passages))]
-    present = {row.document for row in rows}
+def judged(pool: Pool, asked: Sequence[Question], unseen: Callable[[Question], bool]) -> Judged:
+    """The questions of unseen documents of the pool, and the whole pool."""
+    fit = [one for one in asked if (one.owner, one.document) in pool.rows and unseen(one)]
+    documents = np.empty(len(pool.passages), object)
+    for (owner, document), rows in pool.rows.items():
+        documents[rows] = f"{owner}/{document}"
+    return Judged(
+        {str(number): one.text for number, one in enumerate(fit)},
+        {str(number): {f"{one.owner}/{one.document}": 1} for number, one in enumerate(fit)},
+        [passage.text for passage in pool.passages],
+        documents.tolist(),
+    )
+
+
+def sample(whole: Judged, *, count: int, passages: int, seed: int = 0) -> Judged:
+    """At most `count` queries drawn at random, among the passages of the documents judged for them and others drawn
+    until there are `passages`; the judged ones are all there, were they more."""
     random = np.random.default_rng(seed)
-    fit = [question for question in asked if question.document in present and held_out(question.document, held)]
-    chosen = [fit[number] for number in random.permutation(len(fit))[:count]]
-    gold = {question.document for question in chosen}
-    kept = [row for row in rows if row.document in gold]
-    others = [row for row in rows if row.document not in gold]
-    kept += [others[number] for number in random.permutation(len(others))[: max(0, passages - len(kept))]]
-    return Sample(chosen, [row.text for row in kept], [row.document for row in kept])
+    names = list(whole.queries)
+    queries = {names[number]: whole.queries[names[number]] for number in random.permutation(len(names))[:count]}
+    needed = {document for query in queries for document in whole.judgements[query]}
+    gold = np.array([document in needed for document in whole.documents], bool)
+    rows = np.concatenate([np.flatnonzero(gold), random.permutation(np.flatnonzero(~gold))])
+    rows = np.sort(rows[: max(passages, int(gold.sum()))])
+    return Judged(
+        queries,
+        {query: whole.judgements[query] for query in queries},
+        [whole.texts[row] for row in rows],
+        [whole.documents[row] for row in rows],
+    )
 
 
-def ranks(encoder: Encoder, sample: Sample) -> NDArray[np.int64]:
-    """(q,) ranks, from 1, of each question's document among the documents by their best passage; ties count against
-    it."""
-    vectors = encoder.encode(sample.texts)
-    names, number = np.unique(sample.documents, return_inverse=True)
-    place = {str(name): index for index, name in enumerate(names)}
-    found = []
-    for question, vector in zip(sample.asked, encoder.encode([one.text for one in sample.asked]), strict=True):
-        best = np.full(len(names), -np.inf, np.float32)
-        np.maximum.at(best, number, vectors @ vector)
-        found.append(int((best >= best[place[question.document]]).sum()))
-    return np.array(found, np.int64)
-
-
-def interval(differences: NDArray[np.float64], draws: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile interval of the mean of (q,) paired differences, by bootstrap (Efron 1979)."""
-    random = np.random.default_rng(seed)
-    drawn = random.integers(0, len(differences), (draws, len(differences)))
-    low, high = np.percentile(differences[drawn].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
+def rankings(encoder: Encoder, sample: Judged, depth: int) -> dict[str, list[str]]:
+    """The first `depth` documents of each query, by the cosine of their best passage."""
+    names, number = np.unique(np.array(sample.documents), return_inverse=True)
+    order = np.argsort(number, kind="stable")
+    starts = np.searchsorted(number[order], np.arange(len(names)))
+    vectors = encoder.encode(sample.texts)[order]
+    found: dict[str, list[str]] = {}
+    queries = list(sample.queries)
+    for start in range(0, len(queries), _AT_ONCE):
+        part = queries[start : start + _AT_ONCE]
+        scores = encoder.encode([sample.queries[query] for query in part]) @ vectors.T
+        best: NDArray[np.float32] = np.maximum.reduceat(scores, starts, axis=1)
+        first = np.argsort(-best, axis=1, kind="stable")[:, :depth]
+        found |= {query: names[row].tolist() for query, row in zip(part, first, strict=True)}
+    return found

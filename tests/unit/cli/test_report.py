@@ -40,7 +40,7 @@ def test_a_report_shows_each_score_with_its_interval_and_each_comparison_with_it
         Report(run=run, metrics=["contains"], cells=[cell], comparisons=[comparison]), Console(file=target, width=120)
     )
     rows = {" ".join(line.split()) for line in target.getvalue().splitlines()}
-    assert {"squad rag 100 0.42", "[0.33, 0.52]"} <= rows
-    assert "squad contains rag closed_book 100 +0.38 [+0.28, +0.47] < 0.0001 mcnemar" in rows
+    assert {"squad rag 100 0.420", "[0.330, 0.520]"} <= rows
+    assert "squad contains rag closed_book 100 +0.380 [+0.280, +0.470] < 0.0001 mcnemar" in rows
     assert "Note: squad is public" in rows
     assert "3 of 200 items failed." in rows

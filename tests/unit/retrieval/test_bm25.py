@@ -72,3 +72,8 @@ def test_a_search_gives_the_best_passages_that_have_a_word_of_the_query(tmp_path
 def test_stop_words_alone_find_nothing(tmp_path: Path) -> None:
     (ranking,) = search(opened(tmp_path, [words(["the elk of the north"])]), ["of the"], 10)
     assert len(ranking) == 0
+
+
+def test_a_word_finds_its_other_forms_and_stop_words_find_nothing() -> None:
+    assert words(["The herons were counted.", "Counting a heron"]) == [["heron", "were", "count"], ["count", "heron"]]
+    assert words(["The and of"]) == [[]]

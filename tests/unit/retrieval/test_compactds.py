@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from services.retrieval.compactds import ann
+from services.retrieval.compactds.ann import Reach
 from services.retrieval.compactds.search import Vectors, candidates, exact
 
 DIMENSION = 32
@@ -28,7 +29,7 @@ def segment(folder: Path, vectors: NDArray[np.float16], flat_below: int = ann.FL
 
 
 def search(segments: list[Vectors], queries: NDArray[np.float32], k: int, count: int, nprobe: int | None = None):  # type: ignore[no-untyped-def]
-    found = candidates(segments, queries, count, nprobe)
+    found = candidates(segments, queries, Reach(count, nprobe))
     return [exact(segments, query, ranking).part(0, k) for query, ranking in zip(queries, found, strict=True)]
 
 
@@ -63,7 +64,7 @@ def test_from_the_threshold_on_an_inverted_file_of_4_bit_codes_is_used(inverted:
 
 def test_exact_scores_win_back_what_the_codes_lose(inverted: Vectors) -> None:
     queries = unit(50, 4).astype(np.float32)
-    coarse = [ranking.part(0, 10) for ranking in candidates([inverted], queries, 100, 256)]
+    coarse = [ranking.part(0, 10) for ranking in candidates([inverted], queries, Reach(100, 256))]
     fine = search([inverted], queries, 10, 1000, nprobe=256)
     assert recall(coarse, [inverted], queries, 10) < 0.7
     assert recall(fine, [inverted], queries, 10) > 0.95

@@ -65,7 +65,7 @@ def test_an_owner_who_is_no_longer_public_is_so_without_embedding_anew(tmp_path:
     assert opened(tmp_path).public == []
 
 
-@pytest.mark.parametrize("part", ["vectors.npy", "texts.bin", "postings.npy", "passages.npy", "ids.bin"])
+@pytest.mark.parametrize("part", ["vectors.npy", "texts.zst", "postings.npy", "passages.npy", "ids.bin"])
 def test_a_damaged_file_takes_its_segment_out_and_names_it(tmp_path: Path, part: str) -> None:
     datastore(tmp_path, TEXTS)
     path = segment(tmp_path) / part
@@ -84,7 +84,7 @@ def test_a_damaged_file_takes_its_segment_out_and_names_it(tmp_path: Path, part:
     ("harm", "fault"),
     [
         (lambda folder: (folder / "vectors.npy").unlink(), "vectors.npy is missing"),
-        (lambda folder: (folder / "texts.bin").write_bytes(b""), "texts.bin is damaged"),
+        (lambda folder: (folder / "texts.zst").write_bytes(b""), "texts.zst is damaged"),
         (lambda folder: (folder / "manifest.json").unlink(), "it has no manifest"),
         (lambda folder: (folder / "manifest.json").write_text('{"format": 1'), "its manifest is damaged"),
         (lambda folder: folder.rename(folder.with_name("other")), "its manifest is of papers/source"),

@@ -145,6 +145,7 @@ def test_only_passages_that_are_new_are_embedded(tmp_path: Path) -> None:
     assert encoder.texts == ["the dog"]
     (segment,) = opened(tmp_path).segments
     texts = [segment.passages.text(row) for row in range(3)]
+    assert segment.vectors
     assert np.array_equal(segment.vectors.exact, HashingEncoder().encode(texts).astype(np.float16))
 
 
@@ -193,7 +194,7 @@ def test_a_build_that_is_killed_goes_on_with_the_shard_it_was_at_and_ends_as_if_
 
 
 def tree(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.leann.codebook import BadCodebook, Codebook, Origin, read
-from services.retrieval.leann.codes import Codes
+from services.retrieval.leann.codes import Codes, scan
+from services.retrieval.leann.nearest import nearest
 from services.retrieval.leann.quantiser import BYTES, train
 from services.retrieval.leann.recompute import STEP, Aim, recompute
 from services.retrieval.leann.search import candidates, exact
@@ -149,6 +150,19 @@ def test_where_the_deviation_is_exact_the_share_of_the_best_that_was_asked_for_i
     assert computed / 200 < 100
 
 
+def test_estimates_that_are_all_too_low_are_found_to_be_so() -> None:
+    random = np.random.default_rng(4)
+    hits, computed = 0, 0
+    for _ in range(200):
+        estimates = random.normal(size=300).astype(np.float32)
+        truth = (estimates + 0.4 + 0.2 * random.normal(size=300)).astype(np.float32)
+        ranking, best = scored(truth, estimates, 0.2, 10, 0.95)
+        hits += len(best & set(ranking.rows[:10].tolist()))
+        computed += len(ranking)
+    assert hits / 2000 >= 0.93
+    assert computed / 200 < 100
+
+
 @quickly
 @given(st.integers(0, 1000), st.integers(1, 10))
 def test_with_recall_one_none_of_the_best_is_lost_to_errors_of_five_deviations(seed: int, k: int) -> None:
@@ -201,3 +215,24 @@ def test_a_codebook_cut_short_is_damaged(codebook: Codebook, tmp_path: Path, siz
 def test_without_a_codebook_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(BadCodebook, match="there is no codebook"):
         read(tmp_path, ENCODER)
+
+
+@quickly
+@given(st.integers(1, 9), st.integers(1, 7), st.integers(0, 1000))
+def test_every_part_is_rounded_to_the_nearest_centroid(parts: int, width: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    points = random.normal(size=(20, parts, width)).astype(np.float32)
+    centroids = random.normal(size=(parts, 256, width)).astype(np.float32)
+    chosen = nearest(points.reshape(20, -1), centroids)
+    squares = np.square(points[:, :, None] - centroids, dtype=np.float64).sum(axis=3)
+    of_chosen = np.take_along_axis(squares, chosen[:, :, None].astype(int), 2)[..., 0]
+    assert of_chosen == pytest.approx(squares.min(axis=2), abs=1e-5)  # two that are as near to a hair may change places
+
+
+@quickly
+@given(st.integers(1, 9), st.integers(1, 70), st.integers(0, 1000))
+def test_a_scan_adds_up_what_the_tables_say(rows: int, parts: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, 256, (rows, parts)).astype(np.uint8)
+    tables = random.normal(size=(parts, 256)).astype(np.float32)
+    assert scan(codes, tables) == pytest.approx(tables[np.arange(parts), codes].sum(axis=1), abs=1e-4)

@@ -72,7 +72,7 @@ def test_of_an_owner_who_is_public_no_more_nothing_stays_in_the_codebook(tmp_pat
 
 def test_unchanged_codes_are_left_alone(tmp_path: Path) -> None:
     datastore(tmp_path, TEXTS)
-    files = [path for path in (tmp_path / "retrieval").rglob("*") if path.is_file() and path.name != ".lock"]
+    files = [path for path in (tmp_path / "retrieval").rglob("*") if path.is_file() and not path.name.startswith(".")]
     times = {path: path.stat().st_mtime_ns for path in files}
     built(tmp_path, OWNERS)
     assert times == {path: path.stat().st_mtime_ns for path in times}

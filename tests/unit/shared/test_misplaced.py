@@ -102,3 +102,32 @@ def test_words_that_run_on_and_names_without_end_are_refused(name: str) -> None:
 
 def test_null_is_no_field() -> None:
     assert ChatRequest.model_validate(CHAT | {"owners": None}).unknown() == []
+
+
+@pytest.mark.parametrize(("request_type", "body"), REQUESTS[:2])
+@pytest.mark.parametrize("name", ["candor", "candour", "owners", "exclude_owners", "expertsOff"])
+def test_a_field_of_consent_in_a_part_of_a_request_is_refused_with_its_place(
+    request_type: type[BaseModel], body: dict[str, Any], name: str
+) -> None:
+    (message,) = body["messages"]
+    parts: list[tuple[dict[str, Any], tuple[str | int, ...]]] = [
+        ({"messages": [message | {name: 1}]}, ("messages", 0)),
+        ({"messages": [message | {"content": [{"type": "text", "text": "a", name: 1}]}]}, ("messages", 0, "content")),
+        ({"stream": True, "stream_options": {name: 1}}, ("stream_options",)),
+    ]
+    for part, place in parts:
+        with pytest.raises(ValidationError) as refusal:
+            request_type.model_validate(body | part)
+        assert any(error["loc"][: len(place)] == place and name in error["loc"] for error in refusal.value.errors())
+
+
+def test_what_others_put_into_a_part_is_ignored() -> None:
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": "a",
+        "name": "b",
+        "annotations": [],
+        "audio": None,
+        "tool_calls": [],
+    }
+    ChatRequest.model_validate(CHAT | {"messages": [message, *CHAT["messages"]], "stream_options": {"x": 1}})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import overload
 
 import numpy as np
@@ -32,6 +32,10 @@ class Documents(Sequence[Document]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def without(self, ids: Collection[str]) -> Documents:
+        """Less those of these ids."""
+        return Documents([place for place in self._places if place.shard.ids[place.row] not in ids])
 
     @overload
     def __getitem__(self, index: int) -> Document: ...
@@ -70,6 +74,15 @@ class Joined:
 
     documents: Documents
     account: Account
+
+    def without(self, deleted: Collection[str]) -> Joined:
+        """Less the documents of these ids."""
+        if not deleted:
+            return self
+        documents = self.documents.without(deleted)
+        gone = len(self.documents) - len(documents)
+        dropped = self.account.dropped + Counter({"deleted through the API": gone})
+        return Joined(documents, replace(self.account, dropped=dropped, kept=len(documents)))
 
 
 @dataclass

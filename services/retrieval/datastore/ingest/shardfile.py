@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +19,11 @@ from services.retrieval.datastore.ingest.prepare import Prepared
 
 _ABOUT = b"candor"
 _FIELDS = ("id", "text", "title", "source", "licence", "url")
+"""Of a document, in its order; then its metadata as JSON."""
 _SCHEMA = pa.schema(
     [
         *(pa.field(name, pa.large_string()) for name in _FIELDS),
+        ("metadata", pa.large_string()),
         ("file", pa.large_string()),
         ("place", pa.large_string()),
         ("removable", pa.bool_()),
@@ -36,6 +39,7 @@ def write(path: Path, prepared: Prepared) -> None:
     rows = [
         {
             **vars(entry.document),
+            "metadata": json.dumps(entry.document.metadata),
             "file": entry.file,
             "place": entry.place,
             "removable": entry.removable,
@@ -75,7 +79,9 @@ class ShardFile:
 
     def document(self, row: int) -> Document:
         """One document."""
-        return Document(*(column[row].as_py() for column in self._fields))
+        fields: list[Any] = [column[row].as_py() for column in self._fields]
+        fields.append(json.loads(self._table["metadata"][row].as_py()))
+        return Document(*fields)
 
     def broken_by(self, row: int, fault: str) -> Broken:
         """A document as one that cannot stay, with the file and place that it is from."""

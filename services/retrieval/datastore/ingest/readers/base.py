@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.retrieval.datastore.documents import Document
+from services.retrieval.datastore.documents import Document, Metadata
 
 Found = tuple[str, Document | str]
 """The place in its file (`line 3`, `row 3`, `page 3`, from 1; empty for the whole), and the document that is there or
@@ -74,10 +75,28 @@ def document(fields: dict[str, Any], origin: Origin, default_id: str | None = No
         source=_string(fields, "source", default=origin.source),
         licence=_string(fields, "licence", default=origin.licence),
         url=_string(fields, "url", default="") or None,
+        metadata=metadata(fields.get("metadata")),
     )
     if not made.id or not made.text.strip():
         raise ValueError("`id` and `text` must not be empty")
     return made
+
+
+def metadata(said: object) -> Metadata:
+    """The metadata of a record: names with values that are strings, numbers, true or false; null says nothing.
+
+    Raises ValueError.
+    """
+    if said is None:
+        return {}
+    if not isinstance(said, dict):
+        raise ValueError("`metadata` must be an object")
+    for name, value in said.items():
+        if not isinstance(value, str | int | float | bool | None):
+            raise ValueError(f"`metadata.{name}` must be a string, a number, true or false")
+    known = {name: value for name, value in said.items() if value is not None}
+    json.dumps(known, allow_nan=False, ensure_ascii=False).encode()
+    return known
 
 
 def _string(fields: dict[str, Any], name: str, default: str | None = None) -> str:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from services.retrieval.datastore.ingest.readers.base import File, Found, Origin, Part, document
 
-_COLUMNS = ("id", "text", "title", "source", "licence", "url", "owner")
+_COLUMNS = ("id", "text", "title", "source", "licence", "url", "owner", "metadata")
 
 
 def split(path: Path, size: int) -> Iterator[Part]:

@@ -1,0 +1,43 @@
+"""How a process that has a datastore open learns that it has been changed, by itself or by another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from services.retrieval.datastore.durable import replace
+from shared.lock import locked
+
+_FILE = ".generation"
+_LOCK = ".publish"
+
+
+@contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Hold the datastore's folder for a change; on leaving, also by an exception, it is another generation.
+
+    For the short time of putting finished things in their places: whoever opens the datastore waits.
+    """
+    with locked(folder / _LOCK):
+        try:
+            yield
+        finally:
+            replace(folder / _FILE, uuid4().hex.encode())
+
+
+@contextmanager
+def unchanging(folder: Path) -> Iterator[object]:
+    """Hold the datastore's folder as it is; its generation."""
+    with locked(folder / _LOCK):
+        yield generation(folder)
+
+
+def generation(folder: Path) -> object:
+    """Something that differs before and after each change. Costs one look at a file's entry."""
+    try:
+        found = (folder / _FILE).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns

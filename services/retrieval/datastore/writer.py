@@ -1,0 +1,179 @@
+"""Adding, updating and deleting documents while the datastore is searched."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from services.retrieval.compactds.ann import FLAT_BELOW
+from services.retrieval.datastore import manifest, tombstones
+from services.retrieval.datastore.added import ADDING, Span, current
+from services.retrieval.datastore.catalogue import Catalogue, Datastore
+from services.retrieval.datastore.coding import code_segment
+from services.retrieval.datastore.documents import Document
+from services.retrieval.datastore.durable import publish
+from services.retrieval.datastore.embed import Embedder, Known, known
+from services.retrieval.datastore.generation import changing
+from services.retrieval.datastore.manifest import EncoderStamp, Manifest
+from services.retrieval.datastore.passages import Passages
+from services.retrieval.datastore.segment import Segment, write_texts, write_vectors
+from services.retrieval.encoders.base import Encoder
+from shared.owners import Owner
+
+_GONE = ".removed-"
+
+
+@dataclass(frozen=True)
+class Added:
+    """What an addition was: the ids, those of them that stood there before, and how many passages they make."""
+
+    ids: list[str]
+    replaced: list[str]
+    passages: int
+
+
+class Writer:
+    """Changes the datastores of a folder, one change at a time. What a call has done is on disk when it returns, and in
+    the catalogue's next answer.
+
+    Every addition is a segment of its own, which `merge` puts together with others of its size: so n additions leave
+    about log n segments, and each document is written about log n times (Bentley and Saxe 1980).
+    """
+
+    def __init__(self, folder: Path, catalogue: Catalogue, encoder: Encoder) -> None:
+        self._folder = folder
+        self._catalogue = catalogue
+        self._encoder = encoder
+        for left in (*folder.glob(f"*/*/{ADDING}*"), *folder.glob(f"*/{_GONE}*")):
+            shutil.rmtree(left)  # of a process that was killed
+        for place in (place for place in folder.glob("*/*") if place.is_dir()):
+            _sweep(place)
+
+    def add(self, datastore: Datastore, owner: Owner, documents: Sequence[Document]) -> Added:
+        """Add these documents of one owner, in the place of any of the same id. All of them appear at once, or none.
+
+        The ids must differ. Raises UnicodeEncodeError for a lone surrogate.
+        """
+        folder = self._folder / datastore.id / owner.id
+        folder.mkdir(exist_ok=True)
+        ordered = sorted(documents, key=lambda document: document.id)
+        work, passages = self._prepare(folder, ordered, {})
+        with changing(folder.parent):
+            number = self._next(folder)
+            self._publish(folder, owner, Span(number, number), work)
+        replaced = [document.id for document in ordered if datastore.document(document.id, [owner.id])]
+        return Added([document.id for document in ordered], replaced, passages)
+
+    def delete(self, datastore: Datastore, owner: str, identity: str) -> bool:
+        """Hide a document of an owner from now on, also in what `candor data build` makes: whether there was one.
+
+        `merge` takes its text out of what was added, and the next build out of the rest.
+        """
+        if datastore.document(identity, [owner]) is None:
+            return False
+        folder = self._folder / datastore.id / owner
+        with changing(folder.parent):
+            tombstones.read(folder).and_of(identity, self._next(folder)).write(folder)
+        return True
+
+    def drop_owner(self, datastore: Datastore, owner: str) -> bool:
+        """Delete all files of an owner in a datastore: whether there were any."""
+        folder = self._folder / datastore.id / owner
+        if not folder.is_dir():
+            return False
+        gone = folder.with_name(f"{_GONE}{owner}-{uuid4().hex}")
+        with changing(folder.parent):
+            folder.rename(gone)  # out of sight at once: a kill leaves all of it or nothing
+        shutil.rmtree(gone)
+        return True
+
+    def merge(self, name: str, owner: Owner) -> None:
+        """Put an owner's additions of like size together, and write those anew that hide documents, without them.
+
+        Not for two threads at once. What is added or deleted meanwhile is not lost: it counts as later.
+        """
+        if (datastore := self._catalogue.get(name)) is None:
+            return
+        folder = self._folder / name / owner.id
+        segments = _additions(datastore.of([owner.id]))
+        for spans in _groups({span: segment.size for span, segment in segments.items()}):
+            parts = [segments[span] for span in spans]
+            if len(parts) == 1 and parts[0].alive is None:
+                continue
+            documents = sorted((each for part in parts for each in part.kept()), key=lambda document: document.id)
+            vectors = {digest: vector for span in spans for digest, vector in known(folder / span.name).items()}
+            work = self._prepare(folder, documents, vectors)[0] if documents else None
+            with changing(folder.parent):
+                if not all((folder / span.name).is_dir() for span in spans):
+                    return  # the owner was dropped; what was prepared goes when the next writer starts
+                if work:
+                    self._publish(folder, owner, _together(spans), work)
+                for span in spans:
+                    shutil.rmtree(folder / span.name)
+
+    def _prepare(self, folder: Path, documents: Sequence[Document], vectors: Known) -> tuple[Path, int]:
+        """A segment's texts and vectors in a folder that nobody looks at, and how many passages there are."""
+        work = folder / f"{ADDING}{uuid4().hex}"
+        finished = work / "segment"
+        finished.mkdir(parents=True)
+        texts = write_texts(finished, documents)
+        embedder = Embedder(lambda: self._encoder, EncoderStamp.of(self._encoder.card))
+        write_vectors(finished, embedder.vectors(texts, vectors, work, lambda _: None), FLAT_BELOW)
+        return work, len(texts)
+
+    def _publish(self, folder: Path, owner: Owner, span: Span, work: Path) -> None:
+        """Make a segment of what was prepared, with codes of the codebook there is now."""
+        finished = work / "segment"
+        files = manifest.stamp(finished)
+        passages = Passages(finished)
+        Manifest(
+            format=manifest.FORMAT,
+            id=span.name,
+            owner=owner.id,
+            public=owner.public,
+            licence=owner.licence,
+            read=passages.documents,
+            documents=passages.documents,
+            passages=len(passages),
+            encoder=EncoderStamp.of(self._encoder.card),
+            inputs=hashlib.sha256("".join(stamp.sha256 for stamp in files.values()).encode()).hexdigest(),
+            files=files,
+        ).write(finished)
+        code_segment(finished, folder.parent)
+        publish(finished, folder / span.name)
+        shutil.rmtree(work)
+
+    def _next(self, folder: Path) -> int:
+        """The number of the next change to an owner's documents."""
+        added = [span.last for place in folder.iterdir() if (span := Span.parse(place.name))]
+        return 1 + max([0, *added, *tombstones.read(folder).documents.values()])
+
+
+def _sweep(owner: Path) -> None:
+    """Remove the additions that were carried over into another, where a process was killed before it did."""
+    spans = {span for place in owner.iterdir() if (span := Span.parse(place.name))}
+    for stale in spans.difference(current(spans)):
+        shutil.rmtree(owner / stale.name)
+
+
+def _additions(segments: Iterable[Segment]) -> dict[Span, Segment]:
+    return {span: segment for segment in segments if (span := Span.parse(segment.manifest.id))}
+
+
+def _groups(sizes: Mapping[Span, int]) -> list[list[Span]]:
+    """What is to be put together: each old one alone; then the newest, with those before it as long as each is less
+    than twice as large as all after it."""
+    spans = current(sizes)
+    start = max(len(spans) - 1, 0)
+    while start and sizes[spans[start - 1]] < 2 * sum(sizes[span] for span in spans[start:]):
+        start -= 1
+    return [*([span] for span in spans[:start]), *([spans[start:]] if spans else [])]
+
+
+def _together(spans: Sequence[Span]) -> Span:
+    version = max(span.version for span in spans)
+    return Span(spans[0].first, spans[-1].last, version if len(spans) > 1 else version + 1)

@@ -1,0 +1,124 @@
+"""Adding texts: files, folders, and data sets of a hub, which is one that the test serves."""
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli.data import commands
+from gateway.cli.failure import Failure
+from services.retrieval.datastore.build import build
+from tests.retrieval_support import HashingEncoder, opened, owner
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+CARDS = {"some/ants": {"license": "cc-by-4.0"}, "some/nameless": {}}
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    path = tmp_path_factory.mktemp("hub") / "train.parquet"
+    pq.write_table(pa.table({"body": ["one ant", "two ants"], "key": ["a", "b"]}), path)
+    content = path.read_bytes()
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._answer(with_body=False)
+
+        def do_GET(self) -> None:
+            self._answer(with_body=True)
+
+        def _answer(self, *, with_body: bool) -> None:
+            name = "/".join(self.path.removeprefix("/api").split("/")[2:4])
+            body = content
+            if name not in CARDS:
+                self.send_response(404)
+                self.send_header("X-Error-Code", "RepoNotFound")
+                body = b"{}"
+            elif self.path.startswith("/api/"):
+                self.send_response(200)
+                files = [{"rfilename": "data/train-00000-of-00001.parquet"}, {"rfilename": "README.md"}]
+                info = {"id": name, "sha": COMMIT, "siblings": files, "cardData": CARDS[name]}
+                body = json.dumps(info).encode()
+            else:
+                self.send_response(200)
+                self.send_header("ETag", f'"{"0" * 40}"')
+                self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if with_body:
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> Path:
+    monkeypatch.setenv("CANDOR_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    return tmp_path
+
+
+def add(*words: str) -> str:
+    done = CliRunner().invoke(commands, ["add", *words])
+    if done.exception:
+        raise done.exception
+    return done.output
+
+
+def test_a_data_set_becomes_a_source_with_the_licence_of_its_card(home: Path) -> None:
+    told = add("papers", "hub:some/ants", "--text-column", "body", "--id-column", "key")
+    assert (home / "texts" / "papers" / "some-ants").is_dir()
+    # the command's output wraps at the width of a terminal that is none
+    assert "licence cc-by-4.0" in told
+    assert COMMIT in told
+    build(home, [owner("papers")], HashingEncoder.card, HashingEncoder, lambda _: None)
+    (segment,) = opened(home).segments
+    passages = [segment.passages.passage(row) for row in range(2)]
+    assert [(passage.document, passage.text) for passage in passages] == [("a", "one ant"), ("b", "two ants")]
+    assert {passage.licence for passage in passages} == {"cc-by-4.0"}
+
+
+def test_a_file_and_a_folder_are_copied(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.txt").write_text("one ant")
+    add("papers", str(tmp_path / "mine"))
+    add("papers", str(tmp_path / "mine" / "a.txt"))
+    assert (home / "texts" / "papers" / "mine" / "a.txt").read_text() == "one ant"
+    assert (home / "texts" / "papers" / "a.txt").read_text() == "one ant"
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("nobody", "hub:some/ants"), "There is no owner 'nobody'"),
+        (("papers", "hub:some/nothing"), "The hub has no data set some/nothing at main"),
+        (("papers", "hub:some/nameless"), "names no licence: give one with --licence"),
+        (("papers", "hub:some/ants", "--split", "test"), "no such split or config"),
+        (("papers", "hub:some/ants"), "has no column 'text': body, key"),
+        (("papers", "hub:"), "is no data set: write hub:NAME"),
+        (("papers", "not/there.txt"), "There is no file or folder not/there.txt"),
+    ],
+)
+def test_what_cannot_be_added_is_explained_and_leaves_nothing(home: Path, words: tuple[str, ...], fault: str) -> None:
+    with pytest.raises(Failure, match=fault):
+        add(*words)
+    assert not [*home.glob("texts/*/*")]
+
+
+def test_a_hub_that_cannot_be_reached_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(Failure, match=r"The hub at http://127\.0\.0\.1:1 cannot be read"):
+        add("papers", "hub:some/ants")

@@ -1,0 +1,248 @@
+"""Adding, updating, deleting and merging documents against a dict, whatever is done in whatever order."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from services.retrieval.datastore.added import Span, current
+from services.retrieval.datastore.build import Sizes, build
+from services.retrieval.datastore.catalogue import Catalogue, Datastore
+from services.retrieval.datastore.documents import Document
+from services.retrieval.datastore.tombstones import FILE
+from services.retrieval.datastore.writer import Writer
+from services.retrieval.search import Effort, Options, Stage, search
+from tests.retrieval_support import HashingEncoder, owner, write_source
+
+OWNERS = [owner("public", public=True), owner("papers")]
+BUILT = {"public": ["the ant and the bee"], "papers": ["the ant", "the bee and the cat", "the dog"]}
+WORDS = ["ant", "bee", "cat", "dog", "elk"]
+IDS = [f"papers-source:{number}" for number in range(4)] + ["a", "b", "c"]
+STAGES: list[tuple[str, Stage]] = [("compactds", "exact"), ("bm25", "bm25"), ("leann", "exact")]
+texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(" ".join)
+batches = st.dictionaries(st.sampled_from(IDS), texts, min_size=1, max_size=4)
+
+
+def built(home: Path) -> None:
+    build(home, OWNERS, HashingEncoder.card, HashingEncoder, lambda _: None, sizes=Sizes(bytes=400, passages=2))
+
+
+def opened(home: Path) -> tuple[Catalogue, Writer]:
+    catalogue = Catalogue(home / "retrieval", HashingEncoder.card)
+    return catalogue, Writer(home / "retrieval", catalogue, HashingEncoder())
+
+
+def main(catalogue: Catalogue) -> Datastore:
+    found = catalogue.get("main")
+    assert found
+    return found
+
+
+def documents(texts: dict[str, str]) -> list[Document]:
+    return [Document(identity, text, "", "added", "MIT") for identity, text in texts.items()]
+
+
+def of(store: Datastore, name: str) -> dict[str, str]:
+    """What is shown of an owner, as the segments have it."""
+    shown = [document for segment in store.of([name]) for document in segment.kept()]
+    assert len({document.id for document in shown}) == len(shown)
+    return {document.id: document.text for document in shown}
+
+
+def found(store: Datastore, index: str, query: str, names: list[str]) -> list[tuple[str, dict[Stage, float]]]:
+    options = Options(index, k=20, candidates=50, recompute=50, recall=1)  # type: ignore[arg-type]
+    (passages,) = search(store.of(names), HashingEncoder(), [query], options, Effort())
+    return [(passage.passage.id, passage.scores) for passage in passages]
+
+
+class Changing(RuleBasedStateMachine):
+    @initialize()
+    def build(self) -> None:
+        self.home = Path(mkdtemp())
+        for name, part in BUILT.items():
+            write_source(self.home, name, part)
+        built(self.home)
+        self.catalogue, self.writer = opened(self.home)
+        self.expected = {f"papers-source:{number}": text for number, text in enumerate(BUILT["papers"])}
+
+    @rule(batch=batches)
+    def add(self, batch: dict[str, str]) -> None:
+        added = self.writer.add(main(self.catalogue), OWNERS[1], documents(batch))
+        assert added.replaced == sorted(batch.keys() & self.expected.keys())
+        self.expected |= batch
+
+    @rule(identity=st.sampled_from(IDS))
+    def delete(self, identity: str) -> None:
+        was_there = identity in self.expected
+        assert self.writer.delete(main(self.catalogue), "papers", identity) == was_there
+        self.expected.pop(identity, None)
+
+    @rule()
+    def merge(self) -> None:
+        self.writer.merge("main", OWNERS[1])
+        sizes = [
+            segment.manifest.passages
+            for segment in main(self.catalogue).of(["papers"])
+            if Span.parse(segment.manifest.id)
+        ]
+        assert all(older >= 2 * sum(sizes[number + 1 :]) for number, older in enumerate(sizes[:-1]))
+        assert sum(sizes) <= len(self.expected), "texts that are hidden are still on disk"
+
+    @rule()
+    def build_again(self) -> None:
+        built(self.home)
+        source = [segment for segment in main(self.catalogue).of(["papers"]) if segment.manifest.id == "source"]
+        deleted = self.tombstones()
+        assert not any(document.id in deleted for segment in source for document in segment.passages.kept(None))
+
+    @rule()
+    def restart(self) -> None:
+        self.catalogue, self.writer = opened(self.home)
+
+    @precondition(lambda self: self.expected)
+    @rule(query=texts)
+    def search_as_if_it_had_always_been_so(self, query: str) -> None:
+        fresh = Path(mkdtemp())
+        try:
+            write_source(fresh, "public", BUILT["public"])
+            (fresh / "texts" / "papers").mkdir(parents=True)
+            build(fresh, OWNERS, HashingEncoder.card, HashingEncoder, lambda _: None)
+            catalogue, writer = opened(fresh)
+            writer.add(main(catalogue), OWNERS[1], documents(self.expected))
+            for index, stage in STAGES:
+                ours = found(main(self.catalogue), index, query, ["papers", "public"])
+                theirs = found(main(catalogue), index, query, ["papers", "public"])
+                assert {one[0]: one[1][stage] for one in ours} == {one[0]: one[1][stage] for one in theirs}
+        finally:
+            shutil.rmtree(fresh)
+
+    @invariant()
+    def shows_what_was_written_last(self) -> None:
+        if hasattr(self, "expected"):
+            store = main(self.catalogue)
+            assert of(store, "papers") == self.expected
+            assert not store.warnings
+            for identity in IDS:
+                known = store.document(identity, ["papers"])
+                assert (known[1].text if known else None) == self.expected.get(identity)
+
+    def tombstones(self) -> set[str]:
+        from services.retrieval.datastore import tombstones
+
+        return set(tombstones.read(self.home / "retrieval" / "main" / "papers").documents)
+
+    def teardown(self) -> None:
+        if hasattr(self, "home"):
+            shutil.rmtree(self.home)
+
+
+TestChanging = Changing.TestCase
+# a case is seconds of files: to find a smaller one that fails too would take longer than to read this one
+TestChanging.settings = settings(
+    deadline=None, max_examples=8, stateful_step_count=12, phases=[Phase.explicit, Phase.generate]
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    for name, part in BUILT.items():
+        write_source(tmp_path, name, part)
+    built(tmp_path)
+    return tmp_path
+
+
+def test_a_build_in_another_process_is_seen_at_the_next_search(home: Path) -> None:
+    catalogue, _ = opened(home)
+    before = main(catalogue)
+    assert main(catalogue) is before
+    write_source(home, "papers", [*BUILT["papers"], "the elk"])
+    other = Catalogue(home / "retrieval", HashingEncoder.card)  # as another process has it
+    built(home)
+    assert of(main(catalogue), "papers")["papers-source:3"] == "the elk"
+    assert main(catalogue).of(["public"])[0].passages.document("public-source:0") is not None
+    assert of(main(other), "papers") == of(main(catalogue), "papers")
+
+
+def test_a_segment_that_has_not_changed_is_not_opened_again(home: Path) -> None:
+    catalogue, writer = opened(home)
+    passages = {segment.folder: segment.passages for segment in main(catalogue).segments}
+    writer.add(main(catalogue), OWNERS[1], documents({"a": "the ant"}))
+    for segment in main(catalogue).segments:
+        assert segment.passages is passages.get(segment.folder, segment.passages)
+
+
+def test_a_search_under_way_keeps_what_it_began_with(home: Path) -> None:
+    catalogue, writer = opened(home)
+    before = main(catalogue)
+    writer.add(before, OWNERS[1], documents({"papers-source:0": "the gnu"}))
+    writer.delete(before, "papers", "papers-source:1")
+    assert writer.drop_owner(before, "public")
+    assert of(before, "papers")["papers-source:0"] == "the ant"
+    assert found(before, "bm25", "bee", ["papers", "public"])
+
+
+def test_an_owner_who_is_dropped_leaves_no_file(home: Path) -> None:
+    catalogue, writer = opened(home)
+    writer.add(main(catalogue), OWNERS[1], documents({"a": "the ant"}))
+    assert writer.drop_owner(main(catalogue), "papers")
+    assert not list((home / "retrieval" / "main").glob("*papers*"))
+    assert main(catalogue).owners == ["public"]
+    assert not writer.drop_owner(main(catalogue), "papers")
+
+
+def test_damaged_tombstones_take_the_owner_out_and_name_the_file(home: Path) -> None:
+    catalogue, writer = opened(home)
+    writer.delete(main(catalogue), "papers", "papers-source:0")
+    file = home / "retrieval" / "main" / "papers" / FILE
+    file.write_text(file.read_text().replace('"papers-source:0":1', ""))
+    store = main(opened(home)[0])
+    assert store.owners == ["public"]
+    (warning,) = store.warnings
+    assert "papers/tombstones.json is damaged" in warning
+
+
+def test_a_damaged_addition_is_named_and_left_out(home: Path) -> None:
+    catalogue, writer = opened(home)
+    writer.add(main(catalogue), OWNERS[1], documents({"a": "the ant"}))
+    (place,) = (home / "retrieval" / "main" / "papers").glob("added-*")
+    (place / "texts.zst").write_bytes(b"x")
+    store = main(opened(home)[0])
+    assert of(store, "papers").keys() == {"papers-source:0", "papers-source:1", "papers-source:2"}
+    assert place.name in store.warnings[0]
+
+
+def test_metadata_comes_back_with_the_passage(home: Path) -> None:
+    catalogue, writer = opened(home)
+    (document,) = documents({"a": "the quokka"})
+    writer.add(main(catalogue), OWNERS[1], [replace(document, metadata={"year": 2020, "open": True, "field": "x"})])
+    (segment, again) = main(catalogue).document("a", ["papers"]) or pytest.fail("it is not there")
+    assert again.metadata == {"year": 2020, "open": True, "field": "x"}
+    assert segment.passages.passage(0).metadata == again.metadata
+
+
+def test_what_a_killed_writer_left_behind_goes_when_the_next_one_starts(home: Path) -> None:
+    catalogue, writer = opened(home)
+    for identity in "ab":
+        writer.add(main(catalogue), OWNERS[1], documents({identity: "the ant"}))
+    papers = home / "retrieval" / "main" / "papers"
+    kept = [shutil.copytree(place, home / place.name) for place in papers.glob("added-*")]
+    writer.merge("main", OWNERS[1])
+    for copy in kept:  # killed after the merged segment was there, before the old ones were gone
+        shutil.copytree(copy, papers / copy.name)
+    (papers / ".adding-1" / "segment").mkdir(parents=True)
+    expected = of(main(catalogue), "papers")
+    again, _ = opened(home)
+    assert of(main(again), "papers") == expected
+    assert len([*papers.glob("added-*")]) == 1
+    assert not [*papers.glob(".adding-*")]
+
+
+def test_of_additions_those_count_that_no_other_replaces() -> None:
+    spans = [Span(1, 1), Span(2, 2), Span(1, 2), Span(3, 3), Span(3, 3, 1), Span(5, 5)]
+    assert current(spans) == [Span(1, 2), Span(3, 3, 1), Span(5, 5)]
+    assert all(Span.parse(span.name) == span for span in spans)
