@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.failure import Failure, explained
+from gateway.cli.synthesise import synthesise
 from gateway.cli.terminal import errors, out
+from gateway.cli.trainable import Base, Held, Owners, encoder_card, owners_segments
 from shared.settings import candor_home
 
 if TYPE_CHECKING:
-    from services.retrieval.datastore.segment import Segment
     from services.retrieval.encoders.base import Card
     from services.retrieval.training.evaluate import Judged
 
 commands = typer.Typer(no_args_is_help=True, help="Fine-tune the encoder of the retrieval service.")
-
-Owners = Annotated[list[str], typer.Option("--owner", help="Whose texts to train on. May be repeated.")]
-Held = Annotated[float, typer.Option(min=0, max=1, help="Share of documents held out of training.")]
-Base = Annotated[str, typer.Option(help="An encoder in the models folder, or the path of its folder.")]
+commands.command()(synthesise)
 
 
 @commands.command("build-pairs")
@@ -41,8 +39,8 @@ def build_pairs(
     from services.retrieval.encoders.base import load
     from services.retrieval.training import pairs
 
-    card = _card("--base", base)
-    segments = _segments(datastore, owners, card)
+    card = encoder_card("--base", base)
+    segments = owners_segments(datastore, owners, card)
     asked = pairs.questions(candor_home() / "questions", owners)
     made = pairs.build_pairs(segments, load(card), asked, held=held, margin=margin)
     written = 0
@@ -73,7 +71,7 @@ def train(
     from services.retrieval.training.train import NotTheSameRun
     from services.retrieval.training.train import train as run
 
-    card = _card("--base", base)
+    card = encoder_card("--base", base)
     with explained(BadPairs):
         pairs = [pair for file in data for pair in read_pairs(file)]
     if len(pairs) < batch:
@@ -115,37 +113,13 @@ def evaluate(
 
     if (beir is None) == (owners is None):
         raise Failure("--owner or --beir: one of them says which questions to ask.")
-    before, after = _card("--base", base), _card("--tuned", tuned)
+    before, after = encoder_card("--base", base), encoder_card("--tuned", tuned)
     whole = _beir(beir) if beir else _unseen(owners or [], datastore, before, after, held)
     asked = sample(whole, count=count, passages=passages)
     out.print(f"{len(asked.queries)} questions among {len(asked.texts)} passages")
     found = [rankings(load(card), asked, DEPTH) for card in (before, after)]
     for line in gains(asked.judgements, *found):
         out.print(line, highlight=False)
-
-
-def _card(option: str, encoder: str) -> Card:
-    from services.retrieval.encoders.base import describe
-
-    # a path, absolute, takes the place of the models folder it is joined to
-    name = encoder if Path(encoder).name == encoder else str(Path(encoder).expanduser().resolve())
-    try:
-        return describe(name, candor_home())
-    except (FileNotFoundError, ValueError) as error:
-        raise Failure(f"{option}: {error}") from error
-
-
-def _segments(datastore: str, owners: list[str], card: Card) -> list[Segment]:
-    from services.retrieval.datastore.catalogue import Catalogue
-
-    found = Catalogue(candor_home() / "retrieval", card).get(datastore)
-    if found is None:
-        raise Failure(f"--datastore: there is no datastore {datastore!r}: run `candor data build`.")
-    for owner in owners:
-        if owner not in found.owners:
-            why = "".join(f"\n{warning}" for warning in found.warnings)
-            raise Failure(f"--owner: datastore {datastore!r} has nothing of owner {owner!r}.{why}")
-    return found.of(owners)
 
 
 def _unseen(owners: list[str], datastore: str, base: Card, tuned: Card, held: float | None) -> Judged:
@@ -161,7 +135,7 @@ def _unseen(owners: list[str], datastore: str, base: Card, tuned: Card, held: fl
     if record and held not in (None, record.held):
         raise Failure(f"--held: {tuned.folder} was trained with {record.held}: leave --held out.")
     found = judged(
-        pool(_segments(datastore, owners, base)),
+        pool(owners_segments(datastore, owners, base)),
         questions(candor_home() / "questions", owners),
         lambda one: not record.saw(one.owner, one.document) if record else held_out(one.document, held or 0.0),
     )
