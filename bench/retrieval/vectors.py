@@ -23,8 +23,8 @@ Floats = NDArray[np.float32]
 Vectors = NDArray[np.float16]
 
 _AT_ONCE = 128
-_MILLION = 1_000_000
-_WINDOW, _STRIDE = 60, 19
+MILLION = 1_000_000
+WINDOW, STRIDE = 60, 19
 _TEXTS = 10_000
 
 
@@ -83,12 +83,12 @@ def wordllama(texts: list[str]) -> Floats:
 def million(home: Path) -> tuple[Path, int]:
     """A file of a million vectors of different windows of 60 words, shuffled so that the first n are a sample; and the
     bytes of their texts. Made the first time, which takes some minutes."""
-    path = home / "bench" / f"wordllama-{_WINDOW}-{_STRIDE}.npy"
+    path = home / "bench" / f"wordllama-{WINDOW}-{STRIDE}.npy"
     size = path.with_suffix(".bytes")
     if not (path.exists() and size.exists()):
-        texts = list(dict.fromkeys(windows(home, _WINDOW, _STRIDE)))
+        texts = list(dict.fromkeys(windows(home, WINDOW, STRIDE)))
         random.Random(0).shuffle(texts)
-        del texts[_MILLION:]
+        del texts[MILLION:]
         vectors = np.concatenate(
             [wordllama(texts[start : start + _TEXTS]).astype(np.float16) for start in range(0, len(texts), _TEXTS)]
         )

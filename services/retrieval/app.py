@@ -55,6 +55,10 @@ async def _load(app: FastAPI, readiness: Readiness, settings: RetrievalSettings)
     app.state.service, app.state.changes = started.service, started.changes
     readiness.warnings.extend(started.warnings)
     readiness.done()
+    try:
+        readiness.warnings.extend(await asyncio.to_thread(started.check))
+    except Exception:
+        _log.exception("the datastores could not be checked")
 
 
 def _start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:

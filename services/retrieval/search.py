@@ -19,7 +19,7 @@ from services.retrieval.datastore.segment import Segment
 from services.retrieval.diversity import maximal_marginal_relevance
 from services.retrieval.encoders.base import Encoder
 from services.retrieval.filters import Filter
-from services.retrieval.fusion import reciprocal_ranks
+from services.retrieval.fusion import mean_of_scaled
 from services.retrieval.leann import search as leann
 from services.retrieval.leann.kept import Places, vectors
 from services.retrieval.leann.recompute import Aim
@@ -136,7 +136,7 @@ def search(
             rankings["bm25"] = bm25.search(postings, queries, options.candidates, searched.alive, searched.allowed)
     if options.index == "hybrid":
         pairs = zip(rankings["exact"], rankings["bm25"], strict=True)
-        rankings["fused"] = [reciprocal_ranks(pair, options.candidates) for pair in pairs]
+        rankings["fused"] = [mean_of_scaled(pair, options.candidates, options.candidates) for pair in pairs]
     chosen = [_chosen(ranking, searched, encoder, options, effort) for ranking in rankings[_LAST[options.index]]]
     with effort.of("fetch"):
         return [
@@ -162,7 +162,8 @@ def _dense(
     with effort.of("ann"):
         found = compactds.candidates(stored, encoded, Reach(options.candidates, options.nprobe), searched.allowed)
     with effort.of("exact"):
-        exact = [compactds.exact(stored, query, ranking) for query, ranking in zip(encoded, found, strict=True)]
+        scored = [compactds.exact(stored, query, ranking) for query, ranking in zip(encoded, found, strict=True)]
+        exact = [ranking.part(0, options.candidates) for ranking in scored]
     return {"ann": found, "exact": exact}
 
 

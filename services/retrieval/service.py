@@ -202,6 +202,8 @@ class Retrieval:
                     encoder=segment.manifest.encoder.name,
                     dimension=segment.manifest.encoder.dimension,
                     bytes=segment.bytes,
+                    hidden=segment.manifest.passages - segment.size,
+                    drift=_drift(segment, datastore),
                 )
                 for segment in datastore.segments
             ],
@@ -220,6 +222,15 @@ def _filter(wanted: dict[str, Any] | None) -> Filter | None:
 
 def _passage(found: Found) -> wire.Passage:
     return wire.Passage(owner=found.owner, scores=wire.PassageScores(**found.scores), **vars(found.passage))
+
+
+def _drift(segment: Segment, datastore: Datastore) -> float | None:
+    public = [other for other in datastore.segments if other.codes and other.manifest.public]
+    passages = sum(other.manifest.passages for other in public)
+    if segment.codes is None or not passages:
+        return None
+    usual = sum(other.codes.error * other.manifest.passages for other in public if other.codes) / passages
+    return segment.codes.error / usual if usual else None
 
 
 def _absent(datastore: Datastore, owners: Sequence[str]) -> list[str]:

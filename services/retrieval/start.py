@@ -27,6 +27,8 @@ class Started:
     service: Retrieval
     changes: Changes
     warnings: list[str]
+    check: Callable[[], list[str]]
+    """Reads all files to their ends; warnings on what is damaged, which is left out from then on."""
 
 
 def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
@@ -51,4 +53,4 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
         registered = {}
         warnings.append(f"no registry of owners: {error}")
     changes = Changes(catalogue, Writer(settings.datastores(), catalogue, encoder), registered)
-    return Started(Retrieval(encoder, catalogue, registered), changes, warnings)
+    return Started(Retrieval(encoder, catalogue, registered), changes, warnings, catalogue.check)

@@ -56,7 +56,7 @@ class SearchRequest(Strict):
 
 class PassageScores(BaseModel):
     """The score of each stage that saw the passage: inner products (`ann` as the index estimates them, `exact` of the
-    vectors), BM25, and the fused reciprocal ranks."""
+    vectors), BM25, and `fused`, from 0 to 1: the mean of `exact` and `bm25`, each brought between 0 and 1."""
 
     ann: float | None = None
     exact: float | None = None
@@ -119,6 +119,11 @@ class SegmentInfo(BaseModel):
     encoder: str
     dimension: int
     bytes: int
+    hidden: int = 0
+    """Passages that were deleted or written anew since it was made."""
+    drift: float | None = None
+    """How much more LEANN's codes lose of these vectors than of the public ones, which the codebook was learnt from:
+    1 is as much. Above 2 a datastore without this owner's kind of text in public is searched less well by `leann`."""
 
 
 class Datastore(BaseModel):

@@ -191,6 +191,8 @@ def test_the_list_of_datastores_says_what_is_in_them(client: httpx.Client) -> No
     assert main["passages"] == sum(segment["passages"] for segment in main["segments"])
     assert [segment["public"] for segment in main["segments"]] == [True, False, False]
     assert {segment["dimension"] for segment in main["segments"]} == {384}
+    assert main["segments"][0]["drift"] == pytest.approx(1)
+    assert all(0.5 < segment["drift"] < 2 for segment in main["segments"])
 
 
 def test_a_document_is_given_to_its_owners_only(client: httpx.Client) -> None:

@@ -26,16 +26,18 @@ def candidates(
     """The best passages of the segments by the approximate scores of their indexes, for each of (q, d) queries.
 
     Each segment is searched for `reach.count`, so that as many are found whichever segments are left out. `allowed` are
-    the rows of each segment that may be found; without it all.
+    the rows of each segment that may be found; without it all. There are more than `reach.count` if a segment has an
+    inverted file.
     """
+    kept = reach.count * (ann.REFINED if any(ann.inverted(segment.index) for segment in segments) else 1)
     found = [
         ann.search(segment.index, segment.exact, queries, reach, rows)
         for segment, rows in zip(segments, allowed or [None] * len(segments), strict=True)
     ]
     rankings = []
     for query in range(len(queries)):
-        parts = [(rows[query][kept], scores[query][kept]) for scores, rows in found for kept in [rows[query] >= 0]]
-        rankings.append(Ranking.merge(parts, reach.count))
+        parts = [(rows[query][there], scores[query][there]) for scores, rows in found for there in [rows[query] >= 0]]
+        rankings.append(Ranking.merge(parts, kept))
     return rankings
 
 

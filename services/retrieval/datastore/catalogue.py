@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from services.retrieval.datastore import tombstones
+from services.retrieval.datastore import manifest, tombstones
 from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.generation import generation, unchanging
@@ -20,6 +20,10 @@ from services.retrieval.encoders.base import Card
 from services.retrieval.leann.codebook import BadCodebook, Codebook
 from services.retrieval.leann.codebook import read as read_codebook
 
+Damaged = dict[Path, tuple[object, BadSegment]]
+"""What was found when a segment was read to its end, by its folder, and when that was written."""
+
+_LEFT_OUT = "it is left out until `candor data build` has made it anew"
 _LEFT_OUT_OF_LEANN = "the index `leann` is without it until `candor data build` has made it anew"
 
 
@@ -65,6 +69,7 @@ class Catalogue:
         self._encoder = EncoderStamp.of(card)
         self._open: dict[str, tuple[object, Datastore]] = {}
         self._opening = Lock()
+        self._damaged: Damaged = {}
 
     def get(self, name: str) -> Datastore | None:
         """A datastore as it is now, or None if there is none of this name."""
@@ -79,9 +84,27 @@ class Catalogue:
             if known and known[0] == generation(place):
                 return known[1]
             with unchanging(place) as now:
-                made = _open(place, self._encoder, known[1] if known else None)
+                made = _open(place, self._encoder, known[1] if known else None, self._damaged)
             self._open[name] = (now, made)
         return made
+
+    def check(self) -> list[str]:
+        """Read every file of every segment to its end, and leave out what is damaged; warnings on it.
+
+        Opening a segment reads samples of its large files only, so that a service with much data starts at once.
+        """
+        found = []
+        for datastore in self.all():
+            for segment in datastore.segments:
+                try:
+                    manifest.load(segment.folder)
+                except BadSegment as error:
+                    if segment.unchanged():  # else it was merged or built anew meanwhile
+                        self._damaged[segment.folder] = _written(segment.folder), error
+                        found.append(f"{datastore.id}: {error}; {_LEFT_OUT}")
+            if any(segment.folder in self._damaged for segment in datastore.segments):
+                self._open.pop(datastore.id, None)
+        return found
 
     def all(self) -> list[Datastore]:
         """Every datastore, in order of name."""
@@ -93,7 +116,7 @@ def open_datastores(folder: Path, card: Card) -> list[Datastore]:
     return Catalogue(folder, card).all()
 
 
-def _open(folder: Path, encoder: EncoderStamp, before: Datastore | None) -> Datastore:
+def _open(folder: Path, encoder: EncoderStamp, before: Datastore | None, damaged: Damaged) -> Datastore:
     """A segment that is damaged, unfinished or of another encoder is left out, and so is an owner if it is not known
     what was deleted. Segments that are open and have not changed are not opened again."""
     warnings: list[str] = []
@@ -111,9 +134,11 @@ def _open(folder: Path, encoder: EncoderStamp, before: Datastore | None) -> Data
         found = []
         for place in _places(owner):
             try:
+                if place in damaged and _written(place) == damaged[place][0]:
+                    raise damaged[place][1]
                 found.append(_segment(place, encoder, codebook, known.get(place)))
             except BadSegment as error:
-                warnings.append(f"{folder.name}: {error}; it is left out until `candor data build` has made it anew")
+                warnings.append(f"{folder.name}: {error}; {_LEFT_OUT}")
         segments.extend(shown(found, deleted))
     if codebook:
         lacking = [segment.manifest for segment in segments if segment.codes is None]
@@ -134,6 +159,12 @@ def _segment(place: Path, encoder: EncoderStamp, codebook: Codebook | None, know
         made = segment.manifest.encoder
         raise BadSegment(place, f"its vectors are of encoder {made.name} {made.revision}, which is not loaded")
     return segment
+
+
+def _written(folder: Path) -> object:
+    """What differs once a segment has been made anew, also of the same texts."""
+    found = (folder / manifest.NAME).stat()
+    return found.st_ino, found.st_mtime_ns
 
 
 def _places(owner: Path) -> list[Path]:

@@ -37,7 +37,7 @@ class Segment:
     def __init__(self, folder: Path, codebook: Codebook | None) -> None:
         """Raises BadSegment for a folder that is not whole."""
         self.folder = folder
-        self.manifest = manifest.load(folder)
+        self.manifest = manifest.load(folder, whole=False)
         self.passages = Passages(folder)
         self.postings = Postings(folder)
         self.vectors = _vectors(folder) if manifest.COMPACTDS in self.manifest.indexes else None
@@ -70,9 +70,9 @@ class Segment:
 
     def hiding(self, digests: Digests) -> Segment:
         """The same segment without the documents whose ids have these digests."""
-        hidden = self.passages.of(digests)
         shown = copy(self)
-        shown.alive = ~hidden if hidden.any() else None
+        hidden = self.passages.of(digests) if digests.size else None
+        shown.alive = None if hidden is None or not hidden.any() else ~hidden
         return shown
 
     def document(self, identity: str) -> Document | None:

@@ -10,10 +10,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from services.retrieval.compactds.ann import FLAT_BELOW
-from services.retrieval.datastore import manifest, tombstones
+from services.retrieval.datastore import coding, manifest, tombstones
 from services.retrieval.datastore.added import ADDING, Span, current
 from services.retrieval.datastore.catalogue import Catalogue, Datastore
-from services.retrieval.datastore.coding import code_segment
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.durable import publish
 from services.retrieval.datastore.embed import Embedder, Known, known
@@ -21,6 +20,7 @@ from services.retrieval.datastore.generation import changing
 from services.retrieval.datastore.manifest import EncoderStamp, Manifest
 from services.retrieval.datastore.passages import Passages
 from services.retrieval.datastore.segment import Segment, write_texts, write_vectors
+from services.retrieval.datastore.unstored import SegmentVectors
 from services.retrieval.encoders.base import Encoder
 from shared.owners import Owner
 
@@ -81,13 +81,20 @@ class Writer:
         return True
 
     def drop_owner(self, datastore: Datastore, owner: str) -> bool:
-        """Delete all files of an owner in a datastore: whether there were any."""
+        """Delete all files of an owner in a datastore: whether there were any.
+
+        LEANN's codebook, which public owners' passages were learnt from, is learnt without them if the owner was one.
+        """
         folder = self._folder / datastore.id / owner
         if not folder.is_dir():
             return False
         gone = folder.with_name(f"{_GONE}{owner}-{uuid4().hex}")
         with changing(folder.parent):
             folder.rename(gone)  # out of sight at once: a kill leaves all of it or nothing
+            if owner in datastore.public:
+                vectors = SegmentVectors(self._embedder(), lambda _: None)
+                coding.code(folder.parent, EncoderStamp.of(self._encoder.card), lambda _: None, vectors.of)
+                vectors.clear()
         shutil.rmtree(gone)
         return True
 
@@ -121,9 +128,11 @@ class Writer:
         finished = work / "segment"
         finished.mkdir(parents=True)
         texts = write_texts(finished, documents)
-        embedder = Embedder(lambda: self._encoder, EncoderStamp.of(self._encoder.card))
-        write_vectors(finished, embedder.vectors(texts, vectors, work, lambda _: None), FLAT_BELOW)
+        write_vectors(finished, self._embedder().vectors(texts, vectors, work, lambda _: None), FLAT_BELOW)
         return work, len(texts)
+
+    def _embedder(self) -> Embedder:
+        return Embedder(lambda: self._encoder, EncoderStamp.of(self._encoder.card))
 
     def _publish(self, folder: Path, owner: Owner, span: Span, work: Path) -> None:
         """Make a segment of what was prepared, with codes of the codebook there is now."""
@@ -143,7 +152,7 @@ class Writer:
             inputs=hashlib.sha256("".join(stamp.sha256 for stamp in files.values()).encode()).hexdigest(),
             files=files,
         ).write(finished)
-        code_segment(finished, folder.parent)
+        coding.code_segment(finished, folder.parent)
         publish(finished, folder / span.name)
         shutil.rmtree(work)
 

@@ -43,6 +43,11 @@ class Codes:
         self._scales: Floats = scales.astype(np.float32)
         self._errors: Floats = errors
 
+    @property
+    def error(self) -> float:
+        """The mean square of what the codes lose of a vector."""
+        return float(self._errors.sum())
+
     @staticmethod
     def write(folder: Path, codebook: Codebook, vectors: NDArray[Any]) -> None:
         """Write the codes of a segment's (n, d) vectors, their scales, and how far they are off on each axis."""

@@ -21,6 +21,7 @@ async def search(body: SearchRequest, service: Service, threads: Threads) -> Sea
     """Find the best passages of the permitted owners; without `owners`, of the public ones alone.
 
     `compactds` scores by meaning from vectors on disk, `leann` from texts embedded again, `bm25` by words, `hybrid` by
-    the ranks in `compactds` and `bm25`. What is left out leaves no trace: the answer is that of a datastore without it.
+    `compactds` and `bm25` together. What is left out leaves no trace: the answer is that of a datastore without
+    it.
     """
     return await threads.run(service.search, body)

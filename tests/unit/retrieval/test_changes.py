@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
@@ -16,6 +17,7 @@ from services.retrieval.datastore.catalogue import Catalogue, Datastore
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.tombstones import FILE
 from services.retrieval.datastore.writer import Writer
+from services.retrieval.leann.codebook import FILE as CODEBOOK
 from services.retrieval.search import Effort, Options, Stage, search
 from tests.retrieval_support import HashingEncoder, owner, write_source
 
@@ -193,6 +195,17 @@ def test_an_owner_who_is_dropped_leaves_no_file(home: Path) -> None:
     assert not list((home / "retrieval" / "main").glob("*papers*"))
     assert main(catalogue).owners == ["public"]
     assert not writer.drop_owner(main(catalogue), "papers")
+
+
+def test_nothing_of_a_public_owner_who_is_dropped_stays_in_the_codebook(home: Path, tmp_path_factory: Any) -> None:
+    catalogue, writer = opened(home)
+    assert writer.drop_owner(main(catalogue), "public")
+    other = tmp_path_factory.mktemp("never")
+    write_source(other, "papers", BUILT["papers"])
+    built(other)
+    books = [(place / "retrieval" / "main" / CODEBOOK).read_bytes() for place in (home, other)]
+    assert books[0] == books[1]
+    assert all(segment.codes for segment in main(catalogue).segments)
 
 
 def test_damaged_tombstones_take_the_owner_out_and_name_the_file(home: Path) -> None:

@@ -79,6 +79,25 @@ def test_more_lists_read_find_more_and_are_forgotten_by_the_next_request(inverte
     assert inverted.index.nprobe == before
 
 
+@pytest.mark.parametrize("scanned", [ann.SCANNED, 0])
+@pytest.mark.parametrize("alike", [False, True])
+@pytest.mark.parametrize("share", [0.1, 0.01, 0.001])
+def test_a_filter_keeps_the_recall_however_little_it_leaves_and_whether_or_not_that_is_alike(
+    inverted: Vectors, monkeypatch: pytest.MonkeyPatch, share: float, alike: bool, scanned: int
+) -> None:
+    """`scanned` 0 shows the selector, which a datastore of a million takes for 10%."""
+    monkeypatch.setattr(ann, "SCANNED", scanned)
+    vectors, queries = inverted.exact.astype(np.float32), unit(50, 4).astype(np.float32)
+    likeness = vectors @ vectors[0] if alike else np.random.default_rng(5).random(len(vectors))
+    allowed = likeness >= np.sort(likeness)[-round(share * len(vectors))]
+    found = candidates([inverted], queries, Reach(100), [allowed])
+    hits = 0
+    for query, ranking in zip(queries, found, strict=True):
+        best = np.argsort(-np.where(allowed, vectors @ query, -np.inf))[:10]
+        hits += len({*best.tolist()} & {*exact([inverted], query, ranking).rows[:10].tolist()})
+    assert hits / (10 * len(queries)) >= 0.95
+
+
 @pytest.mark.parametrize("flat_below", [50_000, 1000])
 def test_segments_left_out_change_neither_order_nor_score(tmp_path: Path, flat_below: int) -> None:
     parts = [segment(tmp_path / str(seed), unit(2000, seed), flat_below) for seed in range(3)]

@@ -1,14 +1,17 @@
 """Segments on disk: built once, whole or not at all, and never served damaged."""
 
 import json
+import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from string import ascii_letters
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from services.retrieval.datastore.build import NothingToBuild, build
+from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.lock import BuildRunning, only_builder
 from tests.retrieval_support import HashingEncoder, built, datastore, opened, owner, write_source
 
@@ -78,6 +81,27 @@ def test_a_damaged_file_takes_its_segment_out_and_names_it(tmp_path: Path, part:
     assert warning.startswith(f"main: segment papers/source: {part} is damaged")
     assert built(tmp_path, OWNERS).built == ["papers/source"]
     assert not opened(tmp_path).warnings
+
+
+def test_a_byte_lost_in_a_large_file_is_found_when_all_is_read_and_the_segment_left_out_from_then_on(
+    tmp_path: Path,
+) -> None:
+    draw = random.Random(0)
+    long = " ".join("".join(draw.choices(ascii_letters, k=8)) for _ in range(100_000))
+    datastore(tmp_path, {**TEXTS, "papers": [long]})
+    path = segment(tmp_path) / "texts.zst"
+    content = bytearray(path.read_bytes())
+    assert len(content) > 500_000
+    content[7000] ^= 1  # between two pieces of the sample
+    path.write_bytes(content)
+    catalogue = Catalogue(tmp_path / "retrieval", HashingEncoder.card)
+    assert [store.owners for store in catalogue.all()] == [["papers", "public"]]
+    (warning,) = catalogue.check()
+    assert warning.startswith("main: segment papers/source: texts.zst is damaged")
+    assert [(store.owners, store.warnings) for store in catalogue.all()] == [(["public"], [warning])]
+    built(tmp_path, OWNERS)
+    assert [(store.owners, store.warnings) for store in catalogue.all()] == [(["papers", "public"], [])]
+    assert catalogue.check() == []
 
 
 @pytest.mark.parametrize(
