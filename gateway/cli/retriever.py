@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,6 +84,8 @@ def train(
         if step % every == 0:
             errors.print(f"step {step} of {steps}", highlight=False)
 
+    if find_spec("sentence_transformers") is None:
+        raise Failure("sentence-transformers is not installed: pip install 'candor[train]'.")
     with explained(NotTheSameRun, FileExistsError):
         losses = run(card, pairs, folder, recipe, tell)
     out.print(f"Encoder in {folder}; loss {losses[0]:.3f} at first, {losses[-1]:.3f} at last.", soft_wrap=True)
