@@ -7,7 +7,7 @@ from io import TextIOWrapper
 
 import typer
 
-from gateway.cli import ask, data, demo, evaluate, expert, model, serve, trace, up
+from gateway.cli import ask, data, demo, evaluate, expert, model, retriever, serve, trace, up
 from gateway.cli.failure import Failure
 from gateway.cli.terminal import errors
 
@@ -27,6 +27,7 @@ app.add_typer(data.commands, name="data")
 app.add_typer(expert.commands, name="expert")
 app.add_typer(model.commands, name="model")
 app.add_typer(evaluate.commands, name="eval")
+app.add_typer(retriever.commands, name="retriever")
 
 
 def main() -> None:
