@@ -27,6 +27,7 @@ from services.retrieval.rerank import rerank
 from services.retrieval.search import Effort, Found, Options, search
 from shared.contracts import rerank as reranking
 from shared.contracts import retrieval as wire
+from shared.contracts.massive_serve import MassiveSearchRequest, MassiveSearchResponse
 
 PASSAGES_AT_ONCE = 5000
 """An answer of so many passages is some megabytes of JSON, which the event loop has to send."""
@@ -85,11 +86,13 @@ class Retrieval:
         self._check(request, request.texts())
         return self._permitted(self._datastore(request.datastore), request.owners)
 
-    def public_and(self, names: Sequence[str]) -> list[str]:
-        """The owners of these names, besides the public ones of the datastore "main"; other names say nothing."""
-        public = self._datastore("main").public
-        known = self._known(self._datastore("main"))
-        return list(dict.fromkeys([*public, *(name for name in names if name in known)]))
+    def massive_search(self, request: MassiveSearchRequest) -> MassiveSearchResponse:
+        """As massive-serve has it: of the public owners, and of those that the request names; other names say nothing
+        of owners."""
+        datastore = self._datastore("main")
+        named = [name for name in request.named() if name in self._known(datastore)]
+        found = self.search(request.search(list(dict.fromkeys([*datastore.public, *named]))))
+        return MassiveSearchResponse.of(request, found)
 
     def datastores(self) -> wire.DatastoreList:
         """What can be searched."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import BaseModel, Field, StrictBool, StrictInt, model_validator
 
 from shared.contracts.base import Milliseconds, OwnerId, Strict, Text
 
 Metadata = dict[
     Annotated[Text, Field(min_length=1, max_length=128)],
-    StrictStr | StrictBool | StrictInt | Annotated[float, Field(allow_inf_nan=False)],
+    Text
+    | StrictBool
+    | Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
+    | Annotated[float, Field(allow_inf_nan=False)],
 ]
 """What else is known of a document: strings, numbers, true and false, by name."""
 

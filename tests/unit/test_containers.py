@@ -95,10 +95,10 @@ def test_the_gateway_and_evaluation_find_each_other_and_the_services() -> None:
     }
 
 
-def test_data_are_written_by_the_data_job_alone() -> None:
+def test_data_are_written_by_the_data_job_and_by_retrieval_which_takes_documents() -> None:
     for name, container in CONTAINERS.items():
         mounts = [mount for mount in container.get("volumes", []) if mount.startswith("data:")]
-        assert mounts in ([], ["data:/data"] if name == "data" else ["data:/data:ro"]), name
+        assert mounts in ([], ["data:/data"] if name in ("data", "retrieval") else ["data:/data:ro"]), name
 
 
 def test_the_model_service_keeps_who_joined_and_left_in_a_volume_that_its_user_can_write() -> None:

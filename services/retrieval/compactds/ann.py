@@ -87,8 +87,9 @@ def search(
         given["sel"] = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
     count = reach.count
     if inverted(index):
-        # what passes a filter may lie far from the query: every list is read
-        lists = min(reach.nprobe or (NPROBE if allowed is None else index.nlist), index.nlist)
+        # the few that pass a filter may lie far from the query: every list is read
+        selective = allowed is not None and np.count_nonzero(allowed) < len(allowed) / 2
+        lists = min(reach.nprobe or (index.nlist if selective else NPROBE), index.nlist)
         count *= REFINED
         parameters: Any = faiss.SearchParametersIVF(nprobe=lists, **given)  # type: ignore[call-arg]
     else:

@@ -146,6 +146,7 @@ class _Builder:
 
         If there may be duplicates, each of its segments depends on all its sources: any that is read needs them all.
         """
+        self._additions(owner)
         compare = any(source.deduplicated(file) for source in parts for file in source.files)
         inputs = self._inputs(owner, parts, compare)
         due = [source for source in parts if not self._unchanged(owner, source, inputs[source.name])]
@@ -157,6 +158,14 @@ class _Builder:
                 self._segment(owner, source, documents, inputs[source.name])
             for source in parts:
                 shutil.rmtree(self._work(source), ignore_errors=True)
+
+    def _additions(self, owner: Owner) -> None:
+        """What was added through the API is as public as its owner."""
+        with changing(self.target):
+            for folder in sorted((self.target / owner.id).glob("added-*")):
+                present = _present(folder)
+                if present and present.public != owner.public:
+                    present.model_copy(update={"public": owner.public}).write(folder)
 
     def _read(self, source: Source, compare: bool) -> list[ShardFile]:
         return read(
@@ -188,7 +197,8 @@ class _Builder:
         if Passages(self._folder(source)).of(digests([*self._deleted(owner)])).any():
             return False
         if present.public != owner.public:
-            present.model_copy(update={"public": owner.public}).write(self._folder(source))
+            with changing(self.target):
+                present.model_copy(update={"public": owner.public}).write(self._folder(source))
         self.report.unchanged.append(source.name)
         self.tell(f"{source.name}: {present.passages} passages, unchanged")
         return True

@@ -13,7 +13,7 @@ from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.generation import generation, unchanging
 from services.retrieval.datastore.layers import shown
 from services.retrieval.datastore.manifest import BadSegment, EncoderStamp
-from services.retrieval.datastore.segment import Segment
+from services.retrieval.datastore.segment import Segment, written
 from services.retrieval.datastore.tombstones import BadTombstones
 from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.encoders.base import Card
@@ -46,8 +46,9 @@ class Datastore:
 
     @property
     def public(self) -> list[str]:
-        """Owners whose data anyone may read."""
-        return list(dict.fromkeys(segment.manifest.owner for segment in self.segments if segment.manifest.public))
+        """Owners whose data anyone may read: all their segments say so."""
+        private = {segment.manifest.owner for segment in self.segments if not segment.manifest.public}
+        return [owner for owner in self.owners if owner not in private]
 
     def of(self, owners: Collection[str]) -> list[Segment]:
         """The segments of these owners."""
@@ -100,7 +101,7 @@ class Catalogue:
                     manifest.load(segment.folder)
                 except BadSegment as error:
                     if segment.unchanged():  # else it was merged or built anew meanwhile
-                        self._damaged[segment.folder] = _written(segment.folder), error
+                        self._damaged[segment.folder] = segment.written, error
                         found.append(f"{datastore.id}: {error}; {_LEFT_OUT}")
             if any(segment.folder in self._damaged for segment in datastore.segments):
                 self._open.pop(datastore.id, None)
@@ -134,7 +135,7 @@ def _open(folder: Path, encoder: EncoderStamp, before: Datastore | None, damaged
         found = []
         for place in _places(owner):
             try:
-                if place in damaged and _written(place) == damaged[place][0]:
+                if place in damaged and written(place) == damaged[place][0]:
                     raise damaged[place][1]
                 found.append(_segment(place, encoder, codebook, known.get(place)))
             except BadSegment as error:
@@ -159,12 +160,6 @@ def _segment(place: Path, encoder: EncoderStamp, codebook: Codebook | None, know
         made = segment.manifest.encoder
         raise BadSegment(place, f"its vectors are of encoder {made.name} {made.revision}, which is not loaded")
     return segment
-
-
-def _written(folder: Path) -> object:
-    """What differs once a segment has been made anew, also of the same texts."""
-    found = (folder / manifest.NAME).stat()
-    return found.st_ino, found.st_mtime_ns
 
 
 def _places(owner: Path) -> list[Path]:

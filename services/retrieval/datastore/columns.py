@@ -71,7 +71,11 @@ class Columns:
         if wanted.kind == "ne":
             return self._there(field) & ~self._among(field, [value])
         column = self._column(field, _type(value))
-        return self._none() if column is None else _mask(_ORDER[wanted.kind](column, pa.scalar(value, column.type)))
+        return (
+            self._none()
+            if column is None
+            else _mask(_ORDER[wanted.kind](column, pa.scalar(_plain(value), column.type)))
+        )
 
     def _there(self, field: str) -> Mask:
         columns = [column for kind in _TYPES if (column := self._column(field, kind)) is not None]
@@ -81,7 +85,7 @@ class Columns:
     def _among(self, field: str, values: Sequence[Value]) -> Mask:
         found = self._none()
         for kind, of in _TYPES.items():
-            wanted = [value for value in values if _type(value) == kind]
+            wanted = [_plain(value) for value in values if _type(value) == kind]
             column = self._column(field, kind)
             if wanted and column is not None:
                 found |= _mask(pc.is_in(column, value_set=pa.array(wanted, of)))
@@ -99,7 +103,12 @@ def _fields(document: Document) -> dict[str, Value]:
     said = {name: getattr(document, name) for name in ("title", "source", "licence", "url")}
     fields = {f"s:{name}": value for name, value in said.items() if value is not None}
     fields["s:document"] = document.id
-    return fields | {f"{_type(value)}:{METADATA}{name}": value for name, value in document.metadata.items()}
+    return fields | {f"{_type(value)}:{METADATA}{name}": _plain(value) for name, value in document.metadata.items()}
+
+
+def _plain(value: Value) -> Value:
+    # a large integer is not refused for being no exact float
+    return float(value) if _type(value) == "n" else value
 
 
 def _type(value: Value) -> str:

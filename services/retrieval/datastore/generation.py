@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from errno import EACCES, EROFS
 from pathlib import Path
 from uuid import uuid4
 
@@ -29,8 +30,13 @@ def changing(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def unchanging(folder: Path) -> Iterator[object]:
-    """Hold the datastore's folder as it is; its generation."""
-    with locked(folder / _LOCK):
+    """Hold the datastore's folder as it is; its generation. A folder that cannot be written to is not held."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(folder / _LOCK))
+        except OSError as error:
+            if error.errno not in (EROFS, EACCES):
+                raise
         yield generation(folder)
 
 

@@ -37,6 +37,7 @@ class Segment:
     def __init__(self, folder: Path, codebook: Codebook | None) -> None:
         """Raises BadSegment for a folder that is not whole."""
         self.folder = folder
+        self.written = written(folder)
         self.manifest = manifest.load(folder, whole=False)
         self.passages = Passages(folder)
         self.postings = Postings(folder)
@@ -55,7 +56,7 @@ class Segment:
     def unchanged(self) -> bool:
         """Whether the manifest on disk is the one that was read."""
         try:
-            return manifest.parse(self.folder) == self.manifest
+            return written(self.folder) == self.written
         except BadSegment:
             return False
 
@@ -90,6 +91,15 @@ class Segment:
             while len(self._passing) > _FILTERS_KEPT:
                 self._passing.popitem(last=False)
         return passing
+
+
+def written(folder: Path) -> object:
+    """What differs once a segment has been made anew, also of the same texts. Raises BadSegment without a manifest."""
+    try:
+        found = (folder / manifest.NAME).stat()
+    except FileNotFoundError as error:
+        raise BadSegment(folder, "it has no manifest, so it was not finished") from error
+    return found.st_ino, found.st_mtime_ns
 
 
 def _vectors(folder: Path) -> Vectors:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,18 +21,18 @@ class BadTombstones(Exception):
 
 
 class Tombstones(BaseModel):
-    """By id, the number of the deletion among the owner's changes: it holds for what was there before. `count` is of
-    them, as a check."""
+    """By id, the number of the deletion among the owner's changes: it holds for what was there before. `digest` is of
+    them all, as a check."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     documents: dict[str, int] = Field(default_factory=dict)
-    count: int = 0
+    digest: str = ""
 
     def and_of(self, identity: str, number: int) -> Tombstones:
         """These, and that of a document deleted now."""
         documents = {**self.documents, identity: number}
-        return Tombstones(documents=documents, count=len(documents))
+        return Tombstones(documents=documents, digest=_digest(documents))
 
     def write(self, folder: Path) -> None:
         """Write them so that a reader sees the old ones or the new ones, whole; they are on disk on return."""
@@ -45,6 +47,10 @@ def read(folder: Path) -> Tombstones:
         return Tombstones()
     except ValidationError as error:
         raise BadTombstones(folder) from error
-    if found.count != len(found.documents):
+    if found.digest != _digest(found.documents):
         raise BadTombstones(folder)
     return found
+
+
+def _digest(documents: dict[str, int]) -> str:
+    return hashlib.sha256(json.dumps(documents).encode()).hexdigest()

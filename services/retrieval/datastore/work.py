@@ -25,8 +25,9 @@ def stage(work: Path, name: str, key: str) -> Path:
 def publish(work: Path, finished: Path, folder: Path) -> None:
     """Put a finished segment in its place, and remove the work on it.
 
-    A service that has the old one open keeps it until it restarts.
+    A search under way keeps the old one.
     """
+    shutil.rmtree(work / "retired", ignore_errors=True)  # of a builder that was killed while it removed it
     if folder.exists():
         folder.rename(work / "retired")
     finished.rename(folder)

@@ -107,6 +107,8 @@ class Writer:
             return
         folder = self._folder / name / owner.id
         segments = _additions(datastore.of([owner.id]))
+        if {*current(_spans(folder))} != segments.keys():
+            return  # one is damaged: a merged segment would pass for having its documents too
         for spans in _groups({span: segment.size for span, segment in segments.items()}):
             parts = [segments[span] for span in spans]
             if len(parts) == 1 and parts[0].alive is None:
@@ -115,7 +117,7 @@ class Writer:
             vectors = {digest: vector for span in spans for digest, vector in known(folder / span.name).items()}
             work = self._prepare(folder, documents, vectors)[0] if documents else None
             with changing(folder.parent):
-                if not all((folder / span.name).is_dir() for span in spans):
+                if not all(part.unchanged() for part in parts):
                     return  # the owner was dropped; what was prepared goes when the next writer starts
                 if work:
                     self._publish(folder, owner, _together(spans), work)
@@ -164,9 +166,13 @@ class Writer:
 
 def _sweep(owner: Path) -> None:
     """Remove the additions that were carried over into another, where a process was killed before it did."""
-    spans = {span for place in owner.iterdir() if (span := Span.parse(place.name))}
+    spans = _spans(owner)
     for stale in spans.difference(current(spans)):
         shutil.rmtree(owner / stale.name)
+
+
+def _spans(owner: Path) -> set[Span]:
+    return {span for place in owner.glob("added-*") if (span := Span.parse(place.name))}
 
 
 def _additions(segments: Iterable[Segment]) -> dict[Span, Segment]:

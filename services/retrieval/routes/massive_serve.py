@@ -15,5 +15,4 @@ router = APIRouter(tags=["retrieval"])
 @router.post("/search", responses=problems(EmptyQuery, UnknownDatastore, Overloaded, NotReady))
 async def massive_search(body: MassiveSearchRequest, service: Service, threads: Threads) -> MassiveSearchResponse:
     """Find passages by meaning (`compactds`) for massive-serve's clients, of public owners and those in `domains`."""
-    owners = service.public_and(body.named())
-    return MassiveSearchResponse.of(body, await threads.run(service.search, body.search(owners)))
+    return await threads.run(service.massive_search, body)

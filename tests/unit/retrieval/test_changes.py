@@ -208,11 +208,57 @@ def test_nothing_of_a_public_owner_who_is_dropped_stays_in_the_codebook(home: Pa
     assert all(segment.codes for segment in main(catalogue).segments)
 
 
+def test_who_is_public_no_more_is_not_public_by_what_was_added_either(home: Path) -> None:
+    catalogue, writer = opened(home)
+    writer.add(main(catalogue), OWNERS[0], documents({"a": "the ant"}))
+    private = [owner("public"), OWNERS[1]]
+    build(home, private, HashingEncoder.card, HashingEncoder, lambda _: None, sizes=Sizes(bytes=400, passages=2))
+    store = main(catalogue)
+    assert store.public == []
+    assert store.codebook
+    assert store.codebook.origin.segments == []
+    writer.add(main(catalogue), OWNERS[0], documents({"b": "the bee"}))  # by a service that started before
+    assert main(catalogue).public == []
+
+
+def test_a_merge_does_not_take_the_place_of_an_addition_that_is_damaged(home: Path) -> None:
+    catalogue, writer = opened(home)
+    for identity in "abc":
+        writer.add(main(catalogue), OWNERS[1], documents({identity: "the ant"}))
+    papers = home / "retrieval" / "main" / "papers"
+    (papers / "added-00000002-00000002.0" / "texts.zst").write_bytes(b"x")
+    catalogue, writer = opened(home)
+    writer.merge("main", OWNERS[1])
+    assert len([*papers.glob("added-*")]) == 3
+    assert any("added-00000002" in warning for warning in main(opened(home)[0]).warnings)
+
+
+def test_a_merge_under_way_takes_nothing_from_an_owner_who_was_dropped_and_came_back(home: Path) -> None:
+    catalogue, writer = opened(home)
+    writer.add(main(catalogue), OWNERS[1], documents({"a": "the ant"}))
+    writer.delete(main(catalogue), "papers", "a")
+    stale = Catalogue(home / "retrieval", HashingEncoder.card)
+    before = main(stale)
+    writer.drop_owner(main(catalogue), "papers")
+    writer.add(main(catalogue), OWNERS[1], documents({"b": "the bee"}))
+    stale.get = lambda name: before  # type: ignore[method-assign]
+    Writer(home / "retrieval", stale, HashingEncoder()).merge("main", OWNERS[1])
+    assert of(main(catalogue), "papers") == {"b": "the bee"}
+
+
+def test_a_folder_that_cannot_be_written_to_is_searched(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("services.retrieval.datastore.generation.locked", refused)
+    assert of(main(opened(home)[0]), "papers")
+
+
 def test_damaged_tombstones_take_the_owner_out_and_name_the_file(home: Path) -> None:
     catalogue, writer = opened(home)
     writer.delete(main(catalogue), "papers", "papers-source:0")
     file = home / "retrieval" / "main" / "papers" / FILE
-    file.write_text(file.read_text().replace('"papers-source:0":1', ""))
+    file.write_text(file.read_text().replace("source:0", "source:1"))
     store = main(opened(home)[0])
     assert store.owners == ["public"]
     (warning,) = store.warnings

@@ -90,6 +90,22 @@ def test_the_documents_that_pass_are_those_that_the_filter_means(
     assert Columns(folder).passing(parse(wanted)).tolist() == [passes(wanted, part) for part in known]
 
 
+def test_true_and_one_are_two_filters_also_for_a_cache() -> None:
+    assert parse({"metadata.open": True}) != parse({"metadata.open": 1}) != parse({"metadata.open": 1.0})
+
+
+def test_a_filter_has_an_end() -> None:
+    with pytest.raises(BadFilter, match="at most 1000"):
+        parse({"any": [{"source": str(number)} for number in range(2000)]})
+
+
+def test_a_number_that_is_no_exact_float_is_kept_and_found(tmp_path: Path) -> None:
+    Columns.write(tmp_path, [Document("a", "x", "", "s", "MIT", metadata={"n": 2**53 + 1})])
+    assert Columns(tmp_path).passing(parse({"metadata.n": 2**53 + 1})).all()
+    with pytest.raises(BadFilter):
+        parse({"metadata.n": 10**400})
+
+
 def test_a_document_is_known_by_its_fields_too(tmp_path: Path) -> None:
     documents = [Document("a", "x", "T", "s", "MIT", "u"), Document("b", "x", "", "r", "CC0-1.0")]
     Columns.write(tmp_path, documents)

@@ -94,6 +94,11 @@ def metadata(said: object) -> Metadata:
     for name, value in said.items():
         if not isinstance(value, str | int | float | bool | None):
             raise ValueError(f"`metadata.{name}` must be a string, a number, true or false")
+        if isinstance(value, int):
+            try:
+                float(value)
+            except OverflowError as error:
+                raise ValueError(f"`metadata.{name}` is too large a number") from error
     known = {name: value for name, value in said.items() if value is not None}
     json.dumps(known, allow_nan=False, ensure_ascii=False).encode()
     return known
