@@ -56,6 +56,8 @@ async def list_datastores(services: Connected) -> DatastoreList:
     for datastore in found.data:
         datastore.owners = [owner for owner in datastore.owners if owner in permitted]
         datastore.segments = [segment for segment in datastore.segments if segment.owner in permitted]
+        datastore.documents = sum(segment.documents for segment in datastore.segments)
+        datastore.passages = sum(segment.passages for segment in datastore.segments)
     return found
 
 

@@ -50,7 +50,7 @@ class SearchRequest(Strict):
     owners' passages."""
     diversity: Annotated[float, Field(ge=0, le=1)] = 0
     """Above 0, of passages like one another fewer are given: maximal marginal relevance with lambda = 1 - diversity."""
-    min_score: float | None = None
+    min_score: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """Passages with less than this by the score that orders them are not given."""
     rewrite: bool = False
     """The language model writes what an answer would be found in; that is searched for in the query's place."""

@@ -11,7 +11,7 @@ from services.retrieval.datastore import manifest, tombstones
 from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.generation import generation, unchanging
-from services.retrieval.datastore.layers import shown
+from services.retrieval.datastore.layers import layer, shown
 from services.retrieval.datastore.manifest import BadSegment, EncoderStamp
 from services.retrieval.datastore.segment import Segment, written
 from services.retrieval.datastore.tombstones import BadTombstones
@@ -132,7 +132,7 @@ def _open(folder: Path, encoder: EncoderStamp, before: Datastore | None, damaged
         except BadTombstones as error:
             warnings.append(f"{folder.name}: {error}; nothing of the owner is shown until the file is mended")
             continue
-        found = []
+        found, unread = [], []
         for place in _places(owner):
             try:
                 if place in damaged and written(place) == damaged[place][0]:
@@ -140,7 +140,12 @@ def _open(folder: Path, encoder: EncoderStamp, before: Datastore | None, damaged
                 found.append(_segment(place, encoder, codebook, known.get(place)))
             except BadSegment as error:
                 warnings.append(f"{folder.name}: {error}; {_LEFT_OUT}")
-        segments.extend(shown(found, deleted))
+                if Span.parse(place.name):
+                    unread.append(place)
+        try:
+            segments.extend(shown(found, deleted, [layer(place) for place in unread]))
+        except BadSegment as error:
+            warnings.append(f"{folder.name}: {error}; nothing of {owner.name} is shown: it may have replaced any of it")
     if codebook:
         lacking = [segment.manifest for segment in segments if segment.codes is None]
         warnings.extend(

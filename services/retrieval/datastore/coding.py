@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.datastore import manifest
+from services.retrieval.datastore.durable import sync
 from services.retrieval.datastore.manifest import BadSegment, EncoderStamp, Manifest
 from services.retrieval.datastore.segment import VECTORS
 from services.retrieval.leann import codebook, codes
@@ -87,6 +88,8 @@ def _code(folder: Path, present: Manifest, book: Codebook, vectors: NDArray[Any]
     codes.Codes.write(folder, book, vectors)
     kept = {name: stamp for name, stamp in present.files.items() if not name.startswith(codes.PREFIX)}
     added = {name: manifest.stamp_file(folder / name) for name in codes.names(book)}
+    for name in added:
+        sync(folder / name)
     present.model_copy(update={"files": kept | added, "codebook": book.id}).write(folder)
     for path in folder.glob(f"{codes.PREFIX}*"):
         if path.name not in added:

@@ -10,21 +10,22 @@ def replace(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, whole, even after power was lost."""
     temporary = path.with_name(f".{path.name}")
     temporary.write_bytes(content)
-    _sync(temporary)
+    sync(temporary)
     temporary.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def publish(folder: Path, place: Path) -> None:
     """Move a finished folder to a place where there is none: after power was lost it is there whole or not at all."""
     for path in folder.iterdir():
-        _sync(path)
-    _sync(folder)
+        sync(path)
+    sync(folder)
     folder.rename(place)
-    _sync(place.parent)
+    sync(place.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file or folder on disk when this returns."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_FILE = "keys.npy"
+FILE = "keys.npy"
 _KEY = np.dtype([("digest", "<u8"), ("row", "<i4")])
 
 Digests = NDArray[np.uint64]
@@ -19,12 +19,12 @@ Digests = NDArray[np.uint64]
 class Keys:
     """The digests of a segment's document ids in ascending order, with the documents' rows, mapped into memory.
 
-    A digest has 64 bits: of a million documents against as many, one pair in thirty million such comparisons agrees
+    A digest has 64 bits: of a million documents against as many, one pair in eighteen million such comparisons agrees
     without being the same, and whoever needs certainty compares the ids.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._keys: NDArray[Any] = np.load(folder / _FILE, mmap_mode="r")
+        self._keys: NDArray[Any] = np.load(folder / FILE, mmap_mode="r")
 
     @staticmethod
     def write(folder: Path, ids: Iterable[str]) -> None:
@@ -33,7 +33,7 @@ class Keys:
         order = np.argsort(found, kind="stable")
         keys = np.empty(len(found), _KEY)
         keys["digest"], keys["row"] = found[order], order
-        np.save(folder / _FILE, keys)
+        np.save(folder / FILE, keys)
 
     @property
     def digests(self) -> Digests:

@@ -3,31 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from services.retrieval.datastore import manifest
 from services.retrieval.datastore.added import Span
-from services.retrieval.datastore.keys import digests
+from services.retrieval.datastore.keys import FILE as KEYS
+from services.retrieval.datastore.keys import Digests, Keys, digests
+from services.retrieval.datastore.manifest import BadSegment
 from services.retrieval.datastore.segment import Segment
 from services.retrieval.datastore.tombstones import Tombstones
 
 
-def shown(segments: Sequence[Segment], tombstones: Tombstones) -> list[Segment]:
+@dataclass(frozen=True)
+class Layer:
+    """An addition by the number of its last change, and the digests of its documents' ids: over what is older it stands
+    whether it can be read or not."""
+
+    last: int
+    digests: Digests
+
+
+def shown(segments: Sequence[Segment], tombstones: Tombstones, unread: Sequence[Layer] = ()) -> list[Segment]:
     """The segments of one owner, in the order given, each hiding what is not to be seen of it.
 
-    Later additions stand over earlier ones, and all of them over what `candor data build` made. A deletion holds for
-    what was there before it.
+    Later additions stand over earlier ones, and all of them over what `candor data build` made; those that are damaged
+    too (`unread`): what they replaced does not come back. A deletion holds for what was there before it.
     """
-    order = sorted(range(len(segments)), key=lambda number: -_last(segments[number]))
-    over = np.empty(0, np.uint64)
-    made: dict[int, Segment] = {}
-    for number in order:
-        segment = segments[number]
+    layers = [*unread, *(Layer(_last(segment), segment.passages.digests) for segment in segments if _last(segment))]
+    made = []
+    for segment in segments:
         deleted = [identity for identity, when in tombstones.documents.items() if when > _last(segment)]
-        made[number] = segment.hiding(np.concatenate([over, digests(deleted)]))
-        if _last(segment):
-            over = np.concatenate([over, segment.passages.digests])
-    return [made[number] for number in range(len(segments))]
+        over = [layer.digests for layer in layers if layer.last > _last(segment)]
+        made.append(segment.hiding(np.concatenate([*over, digests(deleted)])))
+    return made
+
+
+def layer(place: Path) -> Layer:
+    """That of an addition's folder, without opening the segment. Raises BadSegment if it is not known what is in it."""
+    span, present = Span.parse(place.name), manifest.parse(place)
+    try:
+        if span is None or manifest.stamp_file(place / KEYS) != present.files[KEYS]:
+            raise BadSegment(place, f"{KEYS} is damaged")
+    except (OSError, KeyError) as error:
+        raise BadSegment(place, f"{KEYS} is missing") from error
+    return Layer(span.last, Keys(place).digests)
 
 
 def _last(segment: Segment) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.retrieval.datastore.durable import replace
 from services.retrieval.encoders.base import Card
 
 FORMAT = 2
@@ -86,10 +87,8 @@ class Manifest(BaseModel):
     files: dict[str, FileStamp]
 
     def write(self, folder: Path) -> None:
-        """Write it so that a reader sees the old one or the new one, whole."""
-        temporary = folder / f".{NAME}"
-        temporary.write_text(self.model_dump_json(indent=2), encoding="utf-8")
-        temporary.replace(folder / NAME)
+        """Write it so that a reader sees the old one or the new one, whole, also after power was lost."""
+        replace(folder / NAME, self.model_dump_json(indent=2).encode())
 
 
 def check_indexes(indexes: Collection[str]) -> None:

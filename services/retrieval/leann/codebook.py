@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.retrieval.datastore.durable import replace
 from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.leann.quantiser import Quantiser
 
@@ -40,10 +41,8 @@ class Codebook:
         self.id = hashlib.sha256(_bytes(self)).hexdigest()[:16]
 
     def write(self, folder: Path) -> None:
-        """Write it so that a reader sees the old one or the new one, whole."""
-        temporary = folder / f".{FILE}"
-        temporary.write_bytes(_bytes(self))
-        temporary.replace(folder / FILE)
+        """Write it so that a reader sees the old one or the new one, whole, also after power was lost."""
+        replace(folder / FILE, _bytes(self))
 
 
 def read(folder: Path, encoder: EncoderStamp) -> Codebook:

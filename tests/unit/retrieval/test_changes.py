@@ -275,6 +275,17 @@ def test_a_damaged_addition_is_named_and_left_out(home: Path) -> None:
     assert place.name in store.warnings[0]
 
 
+@pytest.mark.parametrize(("part", "left"), [("texts.zst", {"papers-source:1", "papers-source:2"}), ("keys.npy", set())])
+def test_what_a_damaged_addition_replaced_does_not_come_back(home: Path, part: str, left: set[str]) -> None:
+    catalogue, writer = opened(home)
+    writer.add(main(catalogue), OWNERS[1], documents({"papers-source:0": "redacted"}))
+    (place,) = (home / "retrieval" / "main" / "papers").glob("added-*")
+    (place / part).write_bytes(b"x")
+    store = main(opened(home)[0])
+    assert of(store, "papers").keys() == left
+    assert any(part in warning for warning in store.warnings)
+
+
 def test_metadata_comes_back_with_the_passage(home: Path) -> None:
     catalogue, writer = opened(home)
     (document,) = documents({"a": "the quokka"})
