@@ -101,8 +101,9 @@ def _footer(report: CandorReport, *, searched: bool, found: bool) -> list[Text]:
         lines.append(Text(f"Left out: {', '.join(out)}", style="bold"))
     lines += [Text(f"Without {failed.stage}: {failed.error}", style="bold red") for failed in report.failed]
     lines += [Text(f"Note: {warning}", style="yellow") for warning in report.warnings]
-    timings = {stage: spent for stage, spent in report.timings.model_dump().items() if stage != "total"}
-    stages = " · ".join(f"{stage} {spent:,.0f}" for stage, spent in timings.items())
+    timings = report.timings.model_dump(exclude={"total"})
+    asked = {stage: spent for stage, spent in timings.items() if spent or stage not in ("rewrite", "rerank")}
+    stages = " · ".join(f"{stage} {spent:,.0f}" for stage, spent in asked.items())
     lines.append(Text(f"{report.timings.total:,.0f} ms: {stages}   ({report.id})", style="dim"))
     return lines
 
@@ -110,7 +111,9 @@ def _footer(report: CandorReport, *, searched: bool, found: bool) -> list[Text]:
 def _score(scores: PassageScores) -> str:
     """The last stage's score, with the stage's name, for scores of different stages do not compare."""
     named = [
-        (name, score) for name in ("fused", "exact", "bm25", "ann") if (score := getattr(scores, name)) is not None
+        (name, score)
+        for name in ("rerank", "fused", "exact", "bm25", "ann")
+        if (score := getattr(scores, name)) is not None
     ]
     return f"{named[0][0]} {named[0][1]:.3f}" if named else ""
 

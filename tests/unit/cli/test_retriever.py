@@ -21,7 +21,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder = tmp_path / "models" / name
         (folder / "1_Pooling").mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps({"hidden_size": 4, "max_position_embeddings": 8}))
-        for file in ("1_Pooling/config.json", "tokenizer.json", "model.safetensors"):
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))
+        for file in ("tokenizer.json", "model.safetensors"):
             (folder / file).write_text("{}")
     pair = Pair("q", "p", "n", "question", "papers", "d", "MIT", "e", 0.5)
     card = describe("minilm", tmp_path)
