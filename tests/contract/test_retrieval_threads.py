@@ -28,7 +28,7 @@ class SlowService:
 def test_the_service_answers_while_searches_run_and_refuses_what_its_queue_cannot_hold(searches: int) -> None:
     async def scenario() -> None:
         app = create_app(RetrievalSettings(threads=1, queue=2))
-        app.state.workers, app.state.service = Workers(1, 2), SlowService()
+        app.state.workers, app.state.service, app.state.assistant = Workers(1, 2), SlowService(), None
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://retrieval") as client:
             running = [asyncio.create_task(client.post("/v1/search", json={"query": "x"})) for _ in range(searches)]
