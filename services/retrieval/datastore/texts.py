@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from services.retrieval.datastore.blocks import Blocks
+from services.retrieval.datastore.strings import Strings
 
 
-class Texts:
+class Texts(Strings):
     """Strings one after the other as UTF-8 in compressed blocks, with their byte offsets in `NAME.offsets.npy` (int64,
     one more than there are strings)."""
 
@@ -30,14 +31,6 @@ class Texts:
 
         Blocks.write(folder, name, map(encoded, strings))
         np.save(folder / f"{name}.offsets.npy", np.array(offsets, np.int64))
-
-    def __len__(self) -> int:
-        return len(self._offsets) - 1
-
-    def __getitem__(self, index: int) -> str:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self.part(int(self._offsets[index]), int(self._offsets[index + 1]))
 
     def part(self, start: int, end: int) -> str:
         """The text between two byte offsets of what was written, which must not cut a character."""
