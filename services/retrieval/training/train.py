@@ -100,6 +100,7 @@ def _trainer(base: Card, pairs: Sequence[Pair], checkpoints: Path, recipe: Recip
             learning_rate=recipe.learning_rate,
             warmup_steps=recipe.steps // 10,
             bf16=fast_dtype() == "bfloat16",
+            use_cpu=not torch.cuda.is_available(),  # else it refuses bf16 where there is no GPU
             seed=recipe.seed,
             logging_steps=max(1, recipe.steps // 20),
             save_steps=max(1, recipe.steps // 10),

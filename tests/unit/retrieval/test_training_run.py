@@ -101,6 +101,14 @@ def test_a_run_that_was_cut_off_goes_on_to_the_weights_of_one_that_was_not(base:
     assert not (tmp_path / "cut.checkpoints").exists()
 
 
+def test_it_trains_in_the_format_of_a_processor_that_multiplies_bfloat16(
+    base: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.retrieval.training.train.fast_dtype", lambda: "bfloat16")
+    losses = train(base, PAIRS, tmp_path / "out", RECIPE, lambda _: None)
+    assert np.isfinite(losses).all()
+
+
 def test_the_loss_does_not_depend_on_what_is_in_memory_at_once(base: Card, tmp_path: Path) -> None:
     still = tmp_path / "models" / "still"
     shutil.copytree(base.folder, still)
