@@ -57,6 +57,7 @@ async def _load(app: FastAPI, readiness: Readiness, settings: RetrievalSettings)
     app.state.service, app.state.changes, app.state.assistant = started.service, started.changes, started.assistant
     readiness.warnings.extend(started.warnings)
     readiness.done()
+    started.changes.resume()
     try:
         readiness.warnings.extend(await asyncio.to_thread(started.check))
     except Exception:
