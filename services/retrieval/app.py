@@ -57,8 +57,8 @@ async def _load(app: FastAPI, readiness: Readiness, settings: RetrievalSettings)
     app.state.service, app.state.changes, app.state.assistant = started.service, started.changes, started.assistant
     readiness.warnings.extend(started.warnings)
     readiness.done()
-    started.changes.resume()
     try:
+        await asyncio.to_thread(started.changes.resume)
         readiness.warnings.extend(await asyncio.to_thread(started.check))
     except Exception:
         _log.exception("the datastores could not be checked")

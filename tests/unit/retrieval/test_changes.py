@@ -281,6 +281,28 @@ def test_what_was_deleted_is_not_shown_when_the_file_that_says_so_is_damaged_or_
         built(home)
 
 
+def test_a_deletion_writes_the_same_however_many_there_were_and_no_id(home: Path) -> None:
+    catalogue, writer = opened(home)
+    target, sizes = home / "retrieval" / "main", []
+    writer.add(main(catalogue), OWNERS[1], documents({f"secret-{number}": "the ant" for number in range(9)}))
+    for number in range(9):
+        writer.delete(main(catalogue), "papers", f"secret-{number}")
+        sizes.append(((target / f"papers{SUFFIX}").stat().st_size, (target / RECORD).stat().st_size))
+    assert [log for log, _ in sizes] == [16 * (number + 1) for number in range(9)]
+    assert len({record for _, record in sizes}) == 1
+    assert b"secret" not in (target / f"papers{SUFFIX}").read_bytes() + (target / RECORD).read_bytes()
+
+
+def test_a_deletion_whose_record_was_not_written_counts_for_nothing_and_the_next_one_does(home: Path) -> None:
+    catalogue, writer = opened(home)
+    writer.delete(main(catalogue), "papers", "papers-source:0")
+    with (home / "retrieval" / "main" / f"papers{SUFFIX}").open("ab") as file:
+        file.write(b"killed while it wr")
+    catalogue, writer = opened(home)
+    assert writer.delete(main(catalogue), "papers", "papers-source:1")
+    assert of(main(opened(home)[0]), "papers").keys() == {"papers-source:2"}
+
+
 @pytest.mark.parametrize("loss", ["a byte", "all"])
 def test_nothing_is_shown_when_the_record_of_what_was_deleted_is_damaged_or_lost(home: Path, loss: str) -> None:
     catalogue, writer = opened(home)
