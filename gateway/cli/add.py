@@ -46,7 +46,15 @@ def add(
         )
     else:
         out.print(f"{_copy(Path(what), texts)}", soft_wrap=True)
-    out.print("Next: candor data build")
+    restore = f" --restore {owner} (it was deleted from the datastore)" if _dropped(owner) else ""
+    out.print(f"Next: candor data build{restore}", soft_wrap=True)
+
+
+def _dropped(owner: str) -> bool:
+    from services.retrieval.datastore import deletions
+
+    with explained(deletions.BadDeletions):
+        return owner in deletions.read(candor_home() / "retrieval" / "main").dropped
 
 
 def _copy(path: Path, texts: Path) -> Path:

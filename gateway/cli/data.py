@@ -62,10 +62,14 @@ def build(
             help="A Ray cluster that reads and embeds for the datastore: HOST:PORT, auto, or local to start one here.",
         ),
     ] = None,
+    restore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OWNER", help="An owner who was deleted from the datastore: take the texts in again."),
+    ] = None,
 ) -> None:
     """Merge the experts into the model, and index the texts for retrieval and tracing. What is built stays."""
     home = candor_home()
-    build_in(home, decontaminate or [], indexes.split(","), ray=ray)
+    build_in(home, decontaminate or [], indexes.split(","), ray=ray, restore=restore or [])
     out.print(f"Everything is built in {home}. Next: candor up", soft_wrap=True)
 
 
@@ -94,6 +98,7 @@ def build_in(
     indexes: Sequence[str] | None = None,
     *,
     ray: str | None = None,
+    restore: Sequence[str] = (),
 ) -> None:
     """Build what is missing or out of date, with progress. Raises Failure without the downloads."""
     from services.retrieval.datastore.manifest import INDEXES, BadIndexes, check_indexes
@@ -111,7 +116,7 @@ def build_in(
         _build_tracing(home, owners, progress)
     with step("retrieval", "embedding the texts, some minutes the first time") as progress:
         report = _build_retrieval(
-            home, owners, progress, decontaminate=decontaminate, indexes=indexes or INDEXES, ray=ray
+            home, owners, progress, decontaminate=decontaminate, indexes=indexes or INDEXES, ray=ray, restore=restore
         )
     _show(report)
 
@@ -132,21 +137,29 @@ def _build_retrieval(
     decontaminate: Sequence[Path],
     indexes: Sequence[str],
     ray: str | None,
+    restore: Sequence[str],
 ) -> Report:
     from services.retrieval.build import build_all
     from services.retrieval.datastore.build import NothingToBuild
     from services.retrieval.datastore.cluster import NoCluster
+    from services.retrieval.datastore.deletions import BadDeletions
+    from services.retrieval.datastore.dropped import NotDropped
     from services.retrieval.datastore.ingest.decontaminate import BadQueries
     from services.retrieval.datastore.lock import BuildRunning
+    from services.retrieval.datastore.tombstones import BadTombstones
 
-    with explained(NothingToBuild, BuildRunning, BadQueries, NoCluster):
-        return build_all(home, owners, progress, decontaminate, indexes, ray=ray)
+    with explained(NothingToBuild, BuildRunning, BadQueries, NoCluster, NotDropped, BadDeletions, BadTombstones):
+        return build_all(home, owners, progress, decontaminate, indexes, ray=ray, restore=restore)
 
 
 def _show(report: Report) -> None:
     """What was built of what, and what was left out and why: lines of progress are gone from a terminal by now."""
+    from services.retrieval.datastore.dropped import LEFT_OUT
+
     for name, account in report.accounts.items():
         out.print(f"{name}: {account}", markup=False, soft_wrap=True)
+    for owner in report.dropped:
+        out.print(f"{owner}: {LEFT_OUT.format(owner=owner)}", markup=False, soft_wrap=True)
     for fault in report.broken[:_BROKEN_SHOWN]:
         out.print(f"left out: {fault}", markup=False, soft_wrap=True)
     if (further := len(report.broken) - _BROKEN_SHOWN) > 0:

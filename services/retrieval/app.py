@@ -58,6 +58,7 @@ async def _load(app: FastAPI, readiness: Readiness, settings: RetrievalSettings)
     readiness.warnings.extend(started.warnings)
     readiness.done()
     try:
+        await asyncio.to_thread(started.changes.resume)
         readiness.warnings.extend(await asyncio.to_thread(started.check))
     except Exception:
         _log.exception("the datastores could not be checked")

@@ -26,14 +26,16 @@ def build_all(
     indexes: Collection[str] = INDEXES,
     *,
     ray: str | None = None,
+    restore: Collection[str] = (),
 ) -> Report:
     """Build the datastore "main" of all texts of these owners with the encoder of the settings.
 
     What is built and unchanged is left as it is. `progress` is told each step in a line. `decontaminate` are JSONL
     files of evaluation queries, which are taken out of the texts; `indexes` as in `build`. `ray` is the address of a
-    Ray cluster that reads and embeds. Raises FileNotFoundError without the encoder's model, BadIndexes, BadQueries for
-    a file of queries that cannot be used, NothingToBuild without texts, BuildRunning while another process builds,
-    NoCluster.
+    Ray cluster that reads and embeds, `restore` owners who were deleted from the datastore and are to be in it again.
+    Raises FileNotFoundError without the encoder's model, BadIndexes, BadQueries for a file of queries that cannot be
+    used, NothingToBuild without texts, BuildRunning while another process builds, NotDropped, BadDeletions,
+    BadTombstones, NoCluster.
     """
     # faiss and the readers of files: the command line must start fast
     from services.retrieval.datastore.build import build  # noqa: PLC0415
@@ -48,4 +50,14 @@ def build_all(
     threads = 1 if ray else settings.build_threads or cores()
     load = partial(base.load, card, threads=threads)
     with cluster(ray) if ray else nullcontext(Here()) as scheduler:
-        return build(home, owners, card, load, progress, queries=queries, indexes=indexes, scheduler=scheduler)
+        return build(
+            home,
+            owners,
+            card,
+            load,
+            progress,
+            queries=queries,
+            indexes=indexes,
+            scheduler=scheduler,
+            restore=restore,
+        )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from errno import EACCES, EPERM, EROFS
 
 import structlog
 
-from services.retrieval.datastore.catalogue import Catalogue, Datastore
+from services.retrieval.datastore.catalogue import Catalogue
+from services.retrieval.datastore.deletions import BadDeletions
 from services.retrieval.datastore.documents import Document
+from services.retrieval.datastore.tombstones import BadTombstones
 from services.retrieval.datastore.writer import Writer
-from services.retrieval.errors import EmptyDocument, SameId, UnknownDatastore, UnknownDocument, UnknownOwner
+from services.retrieval.errors import EmptyDocument, NotWritable, SameId, UnknownDocument, UnknownOwner
+from services.retrieval.named import named
 from shared.contracts import retrieval as wire
 from shared.owners import Owner
 
@@ -24,38 +29,56 @@ class Changes:
         self._catalogue = catalogue
         self._writer = writer
         self._registered = registered
-        self._merging = ThreadPoolExecutor(1, thread_name_prefix="merge")
+        self._behind = ThreadPoolExecutor(1, thread_name_prefix="merge")
+
+    def resume(self) -> None:
+        """Go on in the background with what was not finished when the last process ended: its deletions of owners, and
+        the merges that were due."""
+        for datastore in self._catalogue.all():
+            self._behind.submit(self._resume, datastore.id)
+            for owner in self._registered.values():
+                self._behind.submit(self._merge, datastore.id, owner)
 
     def add(self, datastore: str, request: wire.AddDocuments) -> wire.DocumentsAdded:
         """Add documents of one owner, in the place of those of the same ids."""
-        holder, owner = self._datastore(datastore), self._owner(request.owner)
+        holder, owner = named(self._catalogue, datastore), self._owner(request.owner)
         _check(request)
         documents = [Document(**{**vars(each), "licence": each.licence or owner.licence}) for each in request.documents]
-        added = self._writer.add(holder, owner, documents)
+        with _writing(datastore):
+            added = self._writer.add(holder, owner, documents)
         self._catalogue.get(datastore)
-        self._merging.submit(self._merge, datastore, owner)
+        self._behind.submit(self._merge, datastore, owner)
         return wire.DocumentsAdded(owner=owner.id, added=added.ids, replaced=added.replaced, passages=added.passages)
 
     def delete(self, datastore: str, document: str, owner: str) -> wire.Deleted:
         """Delete a document of one owner."""
-        holder, registered = self._datastore(datastore), self._owner(owner)
-        if not self._writer.delete(holder, owner, document):
-            raise UnknownDocument(document, datastore, [owner])
+        holder, registered = named(self._catalogue, datastore), self._owner(owner)
+        with _writing(datastore):
+            if not self._writer.delete(holder, owner, document):
+                raise UnknownDocument(document, datastore, [owner])
         self._catalogue.get(datastore)
-        self._merging.submit(self._merge, datastore, registered)
+        self._behind.submit(self._merge, datastore, registered)
         return wire.Deleted(id=document, object="document")
 
     def drop_owner(self, datastore: str, owner: str) -> wire.Deleted:
         """Delete all files of an owner in a datastore."""
-        holder = self._datastore(datastore)
-        if not self._writer.drop_owner(holder, owner):
-            raise UnknownOwner(owner, holder.owners)
+        holder = named(self._catalogue, datastore)
+        with _writing(datastore):
+            if not self._writer.drop_owner(holder, owner):
+                raise UnknownOwner(owner, holder.owners)
         self._catalogue.get(datastore)
         return wire.Deleted(id=owner, object="owner")
 
     def close(self) -> None:
-        """Let the merge under way end; what is left to merge is merged after the next change."""
-        self._merging.shutdown(wait=True, cancel_futures=True)
+        """Let the merge under way end; what is left to merge is merged after the next start."""
+        self._behind.shutdown(wait=True, cancel_futures=True)
+
+    def _resume(self, datastore: str) -> None:
+        try:
+            self._writer.resume(datastore)
+            self._catalogue.get(datastore)
+        except Exception:  # what is recorded as deleted stays so; the next deletion of an owner or start tries again
+            _log.exception("what was left unfinished could not be finished", datastore=datastore)
 
     def _merge(self, datastore: str, owner: Owner) -> None:
         try:
@@ -64,16 +87,24 @@ class Changes:
         except Exception:  # nothing is lost by it: the next change tries again
             _log.exception("additions could not be merged", datastore=datastore, owner=owner.id)
 
-    def _datastore(self, name: str) -> Datastore:
-        found = self._catalogue.get(name)
-        if found is None:
-            raise UnknownDatastore(name, [datastore.id for datastore in self._catalogue.all()])
-        return found
-
     def _owner(self, identity: str) -> Owner:
         if identity not in self._registered:
             raise UnknownOwner(identity, self._registered)
         return self._registered[identity]
+
+
+@contextmanager
+def _writing(datastore: str) -> Iterator[None]:
+    """Say what is wrong with the datastore's files, and what to do, if it is not the request that is."""
+    try:
+        yield
+    except (BadDeletions, BadTombstones) as error:
+        raise NotWritable(datastore, str(error)) from error
+    except OSError as error:
+        if error.errno not in (EACCES, EPERM, EROFS):
+            raise
+        what = f"{error.filename}: {error.strerror}"
+        raise NotWritable(datastore, f"{what}; let the service's user write there, and try again") from error
 
 
 def _check(request: wire.AddDocuments) -> None:

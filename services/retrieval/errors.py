@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shared.http.errors import InvalidRequest, NotFound
+from shared.http.errors import CandorError, InvalidRequest, NotFound
 
 
 class UnknownDatastore(NotFound):
@@ -33,6 +33,15 @@ class UnknownDocument(NotFound):
     def __init__(self, document: str, datastore: str, owners: Iterable[str]) -> None:
         among = ", ".join(owners) or "no owner"
         super().__init__(f"Datastore {datastore!r} has no document {document!r} of {among}.", field="document")
+
+
+class NotWritable(CandorError):
+    """The datastore cannot be changed: its files cannot be written to, or it is not known what was deleted."""
+
+    status, code = 409, "datastore_not_writable"
+
+    def __init__(self, datastore: str, why: str) -> None:
+        super().__init__(f"Datastore {datastore!r} cannot be changed: {why}.", field="datastore")
 
 
 class IndexNotBuilt(InvalidRequest):

@@ -16,13 +16,13 @@ from services.retrieval.errors import (
     IndexNotBuilt,
     InputTooLong,
     TooManyPassages,
-    UnknownDatastore,
     UnknownDocument,
     UnknownEncoder,
     UnknownOwner,
     WrongDimensions,
 )
 from services.retrieval.filters import Filter, parse
+from services.retrieval.named import named
 from services.retrieval.rerank import rerank
 from services.retrieval.search import Effort, Found, Options, search
 from shared.contracts import rerank as reranking
@@ -46,7 +46,7 @@ class Retrieval:
         """The best passages of the request's owners."""
         queries = request.texts()
         self._check(request, queries)
-        datastore = self._datastore(request.datastore)
+        datastore = named(self._catalogue, request.datastore)
         owners = self._permitted(datastore, request.owners)
         if request.index == "leann" and datastore.codebook is None:
             raise IndexNotBuilt(request.index, datastore.id)
@@ -84,14 +84,14 @@ class Retrieval:
     def owners(self, request: wire.SearchRequest) -> list[str]:
         """The owners that a search is for. Raises what `search` does for a datastore, owner or query that is none."""
         self._check(request, request.texts())
-        return self._permitted(self._datastore(request.datastore), request.owners)
+        return self._permitted(named(self._catalogue, request.datastore), request.owners)
 
     def massive_search(self, request: MassiveSearchRequest) -> MassiveSearchResponse:
         """As massive-serve has it: of the public owners, and of those that the request names; other names say nothing
         of owners."""
-        datastore = self._datastore("main")
-        named = [name for name in request.named() if name in self._known(datastore)]
-        found = self.search(request.search(list(dict.fromkeys([*datastore.public, *named]))))
+        datastore = named(self._catalogue, "main")
+        asked = [name for name in request.named() if name in self._known(datastore)]
+        found = self.search(request.search(list(dict.fromkeys([*datastore.public, *asked]))))
         return MassiveSearchResponse.of(request, found)
 
     def datastores(self) -> wire.DatastoreList:
@@ -100,7 +100,7 @@ class Retrieval:
 
     def document(self, datastore: str, identity: str, owners: Sequence[str] | None) -> wire.Document:
         """A whole document, if it is of one of these owners."""
-        holder = self._datastore(datastore)
+        holder = named(self._catalogue, datastore)
         permitted = self._permitted(holder, owners)
         found = holder.document(identity, permitted)
         if found is None:
@@ -153,12 +153,6 @@ class Retrieval:
                 raise EmptyQuery("query" if request.query is not None else f"queries.{number}")
         if request.k * len(queries) > PASSAGES_AT_ONCE:
             raise TooManyPassages(request.k, len(queries), PASSAGES_AT_ONCE)
-
-    def _datastore(self, name: str) -> Datastore:
-        found = self._catalogue.get(name)
-        if found is None:
-            raise UnknownDatastore(name, [datastore.id for datastore in self._catalogue.all()])
-        return found
 
     def _known(self, datastore: Datastore) -> frozenset[str]:
         return self._registered.union(datastore.owners)

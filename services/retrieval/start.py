@@ -18,9 +18,11 @@ from shared.clients.model import ModelClient
 from shared.owners import BadRegistry, load_owners
 from shared.settings import candor_home, cores
 
+_EMPTY = "datastore {} has nothing to search: run `candor data build`, or add documents"
+
 
 class NothingToSearch(Exception):
-    """There is no segment that could be searched. The message says what to do."""
+    """There is no datastore. The message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,16 @@ class Started:
 def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
     """Start the service. `enter` is told each phase.
 
-    Raises FileNotFoundError without the encoder's model, NothingToSearch without a whole segment.
+    Raises FileNotFoundError without the encoder's model, NothingToSearch without any datastore.
     """
     card = base.describe(settings.encoder, candor_home())
     enter("checking the datastores")
     catalogue = Catalogue(settings.datastores(), card)
     datastores = catalogue.all()
+    if not datastores:
+        raise NothingToSearch("there is nothing to search: run `candor data build`")
     warnings = [*published.warnings(card.name), *(one for datastore in datastores for one in datastore.warnings)]
-    if not any(datastore.segments for datastore in datastores):
-        what = "; ".join(["there is nothing to search: run `candor data build`", *warnings])
-        raise NothingToSearch(what)
+    warnings.extend(_EMPTY.format(datastore.id) for datastore in datastores if not datastore.segments)
     enter("loading the encoder")
     encoder = SerialEncoder(base.load(card, threads=cores()))
     encoder.encode(["The first text takes longer than those after it."])

@@ -103,6 +103,33 @@ def test_an_owner_is_dropped_with_all_files_and_is_not_in_the_list(client: httpx
     assert client.delete("/v1/datastores/main/owners/papers").status_code == 404
 
 
+def test_with_no_owner_left_the_service_starts_says_what_to_do_and_takes_documents(home: Path) -> None:
+    settings = RetrievalSettings(directory=home / "retrieval")
+    with serving(create_app(settings)) as client:
+        for name in ("papers", "public"):
+            assert client.delete(f"/v1/datastores/main/owners/{name}").is_success
+        assert found(client, "heron") == []
+    with serving(create_app(settings)) as client:
+        (warning,) = client.get("/readyz").json()["warnings"]
+        assert warning.startswith("datastore main has nothing to search: run `candor data build`, or add documents")
+        for index in INDEXES:
+            assert found(client, "heron", index=index) == []
+        add(client, {"heron": HERON})
+        for index in INDEXES:
+            assert found(client, "heron", index=index) == ["heron"]
+
+
+def test_when_it_is_not_known_what_was_deleted_a_change_is_refused_with_what_to_do(
+    client: httpx.Client, home: Path
+) -> None:
+    assert client.delete("/v1/datastores/main/documents/papers-source:0", params={"owner": "papers"}).is_success
+    (home / "retrieval" / "main" / "deletions.json").unlink()
+    body = {"owner": "papers", "documents": [{"id": "a", "text": "x"}]}
+    response = client.post("/v1/datastores/main/documents", json=body)
+    assert (response.status_code, response.json()["code"]) == (409, "datastore_not_writable")
+    assert "restore it from a copy" in response.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -143,6 +170,7 @@ from tests.retrieval_support import HashingEncoder, owner
 home = Path(sys.argv[1])
 catalogue = Catalogue(home, HashingEncoder.card)
 writer = Writer(home, catalogue, HashingEncoder())
+writer.resume("main")
 draw = random.Random(int(sys.argv[2]))
 for number in range(1000):
     store = catalogue.get("main")

@@ -7,9 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-ADDING = ".adding-"
-"""How the name of a folder begins in which an addition is prepared."""
-
 _NAME = re.compile(r"added-(\d{8})-(\d{8})\.(\d+)")
 
 

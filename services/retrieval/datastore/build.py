@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.retrieval.bm25 import words
 from services.retrieval.compactds.ann import FLAT_BELOW
-from services.retrieval.datastore import coding, manifest, tombstones
-from services.retrieval.datastore.added import ADDING, Span
+from services.retrieval.datastore import coding, deletions, dropped, manifest
+from services.retrieval.datastore.added import Span
 from services.retrieval.datastore.chunks import WORDS
 from services.retrieval.datastore.documents import Broken
+from services.retrieval.datastore.durable import discard, publish, retire, settle
 from services.retrieval.datastore.embed import PASSAGES, Embedder, known
 from services.retrieval.datastore.generation import changing
 from services.retrieval.datastore.ingest.decontaminate import Queries
@@ -23,14 +25,14 @@ from services.retrieval.datastore.ingest.reading import read
 from services.retrieval.datastore.ingest.shardfile import ShardFile
 from services.retrieval.datastore.ingest.shards import BYTES
 from services.retrieval.datastore.ingest.sources import Source, sources
-from services.retrieval.datastore.keys import digests
+from services.retrieval.datastore.keys import Digests
 from services.retrieval.datastore.lock import only_builder
 from services.retrieval.datastore.manifest import COMPACTDS, INDEXES, BadSegment, EncoderStamp, Manifest
 from services.retrieval.datastore.passages import Passages
 from services.retrieval.datastore.schedule import Here, Once, Scheduler
 from services.retrieval.datastore.segment import write_texts, write_vectors
 from services.retrieval.datastore.unstored import SegmentVectors, drop_vectors
-from services.retrieval.datastore.work import UNFINISHED, publish
+from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.encoders.base import Card, Encoder
 from shared.owners import Owner
 
@@ -39,6 +41,10 @@ Tell = Callable[[str], None]
 
 class NothingToBuild(Exception):
     """No owner has any text."""
+
+
+class _Dropped(Exception):
+    """The owner was dropped while it was built."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class Report:
     built: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    """Owners whose texts were left out, since they were dropped from the datastore."""
     broken: list[Broken] = field(default_factory=list)
     accounts: dict[str, Account] = field(default_factory=dict)
 
@@ -74,6 +82,7 @@ def build(
     indexes: Collection[str] = INDEXES,
     sizes: Sizes | None = None,
     scheduler: Scheduler | None = None,
+    restore: Collection[str] = (),
 ) -> Report:
     """Bring a datastore in line with the texts of these owners: build what is new or changed, remove what has no
     source any more, leave the rest; then LEANN's codebook and codes. Segments of owners not given are not touched, but
@@ -85,7 +94,10 @@ def build(
     `scheduler` reads and embeds the shards, by default this process; which one did makes no difference to the result.
     Without "compactds" among the `indexes` no vectors stay on disk: what is built then needs no other embedding, but a
     segment that changes is embedded whole, and all are when a change of public text makes a new codebook.
-    Raises NothingToBuild without any text, BuildRunning while another process builds this datastore, and BadIndexes.
+    An owner who was dropped from the datastore is left out until a build is told to `restore` it.
+    Raises NothingToBuild without any text, BuildRunning while another process builds this datastore, BadIndexes,
+    NotDropped for an owner to restore who was not, and BadDeletions and BadTombstones if it is not known what was
+    deleted.
     """
     manifest.check_indexes(indexes)
     found = {owner.id: sources(home, owner) for owner in owners}
@@ -97,18 +109,15 @@ def build(
         target, card, Once(load), tell, queries or Queries(), indexes, sizes or Sizes(), scheduler or Here(), Report()
     )
     with only_builder(target):
+        dropped.restore(target, restore)
         for owner in owners:
             parts, unreadable = found[owner.id]
-            with changing(target):
-                builder.sweep(target / owner.id, keep={source.origin.source for source in parts})
-            builder.leave_out(unreadable)
-            builder.owner(owner, parts)
+            builder.owner(owner, parts, unreadable)
         vectors = SegmentVectors(builder.embedder(), tell)
-        with changing(target):
-            coding.code(target, EncoderStamp.of(card), tell, vectors.of)
-            vectors.clear()
-            if COMPACTDS not in indexes:
-                builder.drop_vectors(owners)
+        coding.code(target, EncoderStamp.of(card), tell, vectors.of)
+        vectors.clear()
+        if COMPACTDS not in indexes:
+            builder.drop_vectors(owners)
     return builder.report
 
 
@@ -124,29 +133,51 @@ class _Builder:
     scheduler: Scheduler
     report: Report
 
-    def sweep(self, folder: Path, keep: set[str]) -> None:
-        """Remove the segments of one owner that have no source any more, and the unfinished work on such."""
-        for stale in sorted(folder.glob("*")):
-            if not stale.is_dir() or Span.parse(stale.name) or stale.name.startswith(ADDING):
-                continue  # what was added through the API stays until it is deleted there
-            if stale.name.removeprefix(UNFINISHED) not in keep:
-                shutil.rmtree(stale)
-                if not stale.name.startswith(UNFINISHED):
-                    self.report.removed.append(f"{folder.name}/{stale.name}")
-                    self.tell(f"{folder.name}/{stale.name}: removed, its source is gone")
+    def owner(self, owner: Owner, parts: Sequence[Source], unreadable: Sequence[Broken]) -> None:
+        """Build the segments of one owner that are missing, damaged or made of something else; none if the owner was
+        dropped, also if that was meanwhile."""
+        self._additions(owner)
+        try:
+            if not self._dropped(owner):
+                self._sweep(self.target / owner.id, keep={source.origin.source for source in parts})
+                self._leave_out(unreadable)
+                self._sources(owner, parts)
+        except (_Dropped, FileNotFoundError):
+            if not self._dropped(owner):
+                raise
+        if self._dropped(owner):
+            dropped.clear(self.target, unfinished=True)
+            if parts:
+                self.report.dropped.append(owner.id)
+                self.tell(f"{owner.id}: {dropped.LEFT_OUT.format(owner=owner.id)}")
 
-    def leave_out(self, broken: Sequence[Broken]) -> None:
+    def _dropped(self, owner: Owner) -> bool:
+        return owner.id in deletions.read(self.target).dropped
+
+    def _sweep(self, folder: Path, keep: set[str]) -> None:
+        """Remove the segments of one owner that have no source any more, and the unfinished work on such."""
+        stale = [
+            place
+            for place in sorted(folder.glob("*"))
+            if place.is_dir() and not Span.parse(place.name) and place.name.removeprefix(UNFINISHED) not in keep
+        ]  # what was added through the API stays until it is deleted there
+        if stale:
+            with changing(self.target):
+                gone = [retire(place, self.target) for place in stale]
+            for place in gone:
+                discard(place)
+        for name in (place.name for place in stale if not place.name.startswith(UNFINISHED)):
+            self.report.removed.append(f"{folder.name}/{name}")
+            self.tell(f"{folder.name}/{name}: removed, its source is gone")
+
+    def _leave_out(self, broken: Sequence[Broken]) -> None:
         """Say what could not be read."""
         self.report.broken.extend(broken)
         for fault in broken:
             self.tell(f"{fault} (left out)")
 
-    def owner(self, owner: Owner, parts: Sequence[Source]) -> None:
-        """Build the segments of one owner that are missing, damaged or made of something else.
-
-        If there may be duplicates, each of its segments depends on all its sources: any that is read needs them all.
-        """
-        self._additions(owner)
+    def _sources(self, owner: Owner, parts: Sequence[Source]) -> None:
+        """If there may be duplicates, each segment depends on all sources: any that is read needs them all."""
         compare = any(source.deduplicated(file) for source in parts for file in source.files)
         inputs = self._inputs(owner, parts, compare)
         due = [source for source in parts if not self._unchanged(owner, source, inputs[source.name])]
@@ -163,9 +194,8 @@ class _Builder:
         """What was added through the API is as public as its owner."""
         with changing(self.target):
             for folder in sorted((self.target / owner.id).glob("added-*")):
-                present = _present(folder)
-                if present and present.public != owner.public:
-                    present.model_copy(update={"public": owner.public}).write(folder)
+                with suppress(BadSegment):  # the service names it
+                    _make_public(folder, owner)
 
     def _read(self, source: Source, compare: bool) -> list[ShardFile]:
         return read(
@@ -194,11 +224,11 @@ class _Builder:
         present = _present(self._folder(source))
         if present is None or present.inputs != inputs or not {*self.indexes} <= {*present.indexes}:
             return False
-        if Passages(self._folder(source)).of(digests([*self._deleted(owner)])).any():
+        if Passages(self._folder(source)).of(self._deleted(owner)).any():
             return False
         if present.public != owner.public:
             with changing(self.target):
-                present.model_copy(update={"public": owner.public}).write(self._folder(source))
+                _make_public(self._folder(source), owner)
         self.report.unchanged.append(source.name)
         self.tell(f"{source.name}: {present.passages} passages, unchanged")
         return True
@@ -206,12 +236,14 @@ class _Builder:
     def _segment(self, owner: Owner, source: Source, joined: Joined, inputs: str) -> None:
         """Build one segment from its documents, and publish it."""
         folder, work, account = self._folder(source), self._work(source), joined.account
-        self.leave_out(account.broken)
+        self._leave_out(account.broken)
         self.report.accounts[source.name] = account
         self.tell(f"{source.name}: {account}")
         if not joined.documents:
-            with changing(self.target):
-                shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():
+                with changing(self.target):
+                    gone = retire(folder, self.target)
+                discard(gone)
             self.tell(f"{source.name}: no documents, so no segment")
             return
         finished = work / "segment"
@@ -242,8 +274,12 @@ class _Builder:
             inputs=inputs,
             files=manifest.stamp(finished),
         ).write(finished)
+        settle(finished)
         with changing(self.target):
-            publish(work, finished, folder)
+            if self._dropped(owner):
+                raise _Dropped
+            publish(finished, folder)
+        discard(work)
         self.report.built.append(source.name)
         self.tell(f"{source.name}: {len(texts)} passages of {account.kept} documents, built")
 
@@ -253,10 +289,12 @@ class _Builder:
 
     def drop_vectors(self, owners: Sequence[Owner]) -> None:
         """Of all segments of these owners, the vectors are only for coding."""
-        for owner in owners:
-            for folder in sorted((self.target / owner.id).glob("*")):
-                if _present(folder) and drop_vectors(folder):
-                    self.tell(f"{owner.id}/{folder.name}: vectors removed, its codes stay")
+        folders = [folder for owner in owners for folder in sorted((self.target / owner.id).glob("*"))]
+        whole = [folder for folder in folders if _present(folder)]
+        with changing(self.target):
+            for folder in whole:
+                if folder.exists() and drop_vectors(folder):
+                    self.tell(f"{folder.parent.name}/{folder.name}: vectors removed, its codes stay")
 
     def _counter(self, name: str, total: int) -> Callable[[int], None]:
         """Tells each further tenth of the passages."""
@@ -270,9 +308,9 @@ class _Builder:
 
         return count
 
-    def _deleted(self, owner: Owner) -> Collection[str]:
-        """The ids of documents that were deleted through the API: they do not come back with a build."""
-        return tombstones.read(self.target / owner.id).documents.keys()
+    def _deleted(self, owner: Owner) -> Digests:
+        """Of the documents that were deleted through the API: they do not come back with a build."""
+        return deletions.read(self.target).tombstones(self.target, owner.id).documents
 
     def _folder(self, source: Source) -> Path:
         return self.target / source.origin.owner / source.origin.source
@@ -287,3 +325,10 @@ def _present(folder: Path) -> Manifest | None:
         return manifest.load(folder)
     except BadSegment:
         return None
+
+
+def _make_public(folder: Path, owner: Owner) -> None:
+    """Have a segment be as public as its owner."""
+    present = manifest.parse(folder)
+    if present.public != owner.public:
+        present.model_copy(update={"public": owner.public}).write(folder)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from services.retrieval.datastore import manifest, tombstones
+from services.retrieval.datastore import deletions, manifest, tombstones
 from services.retrieval.datastore.added import Span, current
+from services.retrieval.datastore.deletions import BadDeletions, Deletions
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.generation import generation, unchanging
 from services.retrieval.datastore.layers import layer, shown
 from services.retrieval.datastore.manifest import BadSegment, EncoderStamp
 from services.retrieval.datastore.segment import Segment, written
-from services.retrieval.datastore.tombstones import BadTombstones
+from services.retrieval.datastore.tombstones import BadTombstones, Tombstones
 from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.encoders.base import Card
 from services.retrieval.leann.codebook import BadCodebook, Codebook
@@ -38,6 +39,9 @@ class Datastore:
     segments: list[Segment]
     codebook: Codebook | None
     warnings: list[str]
+    generation: bytes
+    tombstones: Mapping[str, Tombstones] = field(default_factory=dict)
+    """By owner, as far as they could be read."""
 
     @property
     def owners(self) -> list[str]:
@@ -68,7 +72,7 @@ class Catalogue:
     def __init__(self, folder: Path, card: Card) -> None:
         self._folder = folder
         self._encoder = EncoderStamp.of(card)
-        self._open: dict[str, tuple[object, Datastore]] = {}
+        self._open: dict[str, Datastore] = {}
         self._opening = Lock()
         self._damaged: Damaged = {}
 
@@ -78,15 +82,15 @@ class Catalogue:
         if name.startswith(".") or place.parent != self._folder or not place.is_dir():
             return None
         known = self._open.get(name)
-        if known and known[0] == generation(place):
-            return known[1]
+        if known and known.generation == generation(place):
+            return known
         with self._opening:
             known = self._open.get(name)
-            if known and known[0] == generation(place):
-                return known[1]
+            if known and known.generation == generation(place):
+                return known
             with unchanging(place) as now:
-                made = _open(place, self._encoder, known[1] if known else None, self._damaged)
-            self._open[name] = (now, made)
+                made = _open(place, now, self._encoder, known, self._damaged)
+            self._open[name] = made
         return made
 
     def check(self) -> list[str]:
@@ -101,10 +105,10 @@ class Catalogue:
                     manifest.load(segment.folder)
                 except BadSegment as error:
                     if segment.unchanged():  # else it was merged or built anew meanwhile
-                        self._damaged[segment.folder] = segment.written, error
                         found.append(f"{datastore.id}: {error}; {_LEFT_OUT}")
-            if any(segment.folder in self._damaged for segment in datastore.segments):
-                self._open.pop(datastore.id, None)
+                        with self._opening:
+                            self._damaged[segment.folder] = segment.written, error
+                            self._open.pop(datastore.id, None)
         return found
 
     def all(self) -> list[Datastore]:
@@ -117,23 +121,29 @@ def open_datastores(folder: Path, card: Card) -> list[Datastore]:
     return Catalogue(folder, card).all()
 
 
-def _open(folder: Path, encoder: EncoderStamp, before: Datastore | None, damaged: Damaged) -> Datastore:
-    """A segment that is damaged, unfinished or of another encoder is left out, and so is an owner if it is not known
-    what was deleted. Segments that are open and have not changed are not opened again."""
+def _open(folder: Path, now: bytes, encoder: EncoderStamp, before: Datastore | None, damaged: Damaged) -> Datastore:
+    """A segment that is damaged, unfinished or of another encoder is left out; an owner is if it is not known which
+    documents were deleted, and all if it is not known what was. What is open and has not changed is not read again."""
     warnings: list[str] = []
+    try:
+        deleted = deletions.read(folder)
+    except BadDeletions as error:
+        return Datastore(folder.name, [], None, [f"{folder.name}: {error}; nothing of it is shown until then"], now)
     codebook = _codebook(folder, encoder, warnings)
     if before and before.codebook and codebook and before.codebook.id == codebook.id:
         codebook = before.codebook
     known = {segment.folder: segment for segment in before.segments} if before and before.codebook is codebook else {}
     segments: list[Segment] = []
+    gone: dict[str, Tombstones] = {}
     for owner in _folders(folder):
         try:
-            deleted = tombstones.read(owner)
+            had = before.tombstones.get(owner.name, tombstones.NONE) if before else tombstones.NONE
+            gone[owner.name] = deleted.tombstones(folder, owner.name, had)
         except BadTombstones as error:
             warnings.append(f"{folder.name}: {error}; nothing of the owner is shown until the file is mended")
             continue
         found, unread = [], []
-        for place in _places(owner):
+        for place in _places(owner, deleted):
             try:
                 if place in damaged and written(place) == damaged[place][0]:
                     raise damaged[place][1]
@@ -143,7 +153,7 @@ def _open(folder: Path, encoder: EncoderStamp, before: Datastore | None, damaged
                 if Span.parse(place.name):
                     unread.append(place)
         try:
-            segments.extend(shown(found, deleted, [layer(place) for place in unread]))
+            segments.extend(shown(found, gone[owner.name], [layer(place) for place in unread]))
         except BadSegment as error:
             warnings.append(f"{folder.name}: {error}; nothing of {owner.name} is shown: it may have replaced any of it")
     if codebook:
@@ -152,7 +162,7 @@ def _open(folder: Path, encoder: EncoderStamp, before: Datastore | None, damaged
             f"{folder.name}: segment {made.owner}/{made.id} has no codes for LEANN; {_LEFT_OUT_OF_LEANN}"
             for made in lacking
         )
-    return Datastore(folder.name, segments, codebook, warnings)
+    return Datastore(folder.name, segments, codebook, warnings, now, gone)
 
 
 def _segment(place: Path, encoder: EncoderStamp, codebook: Codebook | None, known: Segment | None) -> Segment:
@@ -167,11 +177,17 @@ def _segment(place: Path, encoder: EncoderStamp, codebook: Codebook | None, know
     return segment
 
 
-def _places(owner: Path) -> list[Path]:
-    """The folders of an owner's segments, less those of additions that were carried over into another."""
-    spans = {place.name: span for place in _folders(owner) if (span := Span.parse(place.name))}
-    count = {span.name for span in current(spans.values())}
-    return [place for place in _folders(owner) if place.name not in spans or place.name in count]
+def _places(owner: Path, deleted: Deletions) -> list[Path]:
+    """The folders of an owner's segments, less those from before it was dropped, and those of additions that were
+    carried over into another."""
+    places = {place: Span.parse(place.name) for place in _folders(owner)}
+    count = current(span for span in places.values() if span)
+    floor = deleted.floor(owner.name)
+    return [
+        place
+        for place, span in places.items()
+        if (span is None or span in count) and (span.last if span else 0) > floor
+    ]
 
 
 def _codebook(folder: Path, encoder: EncoderStamp, warnings: list[str]) -> Codebook | None:

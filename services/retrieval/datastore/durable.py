@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from uuid import uuid4
+
+from services.retrieval.datastore.exchange import exchange
+
+GONE = ".removed-"
+"""How the name of a folder begins, at the top of a datastore, that is being removed."""
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -15,13 +22,38 @@ def replace(path: Path, content: bytes) -> None:
     sync(path.parent)
 
 
-def publish(folder: Path, place: Path) -> None:
-    """Move a finished folder to a place where there is none: after power was lost it is there whole or not at all."""
+def settle(folder: Path) -> None:
+    """Have a folder's files on disk: what takes long of publishing it, and can be done before."""
     for path in folder.iterdir():
         sync(path)
     sync(folder)
-    folder.rename(place)
+
+
+def publish(finished: Path, place: Path) -> None:
+    """Put a folder that is settled in its place. What was there before is then where it was: at no moment is there
+    none, and after power was lost there is one of them, whole."""
+    if place.exists():
+        exchange(finished, place)
+    else:
+        finished.rename(place)
     sync(place.parent)
+
+
+def retire(folder: Path, datastore: Path) -> Path:
+    """Take a folder out of sight at once; where it is now, for `discard`."""
+    gone = datastore / f"{GONE}{uuid4().hex}"
+    folder.rename(gone)
+    sync(folder.parent)
+    return gone
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder that nobody looks at, and that others may be removing too."""
+    while folder.exists():
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            continue
 
 
 def sync(path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from services.retrieval.datastore import manifest
 from services.retrieval.datastore.added import Span
 from services.retrieval.datastore.keys import FILE as KEYS
-from services.retrieval.datastore.keys import Digests, Keys, digests
+from services.retrieval.datastore.keys import Digests, Keys
 from services.retrieval.datastore.manifest import BadSegment
 from services.retrieval.datastore.segment import Segment
 from services.retrieval.datastore.tombstones import Tombstones
@@ -35,9 +35,8 @@ def shown(segments: Sequence[Segment], tombstones: Tombstones, unread: Sequence[
     layers = [*unread, *(Layer(_last(segment), segment.passages.digests) for segment in segments if _last(segment))]
     made = []
     for segment in segments:
-        deleted = [identity for identity, when in tombstones.documents.items() if when > _last(segment)]
         over = [layer.digests for layer in layers if layer.last > _last(segment)]
-        made.append(segment.hiding(np.concatenate([*over, digests(deleted)])))
+        made.append(segment.hiding(np.concatenate([*over, tombstones.after(_last(segment))])))
     return made
 
 

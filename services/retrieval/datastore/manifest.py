@@ -114,12 +114,13 @@ def load(folder: Path, *, whole: bool = True) -> Manifest:
         raise BadSegment(folder, f"its manifest is of {manifest.owner}/{manifest.id}")
     for name, expected in manifest.files.items():
         path = folder / name
-        if not path.is_file():
-            raise BadSegment(folder, f"{name} is missing")
-        # the size first: it finds a file cut short without reading it
-        if path.stat().st_size != expected.bytes or _sample(path) != expected.sample:
-            raise BadSegment(folder, f"{name} is damaged")
-        if whole and stamp_file(path) != expected:
+        try:
+            # the size first: it finds a file cut short without reading it
+            same = path.stat().st_size == expected.bytes and _sample(path) == expected.sample
+            same = same and not (whole and stamp_file(path) != expected)
+        except FileNotFoundError as error:
+            raise BadSegment(folder, f"{name} is missing") from error
+        if not same:
             raise BadSegment(folder, f"{name} is damaged")
     return manifest
 

@@ -24,12 +24,13 @@ from services.retrieval.datastore.work import UNFINISHED
 class SegmentVectors:
     """Vectors of segments for the time of a build: from their files, or embedded anew where none are stored.
 
-    What is embedded anew is kept beside the segment until `clear`, so that nothing is embedded twice, also after a
-    kill.
+    What is embedded anew is kept until `clear`, so that nothing is embedded twice: beside the segment, where a build
+    finds it after a kill, or in the folder `apart`.
     """
 
     embedder: Embedder
     tell: Callable[[str], None]
+    apart: Path | None = None
     _work: list[Path] = field(default_factory=list)
 
     def of(self, folder: Path) -> NDArray[Any]:
@@ -38,7 +39,8 @@ class SegmentVectors:
         if stored.exists():
             vectors: NDArray[Any] = np.load(stored, mmap_mode="r")
             return vectors
-        work = folder.with_name(f"{UNFINISHED}{folder.name}")
+        beside = folder.with_name(f"{UNFINISHED}{folder.name}")
+        work = self.apart / folder.parent.name / folder.name if self.apart else beside
         if work not in self._work:
             self._work.append(work)
             self.tell(f"{folder.parent.name}/{folder.name}: its vectors are not stored, so they are made again")
@@ -49,7 +51,7 @@ class SegmentVectors:
     def clear(self) -> None:
         """Remove what was made anew."""
         for work in self._work:
-            shutil.rmtree(work)
+            shutil.rmtree(work, ignore_errors=True)  # an owner who is dropped takes it along
 
 
 def drop_vectors(folder: Path) -> bool:
@@ -57,7 +59,7 @@ def drop_vectors(folder: Path) -> bool:
 
     The manifest goes first: what a kill leaves behind, no manifest names, and the next build takes away.
     """
-    present = manifest.load(folder)
+    present = manifest.parse(folder)
     files = {name: stamp for name, stamp in present.files.items() if name not in (VECTORS, ann.FILE)}
     if COMPACTDS in present.indexes:
         indexes = [index for index in present.indexes if index != COMPACTDS]

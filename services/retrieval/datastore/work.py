@@ -20,15 +20,3 @@ def stage(work: Path, name: str, key: str) -> Path:
             shutil.rmtree(other)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def publish(work: Path, finished: Path, folder: Path) -> None:
-    """Put a finished segment in its place, and remove the work on it.
-
-    A search under way keeps the old one.
-    """
-    shutil.rmtree(work / "retired", ignore_errors=True)  # of a builder that was killed while it removed it
-    if folder.exists():
-        folder.rename(work / "retired")
-    finished.rename(folder)
-    shutil.rmtree(work)

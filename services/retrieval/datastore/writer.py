@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
-from services.retrieval.compactds.ann import FLAT_BELOW
-from services.retrieval.datastore import coding, manifest, tombstones
-from services.retrieval.datastore.added import ADDING, Span, current
+from services.retrieval.datastore import coding, deletions, dropped, workspace
+from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.catalogue import Catalogue, Datastore
 from services.retrieval.datastore.documents import Document
-from services.retrieval.datastore.durable import publish
-from services.retrieval.datastore.embed import Embedder, Known, known
-from services.retrieval.datastore.generation import changing
-from services.retrieval.datastore.manifest import EncoderStamp, Manifest
-from services.retrieval.datastore.passages import Passages
-from services.retrieval.datastore.segment import Segment, write_texts, write_vectors
+from services.retrieval.datastore.draft import Draft
+from services.retrieval.datastore.durable import GONE, discard, retire
+from services.retrieval.datastore.embed import Embedder, known
+from services.retrieval.datastore.generation import Changed, changing
+from services.retrieval.datastore.manifest import EncoderStamp
+from services.retrieval.datastore.segment import Segment
+from services.retrieval.datastore.tombstones import NONE
 from services.retrieval.datastore.unstored import SegmentVectors
 from services.retrieval.encoders.base import Encoder
+from services.retrieval.leann import codebook
+from services.retrieval.leann.codebook import BadCodebook
 from shared.owners import Owner
-
-_GONE = ".removed-"
 
 
 @dataclass(frozen=True)
@@ -37,71 +34,93 @@ class Added:
 
 
 class Writer:
-    """Changes the datastores of a folder, one change at a time. What a call has done is on disk when it returns, and in
-    the catalogue's next answer.
+    """Changes the datastores of a folder. What a call has done is on disk when it returns, and in the catalogue's next
+    answer. Several threads and processes can do so at once.
+
+    A change is prepared for the datastore as it is, without holding it, and put in its place if the datastore is still
+    that one; else it is prepared again, of which only what the change in between makes necessary takes time.
 
     Every addition is a segment of its own, which `merge` puts together with others of its size: so n additions leave
     about log n segments, and each document is written about log n times (Bentley and Saxe 1980).
+
+    All methods raise BadDeletions and BadTombstones if it is not known what was deleted.
     """
 
     def __init__(self, folder: Path, catalogue: Catalogue, encoder: Encoder) -> None:
         self._folder = folder
         self._catalogue = catalogue
         self._encoder = encoder
-        for left in (*folder.glob(f"*/*/{ADDING}*"), *folder.glob(f"*/{_GONE}*")):
-            shutil.rmtree(left)  # of a process that was killed
-        for place in (place for place in folder.glob("*/*") if place.is_dir()):
-            _sweep(place)
+
+    def resume(self, name: str) -> None:
+        """Finish in a datastore what processes that were killed had begun, and remove what they left behind."""
+        target = self._folder / name
+        workspace.sweep(target)
+        if _stale(target):
+            with changing(target):  # not while another process puts additions together
+                for folder in _stale(target):
+                    retire(folder, target)
+        self._finish_drops(target)
 
     def add(self, datastore: Datastore, owner: Owner, documents: Sequence[Document]) -> Added:
         """Add these documents of one owner, in the place of any of the same id. All of them appear at once, or none.
 
         The ids must differ. Raises UnicodeEncodeError for a lone surrogate.
         """
-        folder = self._folder / datastore.id / owner.id
-        folder.mkdir(exist_ok=True)
+        target = self._folder / datastore.id
         ordered = sorted(documents, key=lambda document: document.id)
-        work, passages = self._prepare(folder, ordered, {})
-        with changing(folder.parent):
-            number = self._next(folder)
-            self._publish(folder, owner, Span(number, number), work)
-        replaced = [document.id for document in ordered if datastore.document(document.id, [owner.id])]
-        return Added([document.id for document in ordered], replaced, passages)
+        with workspace.workspace(target) as work:
+            draft = Draft(work, owner, ordered, self._embedder(), {})
+            while True:
+                draft.code(datastore.codebook)
+                number = self._next(datastore, owner.id)
+                replaced = [document.id for document in ordered if datastore.document(document.id, [owner.id])]
+                try:
+                    with changing(target, prepared_for=datastore.generation):
+                        draft.publish(target / owner.id / Span(number, number).name)
+                    break
+                except Changed:
+                    datastore = self._now(datastore)
+        return Added([document.id for document in ordered], replaced, draft.passages)
 
     def delete(self, datastore: Datastore, owner: str, identity: str) -> bool:
         """Hide a document of an owner from now on, also in what `candor data build` makes: whether there was one.
 
         `merge` takes its text out of what was added, and the next build out of the rest.
         """
-        if datastore.document(identity, [owner]) is None:
-            return False
-        folder = self._folder / datastore.id / owner
-        with changing(folder.parent):
-            tombstones.read(folder).and_of(identity, self._next(folder)).write(folder)
-        return True
+        target = self._folder / datastore.id
+        while datastore.document(identity, [owner]):
+            number = self._next(datastore, owner)
+            try:
+                with changing(target, prepared_for=datastore.generation):
+                    deletions.delete(target, owner, identity, number)
+                return True
+            except Changed:
+                datastore = self._now(datastore)
+        return False
 
     def drop_owner(self, datastore: Datastore, owner: str) -> bool:
-        """Delete all files of an owner in a datastore: whether there were any.
+        """Delete all files of an owner in a datastore: whether there were any, or a drop that had not been finished.
 
-        LEANN's codebook, which public owners' passages were learnt from, is learnt without them if the owner was one.
+        Once that is recorded nothing of the owner is shown, and no build takes the owner's texts in until it is told
+        to. LEANN's codebook, which public owners' passages were learnt from, is learnt without them if the owner was
+        one.
         """
-        folder = self._folder / datastore.id / owner
-        if not folder.is_dir():
-            return False
-        gone = folder.with_name(f"{_GONE}{owner}-{uuid4().hex}")
-        with changing(folder.parent):
-            folder.rename(gone)  # out of sight at once: a kill leaves all of it or nothing
-            if owner in datastore.public:
-                vectors = SegmentVectors(self._embedder(), lambda _: None)
-                coding.code(folder.parent, EncoderStamp.of(self._encoder.card), lambda _: None, vectors.of)
-                vectors.clear()
-        shutil.rmtree(gone)
-        return True
+        target = self._folder / datastore.id
+        present = deletions.read(target)
+        there = (target / owner).is_dir()
+        unfinished = owner in present.dropped and (present.recode or any(target.glob(f"{GONE}*")))
+        if there:
+            with changing(target):
+                present = deletions.read(target)
+                number = 1 + max([0, *(span.last for span in _spans(target / owner)), present.floor(owner)])
+                present.with_owner(owner, number, recode=self._learnt_from(target, owner)).write(target)
+        self._finish_drops(target)
+        return there or unfinished
 
     def merge(self, name: str, owner: Owner) -> None:
         """Put an owner's additions of like size together, and write those anew that hide documents, without them.
 
-        Not for two threads at once. What is added or deleted meanwhile is not lost: it counts as later.
+        What is added or deleted meanwhile is not lost: it counts as later.
         """
         if (datastore := self._catalogue.get(name)) is None:
             return
@@ -111,64 +130,74 @@ class Writer:
             return  # one is damaged: a merged segment would pass for having its documents too
         for spans in _groups({span: segment.size for span, segment in segments.items()}):
             parts = [segments[span] for span in spans]
-            if len(parts) == 1 and parts[0].alive is None:
-                continue
-            documents = sorted((each for part in parts for each in part.kept()), key=lambda document: document.id)
-            vectors = {digest: vector for span in spans for digest, vector in known(folder / span.name).items()}
-            work = self._prepare(folder, documents, vectors)[0] if documents else None
-            with changing(folder.parent):
-                if not all(part.unchanged() for part in parts):
-                    return  # the owner was dropped; what was prepared goes when the next writer starts
-                if work:
-                    self._publish(folder, owner, _together(spans), work)
-                for span in spans:
-                    shutil.rmtree(folder / span.name)
+            if (len(parts) > 1 or parts[0].alive is not None) and not self._put_together(datastore, owner, parts):
+                return  # another process merged them, or the owner was dropped
 
-    def _prepare(self, folder: Path, documents: Sequence[Document], vectors: Known) -> tuple[Path, int]:
-        """A segment's texts and vectors in a folder that nobody looks at, and how many passages there are."""
-        work = folder / f"{ADDING}{uuid4().hex}"
-        finished = work / "segment"
-        finished.mkdir(parents=True)
-        texts = write_texts(finished, documents)
-        write_vectors(finished, self._embedder().vectors(texts, vectors, work, lambda _: None), FLAT_BELOW)
-        return work, len(texts)
+    def _put_together(self, datastore: Datastore, owner: Owner, parts: Sequence[Segment]) -> bool:
+        """Write additions as one, or none if all that they hold is hidden: whether they were still there."""
+        target = self._folder / datastore.id
+        documents = sorted((each for part in parts for each in part.kept()), key=lambda document: document.id)
+        try:
+            vectors = {digest: vector for part in parts for digest, vector in known(part.folder).items()}
+        except FileNotFoundError:
+            return False
+        with workspace.workspace(target) as work:
+            draft = Draft(work, owner, documents, self._embedder(), vectors) if documents else None
+            place = target / owner.id / _together([*_additions(parts)]).name
+            while all(part.unchanged() for part in parts):
+                if draft:
+                    draft.code(datastore.codebook)
+                try:
+                    with changing(target, prepared_for=datastore.generation):
+                        if draft:
+                            draft.publish(place)
+                        gone = [retire(part.folder, target) for part in parts]
+                except Changed:
+                    datastore = self._now(datastore)
+                    continue
+                for folder in gone:
+                    discard(folder)
+                return True
+        return False
+
+    def _finish_drops(self, target: Path) -> None:
+        dropped.remove_files(target)
+        for gone in target.glob(f"{GONE}*"):
+            discard(gone)
+        if deletions.read(target).recode:
+            with workspace.workspace(target) as work:
+                vectors = SegmentVectors(self._embedder(), lambda _: None, work)
+                coding.code(target, self._embedder().stamp, lambda _: None, vectors.of)
+
+    def _learnt_from(self, target: Path, owner: str) -> bool:
+        """Whether LEANN's codebook was."""
+        try:
+            origin = codebook.read(target, self._embedder().stamp).origin
+        except BadCodebook:
+            return False
+        return any(segment.startswith(f"{owner}/") for segment in origin.segments)
 
     def _embedder(self) -> Embedder:
         return Embedder(lambda: self._encoder, EncoderStamp.of(self._encoder.card))
 
-    def _publish(self, folder: Path, owner: Owner, span: Span, work: Path) -> None:
-        """Make a segment of what was prepared, with codes of the codebook there is now."""
-        finished = work / "segment"
-        files = manifest.stamp(finished)
-        passages = Passages(finished)
-        Manifest(
-            format=manifest.FORMAT,
-            id=span.name,
-            owner=owner.id,
-            public=owner.public,
-            licence=owner.licence,
-            read=passages.documents,
-            documents=passages.documents,
-            passages=len(passages),
-            encoder=EncoderStamp.of(self._encoder.card),
-            inputs=hashlib.sha256("".join(stamp.sha256 for stamp in files.values()).encode()).hexdigest(),
-            files=files,
-        ).write(finished)
-        coding.code_segment(finished, folder.parent)
-        publish(finished, folder / span.name)
-        shutil.rmtree(work)
+    def _now(self, before: Datastore) -> Datastore:
+        found = self._catalogue.get(before.id)
+        if found is None:
+            raise FileNotFoundError(self._folder / before.id)
+        return found
 
-    def _next(self, folder: Path) -> int:
-        """The number of the next change to an owner's documents."""
-        added = [span.last for place in folder.iterdir() if (span := Span.parse(place.name))]
-        return 1 + max([0, *added, *tombstones.read(folder).documents.values()])
+    def _next(self, datastore: Datastore, owner: str) -> int:
+        """The number of the next change to an owner's documents, in the datastore as it was opened."""
+        target = self._folder / datastore.id
+        deleted = deletions.read(target)
+        gone = deleted.tombstones(target, owner, datastore.tombstones.get(owner, NONE))
+        return 1 + max([0, *(span.last for span in _spans(target / owner)), gone.last, deleted.floor(owner)])
 
 
-def _sweep(owner: Path) -> None:
-    """Remove the additions that were carried over into another, where a process was killed before it did."""
-    spans = _spans(owner)
-    for stale in spans.difference(current(spans)):
-        shutil.rmtree(owner / stale.name)
+def _stale(datastore: Path) -> list[Path]:
+    """The additions that were carried over into another, where a process was killed before it removed them."""
+    spans = {owner: _spans(owner) for owner in datastore.glob("*") if not owner.name.startswith(".")}
+    return [owner / span.name for owner, found in spans.items() for span in found.difference(current(found))]
 
 
 def _spans(owner: Path) -> set[Span]:

@@ -6,7 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.retrieval.errors import EmptyDocument, SameId, UnknownDatastore, UnknownDocument, UnknownOwner
+from services.retrieval.errors import (
+    EmptyDocument,
+    NotWritable,
+    SameId,
+    UnknownDatastore,
+    UnknownDocument,
+    UnknownOwner,
+)
 from services.retrieval.routes.parts import Changing, Threads
 from shared.contracts.base import OwnerId
 from shared.contracts.retrieval import AddDocuments, Deleted, DocumentsAdded
@@ -14,7 +21,7 @@ from shared.http.errors import NotReady, Overloaded, problems
 
 router = APIRouter(tags=["retrieval"])
 
-_ALWAYS = (UnknownDatastore, UnknownOwner, Overloaded, NotReady)
+_ALWAYS = (UnknownDatastore, UnknownOwner, NotWritable, Overloaded, NotReady)
 
 
 @router.post("/v1/datastores/{datastore}/documents", responses=problems(EmptyDocument, SameId, *_ALWAYS))
@@ -34,5 +41,6 @@ async def delete_document(
 
 @router.delete("/v1/datastores/{datastore}/owners/{owner}", responses=problems(*_ALWAYS))
 async def drop_owner(datastore: str, owner: OwnerId, changes: Changing, threads: Threads) -> Deleted:
-    """Delete all files of an owner in a datastore."""
+    """Delete all files of an owner in a datastore. `candor data build` leaves the owner's texts out from then on, until
+    it is told to restore the owner."""
     return await threads.run(changes.drop_owner, datastore, owner)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from gateway.cli.data import commands
 from gateway.cli.failure import Failure
 from services.retrieval.datastore.build import build
+from services.retrieval.datastore.deletions import Deletions
 from tests.retrieval_support import HashingEncoder, opened, owner
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -98,6 +99,19 @@ def test_a_file_and_a_folder_are_copied(home: Path, tmp_path: Path) -> None:
     add("papers", str(tmp_path / "mine" / "a.txt"))
     assert (home / "texts" / "papers" / "mine" / "a.txt").read_text() == "one ant"
     assert (home / "texts" / "papers" / "a.txt").read_text() == "one ant"
+
+
+def test_who_adds_texts_of_an_owner_who_was_deleted_is_told_how_to_have_them_built(home: Path, tmp_path: Path) -> None:
+    assert add("papers", str(write(tmp_path / "a.txt"))).endswith("Next: candor data build\n")
+    target = home / "retrieval" / "main"
+    target.mkdir(parents=True)
+    Deletions().with_owner("papers", 1, recode=False).write(target)
+    assert "Next: candor data build --restore papers" in add("papers", str(write(tmp_path / "b.txt")))
+
+
+def write(path: Path) -> Path:
+    path.write_text("one ant")
+    return path
 
 
 @pytest.mark.parametrize(

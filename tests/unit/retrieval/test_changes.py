@@ -14,8 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.build import Sizes, build
 from services.retrieval.datastore.catalogue import Catalogue, Datastore
+from services.retrieval.datastore.deletions import BadDeletions
 from services.retrieval.datastore.documents import Document
-from services.retrieval.datastore.tombstones import FILE
+from services.retrieval.datastore.generation import RECORD
+from services.retrieval.datastore.tombstones import SUFFIX, BadTombstones
 from services.retrieval.datastore.writer import Writer
 from services.retrieval.leann.codebook import FILE as CODEBOOK
 from services.retrieval.search import Effort, Options, Stage, search
@@ -34,9 +36,13 @@ def built(home: Path) -> None:
     build(home, OWNERS, HashingEncoder.card, HashingEncoder, lambda _: None, sizes=Sizes(bytes=400, passages=2))
 
 
-def opened(home: Path) -> tuple[Catalogue, Writer]:
+def opened(home: Path, *, resume: bool = True) -> tuple[Catalogue, Writer]:
+    """As after a start; without `resume`, as before what goes on in the background then."""
     catalogue = Catalogue(home / "retrieval", HashingEncoder.card)
-    return catalogue, Writer(home / "retrieval", catalogue, HashingEncoder())
+    writer = Writer(home / "retrieval", catalogue, HashingEncoder())
+    if resume:
+        writer.resume("main")
+    return catalogue, writer
 
 
 def main(catalogue: Catalogue) -> Datastore:
@@ -99,8 +105,8 @@ class Changing(RuleBasedStateMachine):
     def build_again(self) -> None:
         built(self.home)
         source = [segment for segment in main(self.catalogue).of(["papers"]) if segment.manifest.id == "source"]
-        deleted = self.tombstones()
-        assert not any(document.id in deleted for segment in source for document in segment.passages.kept(None))
+        deleted = main(self.catalogue).tombstones["papers"].documents
+        assert not any(segment.passages.of(deleted).any() for segment in source)
 
     @rule()
     def restart(self) -> None:
@@ -132,11 +138,6 @@ class Changing(RuleBasedStateMachine):
             for identity in IDS:
                 known = store.document(identity, ["papers"])
                 assert (known[1].text if known else None) == self.expected.get(identity)
-
-    def tombstones(self) -> set[str]:
-        from services.retrieval.datastore import tombstones
-
-        return set(tombstones.read(self.home / "retrieval" / "main" / "papers").documents)
 
     def teardown(self) -> None:
         if hasattr(self, "home"):
@@ -254,15 +255,72 @@ def test_a_folder_that_cannot_be_written_to_is_searched(home: Path, monkeypatch:
     assert of(main(opened(home)[0]), "papers")
 
 
-def test_damaged_tombstones_take_the_owner_out_and_name_the_file(home: Path) -> None:
+@pytest.mark.parametrize("loss", ["a byte", "the end", "all", "the record of it"])
+def test_what_was_deleted_is_not_shown_when_the_file_that_says_so_is_damaged_or_lost(home: Path, loss: str) -> None:
     catalogue, writer = opened(home)
-    writer.delete(main(catalogue), "papers", "papers-source:0")
-    file = home / "retrieval" / "main" / "papers" / FILE
-    file.write_text(file.read_text().replace("source:0", "source:1"))
+    for number in range(2):
+        writer.delete(main(catalogue), "papers", f"papers-source:{number}")
+    file = home / "retrieval" / "main" / f"papers{SUFFIX}"
+    content = file.read_bytes()
+    if loss == "a byte":
+        file.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    elif loss == "the end":
+        file.write_bytes(content[:-1])
+    elif loss == "all":
+        file.unlink()
+    else:
+        (file.parent / ".generation").unlink()
+        (file.parent / RECORD).unlink()
     store = main(opened(home)[0])
     assert store.owners == ["public"]
     (warning,) = store.warnings
-    assert "papers/tombstones.json is damaged" in warning
+    assert "papers.deleted" in warning
+    with pytest.raises(BadTombstones):
+        writer.add(store, OWNERS[1], documents({"a": "the ant"}))
+    with pytest.raises(BadTombstones):
+        built(home)
+
+
+def test_a_deletion_writes_the_same_however_many_there_were_and_no_id(home: Path) -> None:
+    catalogue, writer = opened(home)
+    target, sizes = home / "retrieval" / "main", []
+    writer.add(main(catalogue), OWNERS[1], documents({f"secret-{number}": "the ant" for number in range(9)}))
+    for number in range(9):
+        writer.delete(main(catalogue), "papers", f"secret-{number}")
+        sizes.append(((target / f"papers{SUFFIX}").stat().st_size, (target / RECORD).stat().st_size))
+    assert [log for log, _ in sizes] == [16 * (number + 1) for number in range(9)]
+    assert len({record for _, record in sizes}) == 1
+    assert b"secret" not in (target / f"papers{SUFFIX}").read_bytes() + (target / RECORD).read_bytes()
+
+
+def test_a_deletion_whose_record_was_not_written_counts_for_nothing_and_the_next_one_does(home: Path) -> None:
+    catalogue, writer = opened(home)
+    writer.delete(main(catalogue), "papers", "papers-source:0")
+    with (home / "retrieval" / "main" / f"papers{SUFFIX}").open("ab") as file:
+        file.write(b"killed while it wr")
+    catalogue, writer = opened(home)
+    assert writer.delete(main(catalogue), "papers", "papers-source:1")
+    assert of(main(opened(home)[0]), "papers").keys() == {"papers-source:2"}
+
+
+@pytest.mark.parametrize("loss", ["a byte", "all"])
+def test_nothing_is_shown_when_the_record_of_what_was_deleted_is_damaged_or_lost(home: Path, loss: str) -> None:
+    catalogue, writer = opened(home)
+    writer.drop_owner(main(catalogue), "papers")
+    record = home / "retrieval" / "main" / RECORD
+    if loss == "all":
+        record.unlink()
+    else:
+        record.write_text(record.read_text().replace("papers", "public"))
+    catalogue = Catalogue(home / "retrieval", HashingEncoder.card)
+    store = main(catalogue)
+    assert store.segments == []
+    (warning,) = store.warnings
+    assert "restore it from a copy" in warning
+    with pytest.raises(BadDeletions):
+        writer.add(store, OWNERS[0], documents({"a": "the ant"}))
+    with pytest.raises(BadDeletions):
+        built(home)
 
 
 def test_a_damaged_addition_is_named_and_left_out(home: Path) -> None:
@@ -304,12 +362,12 @@ def test_what_a_killed_writer_left_behind_goes_when_the_next_one_starts(home: Pa
     writer.merge("main", OWNERS[1])
     for copy in kept:  # killed after the merged segment was there, before the old ones were gone
         shutil.copytree(copy, papers / copy.name)
-    (papers / ".adding-1" / "segment").mkdir(parents=True)
+    (papers.parent / ".adding-1" / "segment").mkdir(parents=True)
     expected = of(main(catalogue), "papers")
     again, _ = opened(home)
     assert of(main(again), "papers") == expected
     assert len([*papers.glob("added-*")]) == 1
-    assert not [*papers.glob(".adding-*")]
+    assert not [*papers.parent.glob(".adding-*")]
 
 
 def test_of_additions_those_count_that_no_other_replaces() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import overload
 
@@ -14,6 +14,7 @@ from services.retrieval.datastore.ingest.duplicates import duplicates
 from services.retrieval.datastore.ingest.grams import Grams
 from services.retrieval.datastore.ingest.minhash import BANDS
 from services.retrieval.datastore.ingest.shardfile import ShardFile
+from services.retrieval.datastore.keys import Digests, digests
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,10 @@ class Documents(Sequence[Document]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def without(self, ids: Collection[str]) -> Documents:
-        """Less those of these ids."""
-        return Documents([place for place in self._places if place.shard.ids[place.row] not in ids])
+    def without(self, deleted: Digests) -> Documents:
+        """Less those whose ids have these digests."""
+        gone = np.isin(digests([place.shard.ids[place.row] for place in self._places]), deleted)
+        return Documents([place for place, out in zip(self._places, gone, strict=True) if not out])
 
     @overload
     def __getitem__(self, index: int) -> Document: ...
@@ -75,9 +77,9 @@ class Joined:
     documents: Documents
     account: Account
 
-    def without(self, deleted: Collection[str]) -> Joined:
-        """Less the documents of these ids."""
-        if not deleted:
+    def without(self, deleted: Digests) -> Joined:
+        """Less the documents whose ids have these digests."""
+        if not deleted.size:
             return self
         documents = self.documents.without(deleted)
         gone = len(self.documents) - len(documents)
