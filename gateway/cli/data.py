@@ -55,6 +55,14 @@ def build(
             "whole."
         ),
     ] = "compactds,leann,bm25",
+    exact: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENCODER",
+            help="A second encoder, which gives the datastore's exact scores; none takes it away. Default: the one it "
+            "has.",
+        ),
+    ] = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -65,7 +73,7 @@ def build(
 ) -> None:
     """Merge the experts into the model, and index the texts for retrieval and tracing. What is built stays."""
     home = candor_home()
-    build_in(home, decontaminate or [], indexes.split(","), ray=ray)
+    build_in(home, decontaminate or [], indexes.split(","), exact=exact, ray=ray)
     out.print(f"Everything is built in {home}. Next: candor up", soft_wrap=True)
 
 
@@ -93,6 +101,7 @@ def build_in(
     decontaminate: Sequence[Path] = (),
     indexes: Sequence[str] | None = None,
     *,
+    exact: str | None = None,
     ray: str | None = None,
 ) -> None:
     """Build what is missing or out of date, with progress. Raises Failure without the downloads."""
@@ -111,7 +120,7 @@ def build_in(
         _build_tracing(home, owners, progress)
     with step("retrieval", "embedding the texts, some minutes the first time") as progress:
         report = _build_retrieval(
-            home, owners, progress, decontaminate=decontaminate, indexes=indexes or INDEXES, ray=ray
+            home, owners, progress, decontaminate=decontaminate, indexes=indexes or INDEXES, exact=exact, ray=ray
         )
     _show(report)
 
@@ -131,16 +140,30 @@ def _build_retrieval(
     *,
     decontaminate: Sequence[Path],
     indexes: Sequence[str],
+    exact: str | None,
     ray: str | None,
 ) -> Report:
-    from services.retrieval.build import build_all
+    from services.retrieval.build import BadExact, build_all
     from services.retrieval.datastore.build import NothingToBuild
     from services.retrieval.datastore.cluster import NoCluster
     from services.retrieval.datastore.ingest.decontaminate import BadQueries
+    from services.retrieval.datastore.layout import BadLayout
     from services.retrieval.datastore.lock import BuildRunning
+    from services.retrieval.datastore.manifest import BadIndexes
+    from services.retrieval.encoders.recipe import Unsupported
 
-    with explained(NothingToBuild, BuildRunning, BadQueries, NoCluster):
-        return build_all(home, owners, progress, decontaminate, indexes, ray=ray)
+    with explained(
+        FileNotFoundError,
+        Unsupported,
+        BadExact,
+        BadLayout,
+        BadIndexes,
+        NothingToBuild,
+        BuildRunning,
+        BadQueries,
+        NoCluster,
+    ):
+        return build_all(home, owners, progress, decontaminate, indexes, exact=exact, ray=ray)
 
 
 def _show(report: Report) -> None:

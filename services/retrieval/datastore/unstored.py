@@ -57,7 +57,7 @@ def drop_vectors(folder: Path) -> bool:
 
     The manifest goes first: what a kill leaves behind, no manifest names, and the next build takes away.
     """
-    present = manifest.load(folder)
+    present = manifest.parse(folder)
     files = {name: stamp for name, stamp in present.files.items() if name not in (VECTORS, ann.FILE)}
     if COMPACTDS in present.indexes:
         indexes = [index for index in present.indexes if index != COMPACTDS]

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from services.retrieval.compactds.ann import FLAT_BELOW
 from services.retrieval.datastore import coding, manifest, tombstones
 from services.retrieval.datastore.added import ADDING, Span, current
 from services.retrieval.datastore.catalogue import Catalogue, Datastore
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.durable import publish
-from services.retrieval.datastore.embed import Embedder, Known, known
+from services.retrieval.datastore.embed import Embedder
 from services.retrieval.datastore.generation import changing
-from services.retrieval.datastore.manifest import EncoderStamp, Manifest
+from services.retrieval.datastore.layout import Layout
+from services.retrieval.datastore.layout import read as read_layout
+from services.retrieval.datastore.manifest import COMPACTDS, EncoderStamp, Manifest
 from services.retrieval.datastore.passages import Passages
-from services.retrieval.datastore.segment import Segment, write_texts, write_vectors
-from services.retrieval.datastore.unstored import SegmentVectors
+from services.retrieval.datastore.renew import digest
+from services.retrieval.datastore.segment import Segment, write_texts
+from services.retrieval.datastore.unstored import SegmentVectors, drop_vectors
+from services.retrieval.datastore.vectors import Embedders, Second, no_second
 from services.retrieval.encoders.base import Encoder
 from shared.owners import Owner
 
@@ -44,10 +47,18 @@ class Writer:
     about log n segments, and each document is written about log n times (Bentley and Saxe 1980).
     """
 
-    def __init__(self, folder: Path, catalogue: Catalogue, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        catalogue: Catalogue,
+        encoder: Encoder,
+        second: Second = no_second,
+    ) -> None:
+        """`second` gives the encoder of a datastore's exact stage, where it is not the first."""
         self._folder = folder
         self._catalogue = catalogue
         self._encoder = encoder
+        self._second = second
         for left in (*folder.glob(f"*/*/{ADDING}*"), *folder.glob(f"*/{_GONE}*")):
             shutil.rmtree(left)  # of a process that was killed
         for place in (place for place in folder.glob("*/*") if place.is_dir()):
@@ -61,10 +72,17 @@ class Writer:
         folder = self._folder / datastore.id / owner.id
         folder.mkdir(exist_ok=True)
         ordered = sorted(documents, key=lambda document: document.id)
-        work, passages = self._prepare(folder, ordered, {})
-        with changing(folder.parent):
-            number = self._next(folder)
-            self._publish(folder, owner, Span(number, number), work)
+        published = False
+        while not published:
+            layout = read_layout(folder.parent)
+            work, passages = self._prepare(folder, ordered, [], layout)
+            with changing(folder.parent):
+                # else a build has meanwhile given the datastore other indexes or encoders
+                if published := read_layout(folder.parent) == layout:
+                    number = self._next(folder)
+                    self._publish(folder, owner, Span(number, number), work, layout)
+                else:
+                    shutil.rmtree(work)
         replaced = [document.id for document in ordered if datastore.document(document.id, [owner.id])]
         return Added([document.id for document in ordered], replaced, passages)
 
@@ -92,7 +110,7 @@ class Writer:
         with changing(folder.parent):
             folder.rename(gone)  # out of sight at once: a kill leaves all of it or nothing
             if owner in datastore.public:
-                vectors = SegmentVectors(self._embedder(), lambda _: None)
+                vectors = SegmentVectors(self._embedders(datastore.layout).first, lambda _: None)
                 coding.code(folder.parent, EncoderStamp.of(self._encoder.card), lambda _: None, vectors.of)
                 vectors.clear()
         shutil.rmtree(gone)
@@ -114,29 +132,34 @@ class Writer:
             if len(parts) == 1 and parts[0].alive is None:
                 continue
             documents = sorted((each for part in parts for each in part.kept()), key=lambda document: document.id)
-            vectors = {digest: vector for span in spans for digest, vector in known(folder / span.name).items()}
-            work = self._prepare(folder, documents, vectors)[0] if documents else None
+            before = [folder / span.name for span in spans]
+            work = self._prepare(folder, documents, before, datastore.layout)[0] if documents else None
             with changing(folder.parent):
                 if not all(part.unchanged() for part in parts):
                     return  # the owner was dropped; what was prepared goes when the next writer starts
                 if work:
-                    self._publish(folder, owner, _together(spans), work)
+                    self._publish(folder, owner, _together(spans), work, datastore.layout)
                 for span in spans:
                     shutil.rmtree(folder / span.name)
 
-    def _prepare(self, folder: Path, documents: Sequence[Document], vectors: Known) -> tuple[Path, int]:
-        """A segment's texts and vectors in a folder that nobody looks at, and how many passages there are."""
+    def _prepare(
+        self, folder: Path, documents: Sequence[Document], before: Sequence[Path], layout: Layout
+    ) -> tuple[Path, int]:
+        """A segment's texts and vectors in a folder that nobody looks at, and how many passages there are; `before` are
+        segments that some of them may be of."""
         work = folder / f"{ADDING}{uuid4().hex}"
         finished = work / "segment"
         finished.mkdir(parents=True)
         texts = write_texts(finished, documents)
-        write_vectors(finished, self._embedder().vectors(texts, vectors, work, lambda _: None), FLAT_BELOW)
+        self._embedders(layout).write(finished, texts, before, work)
         return work, len(texts)
 
-    def _embedder(self) -> Embedder:
-        return Embedder(lambda: self._encoder, EncoderStamp.of(self._encoder.card))
+    def _embedders(self, layout: Layout) -> Embedders:
+        first = Embedder(lambda: self._encoder, EncoderStamp.of(self._encoder.card))
+        exact = layout.exact
+        return Embedders(first, Embedder(partial(self._second, exact), exact) if exact else None)
 
-    def _publish(self, folder: Path, owner: Owner, span: Span, work: Path) -> None:
+    def _publish(self, folder: Path, owner: Owner, span: Span, work: Path, layout: Layout) -> None:
         """Make a segment of what was prepared, with codes of the codebook there is now."""
         finished = work / "segment"
         files = manifest.stamp(finished)
@@ -151,10 +174,13 @@ class Writer:
             documents=passages.documents,
             passages=len(passages),
             encoder=EncoderStamp.of(self._encoder.card),
-            inputs=hashlib.sha256("".join(stamp.sha256 for stamp in files.values()).encode()).hexdigest(),
+            exact=layout.exact,
+            inputs=digest(files),
             files=files,
         ).write(finished)
         coding.code_segment(finished, folder.parent)
+        if COMPACTDS not in layout.indexes:
+            drop_vectors(finished)
         publish(finished, folder / span.name)
         shutil.rmtree(work)
 
