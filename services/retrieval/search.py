@@ -199,7 +199,10 @@ def _recomputed(
         encoded = encoder.encode_queries(queries)
     with effort.of("ann"):
         count = max(options.recompute, options.k)
-        found, deviations = leann.candidates(codes, encoded, count, searched.alive, searched.allowed)
+        owners = [segment.manifest.owner for segment in searched.segments]
+        found, deviations = leann.candidates(
+            codes, encoded, count, alive=searched.alive, allowed=searched.allowed, owners=owners
+        )
     with effort.of("exact"):
         exact = [
             leann.exact(ranking, deviations[number], encoded[number], Aim(options.k, options.recall), embed)
