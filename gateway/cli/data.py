@@ -105,10 +105,11 @@ def build_in(
     ray: str | None = None,
 ) -> None:
     """Build what is missing or out of date, with progress. Raises Failure without the downloads."""
+    from services.retrieval.build import NO_ENCODER
     from services.retrieval.datastore.manifest import INDEXES, BadIndexes, check_indexes
 
     with explained(BadIndexes):
-        check_indexes(indexes or INDEXES)
+        check_indexes(indexes or INDEXES, None if exact == NO_ENCODER else exact)
     require_pulled(home)
     with explained(BadRegistry):
         owners = load_owners()

@@ -10,6 +10,7 @@ from services.retrieval.encoders import base
 from services.retrieval.encoders.base import Card, Encoder
 from services.retrieval.encoders.recipe import Unsupported
 from services.retrieval.encoders.serial import SerialEncoder
+from services.retrieval.errors import NoSecondEncoder
 
 
 class SecondEncoders:
@@ -34,10 +35,10 @@ class SecondEncoders:
         return stamp in self._cards
 
     def __call__(self, stamp: EncoderStamp) -> Encoder:
-        """The encoder, loaded. Raises FileNotFoundError for one that is not usable."""
+        """The encoder, loaded. Raises NoSecondEncoder for one that is not usable."""
         with self._loading:
             if stamp not in self._loaded:
                 if not self.usable(stamp):
-                    raise FileNotFoundError(f"The encoder {stamp.name} {stamp.revision} is not in {self._home}/models.")
+                    raise NoSecondEncoder(stamp.name, stamp.revision)
                 self._loaded[stamp] = SerialEncoder(base.load(self._cards[stamp], threads=self._threads))
             return self._loaded[stamp]

@@ -12,7 +12,7 @@ from pathlib import Path
 from services.retrieval.bm25 import words
 from services.retrieval.compactds.ann import FLAT_BELOW
 from services.retrieval.datastore import coding, layout, manifest, tombstones
-from services.retrieval.datastore.added import ADDING, Span
+from services.retrieval.datastore.added import ADDING, Span, current
 from services.retrieval.datastore.chunks import WORDS
 from services.retrieval.datastore.documents import Broken
 from services.retrieval.datastore.embed import PASSAGES, Embedder
@@ -188,7 +188,9 @@ class _Builder:
     def renew(self, owners: Sequence[Owner]) -> None:
         """What was added through the API and has not the vectors that it is to have is embedded anew."""
         for owner in owners:
-            for folder in sorted((self.target / owner.id).glob("added-*")):
+            places = (self.target / owner.id).glob("added-*")
+            for span in current(span for place in places if (span := Span.parse(place.name))):
+                folder = self.target / owner.id / span.name
                 if due(folder, self.embedders, self.indexes):
                     self.tell(f"{owner.id}/{folder.name}: its texts are embedded anew")
                     renew(folder, self.embedders)

@@ -352,6 +352,33 @@ def test_what_was_added_under_another_encoder_is_embedded_anew_by_the_build_the_
     assert (len(report.unchanged), embedded) == (2, [])
 
 
+def test_a_build_killed_while_it_embeds_additions_anew_goes_on_and_loses_none(tmp_path: Path) -> None:
+    write(tmp_path)
+    make(tmp_path)
+    add(tmp_path, {"a": "the quokka"})
+    papers = tmp_path / "retrieval" / "main" / "papers"
+    (old,) = papers.glob("added-*")
+    shutil.copytree(old, tmp_path / old.name)
+
+    class Killed(Newer):
+        def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
+            if any("quokka" in text for text in texts):
+                raise KeyboardInterrupt
+            return super().encode(texts, progress)
+
+        encode_queries = encode_alone = encode
+
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path, Killed())
+    _, embedded, _ = make(tmp_path, Newer())
+    assert embedded == ["new the quokka"]
+    shutil.copytree(tmp_path / old.name, papers / old.name)  # killed when the new one was there, and the old one too
+    make(tmp_path, Newer())
+    store = main(tmp_path, Newer.card)
+    assert store.document("a", ["papers"])
+    assert not store.warnings
+
+
 def test_a_datastore_of_additions_alone_is_embedded_anew_too(tmp_path: Path) -> None:
     write_source(tmp_path, "papers", ["the dog"])
     make(tmp_path)
