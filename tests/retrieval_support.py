@@ -26,7 +26,10 @@ class HashingEncoder:
         return [len(text.split()) for text in texts]
 
     def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
-        vectors = np.array([sum((_direction(word) for word in text.split()), _direction("")) for text in texts])
+        size = self.card.dimension
+        vectors = np.array(
+            [sum((_direction(word, size) for word in text.split()), _direction("", size)) for text in texts]
+        )
         units: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
         return units
 
@@ -34,9 +37,20 @@ class HashingEncoder:
     """Which `encode` does anyway."""
 
 
-def _direction(word: str) -> NDArray[np.float64]:
+class SecondEncoder(HashingEncoder):
+    """Another, of more dimensions, which is told queries from texts."""
+
+    card = Card("second", Path(), revision="1", dimension=24, max_tokens=512)
+
+    def encode_queries(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        return self.encode([f"query {text}" for text in texts], progress)
+
+
+def _direction(word: str, size: int) -> NDArray[np.float64]:
     seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")
-    return np.random.default_rng(seed).normal(size=16)
+    return np.random.default_rng(seed).normal(size=size)
 
 
 def owner(identity: str, *, public: bool = False) -> Owner:

@@ -113,7 +113,7 @@ class CompactDS(System):
     def open(self) -> None:
         """As a segment does."""
         stored = np.load(self.folder / "vectors.npy", mmap_mode="r")
-        self.parts = [compactds.Vectors(ann.load(stored, self.folder), stored)]
+        self.parts = [compactds.Vectors(ann.load(stored, self.folder), stored, stored)]
 
     def search(self, query: Floats, k: int) -> Answer:
         """As a search does."""

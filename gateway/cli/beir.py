@@ -47,13 +47,15 @@ def prepared(folder: Path) -> Iterator[tuple[str, int, str]]:
 def _build(home: Path, here: Path, name: str, folder: Path) -> Path:
     from services.evaluation.beir import BadBeir, documents
     from services.retrieval.benchmark import build_benchmark
+    from services.retrieval.build import BadExact
     from services.retrieval.datastore.build import NothingToBuild
+    from services.retrieval.datastore.layout import BadLayout
     from services.retrieval.datastore.lock import BuildRunning
 
     texts = ({"id": one.id, "title": one.title, "text": one.text} for one in documents(folder))
     with (
         step("retrieval", "embedding the corpus, some minutes the first time") as tell,
-        explained(BadBeir, BuildRunning, NothingToBuild, FileNotFoundError),
+        explained(BadBeir, BadExact, BadLayout, BuildRunning, NothingToBuild, FileNotFoundError),
     ):
         return build_benchmark(home, here, name, texts, tell)
 

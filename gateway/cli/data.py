@@ -55,6 +55,14 @@ def build(
             "whole."
         ),
     ] = "compactds,leann,bm25",
+    exact: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENCODER",
+            help="A second encoder, which gives the datastore's exact scores; none takes it away. Default: the one it "
+            "has.",
+        ),
+    ] = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -69,7 +77,7 @@ def build(
 ) -> None:
     """Merge the experts into the model, and index the texts for retrieval and tracing. What is built stays."""
     home = candor_home()
-    build_in(home, decontaminate or [], indexes.split(","), ray=ray, restore=restore or [])
+    build_in(home, decontaminate or [], indexes.split(","), exact=exact, ray=ray, restore=restore or [])
     out.print(f"Everything is built in {home}. Next: candor up", soft_wrap=True)
 
 
@@ -97,14 +105,16 @@ def build_in(
     decontaminate: Sequence[Path] = (),
     indexes: Sequence[str] | None = None,
     *,
+    exact: str | None = None,
     ray: str | None = None,
     restore: Sequence[str] = (),
 ) -> None:
     """Build what is missing or out of date, with progress. Raises Failure without the downloads."""
+    from services.retrieval.build import NO_ENCODER
     from services.retrieval.datastore.manifest import INDEXES, BadIndexes, check_indexes
 
     with explained(BadIndexes):
-        check_indexes(indexes or INDEXES)
+        check_indexes(indexes or INDEXES, None if exact == NO_ENCODER else exact)
     require_pulled(home)
     with explained(BadRegistry):
         owners = load_owners()
@@ -116,7 +126,14 @@ def build_in(
         _build_tracing(home, owners, progress)
     with step("retrieval", "embedding the texts, some minutes the first time") as progress:
         report = _build_retrieval(
-            home, owners, progress, decontaminate=decontaminate, indexes=indexes or INDEXES, ray=ray, restore=restore
+            home,
+            owners,
+            progress,
+            decontaminate=decontaminate,
+            indexes=indexes or INDEXES,
+            exact=exact,
+            ray=ray,
+            restore=restore,
         )
     _show(report)
 
@@ -136,20 +153,37 @@ def _build_retrieval(
     *,
     decontaminate: Sequence[Path],
     indexes: Sequence[str],
+    exact: str | None,
     ray: str | None,
     restore: Sequence[str],
 ) -> Report:
-    from services.retrieval.build import build_all
+    from services.retrieval.build import BadExact, build_all
     from services.retrieval.datastore.build import NothingToBuild
     from services.retrieval.datastore.cluster import NoCluster
     from services.retrieval.datastore.deletions import BadDeletions
     from services.retrieval.datastore.dropped import NotDropped
     from services.retrieval.datastore.ingest.decontaminate import BadQueries
+    from services.retrieval.datastore.layout import BadLayout
     from services.retrieval.datastore.lock import BuildRunning
+    from services.retrieval.datastore.manifest import BadIndexes
     from services.retrieval.datastore.tombstones import BadTombstones
+    from services.retrieval.encoders.recipe import Unsupported
 
-    with explained(NothingToBuild, BuildRunning, BadQueries, NoCluster, NotDropped, BadDeletions, BadTombstones):
-        return build_all(home, owners, progress, decontaminate, indexes, ray=ray, restore=restore)
+    with explained(
+        FileNotFoundError,
+        Unsupported,
+        BadExact,
+        BadLayout,
+        BadIndexes,
+        NothingToBuild,
+        BuildRunning,
+        BadQueries,
+        NoCluster,
+        NotDropped,
+        BadDeletions,
+        BadTombstones,
+    ):
+        return build_all(home, owners, progress, decontaminate, indexes, exact=exact, ray=ray, restore=restore)
 
 
 def _show(report: Report) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shared.http.errors import CandorError, InvalidRequest, NotFound
+from shared.http.errors import CandorError, InvalidRequest, NotFound, NotReady
 
 
 class UnknownDatastore(NotFound):
@@ -99,6 +99,16 @@ class TooManyPassages(InvalidRequest):
             f"{queries} queries with k = {k} ask for {k * queries:,} passages; at most {limit:,} are given at once."
         )
         super().__init__(detail, field="k")
+
+
+class NoSecondEncoder(NotReady):
+    """The encoder of a datastore's exact stage cannot be loaded."""
+
+    def __init__(self, name: str, revision: str) -> None:
+        super().__init__(
+            f"The encoder {name} {revision}, which gives the datastore's exact scores, is not in the models folder: "
+            "put it there and start the retrieval service again, or run `candor data build --exact none`."
+        )
 
 
 class UnknownEncoder(NotFound):

@@ -89,7 +89,8 @@ class _Searched:
         return [segment.alive for segment in self.segments]
 
     def vectors(self, places: Places, encoder: Encoder) -> NDArray[np.float32]:
-        """(n, d) vectors of the passages at these places: as stored, or made again of their texts."""
+        """(n, d) vectors of the passages at these places, by the encoder of the exact stage: as stored, or made again
+        of their texts."""
         made = np.empty((len(places), encoder.card.dimension), np.float32)
         unstored = []
         for number, (segment, row) in enumerate(places):
@@ -112,11 +113,19 @@ class _Searched:
 
 
 def search(
-    segments: Sequence[Segment], encoder: Encoder, queries: Sequence[str], options: Options, effort: Effort
+    segments: Sequence[Segment],
+    encoder: Encoder,
+    queries: Sequence[str],
+    options: Options,
+    effort: Effort,
+    *,
+    exact: Encoder | None = None,
 ) -> list[list[Found]]:
     """At most k passages of the segments for each query, best first: what the segments alone would give.
 
-    LEANN searches the segments that have codes. CompactDS and the hybrid need segments that all have vectors.
+    LEANN searches the segments that have codes. CompactDS and the hybrid need segments that all have vectors; `exact`
+    is the second encoder of their exact stage, for which the segments were opened, if there is one. LEANN's scores are
+    the first's.
     """
     if options.index == "leann":
         segments = [segment for segment in segments if segment.codes]
@@ -127,7 +136,7 @@ def search(
         searched = _Searched(segments, [_allowed(segment, options.filter) for segment in segments])
     rankings: dict[Stage, list[Ranking]] = {}
     if options.index in ("compactds", "hybrid"):
-        rankings |= _dense(searched, encoder, queries, options, effort)
+        rankings |= _dense(searched, encoder, queries, options, effort, exact=exact)
     if options.index == "leann":
         rankings |= _recomputed(searched, encoder, queries, options, effort)
     if options.index in ("bm25", "hybrid"):
@@ -137,7 +146,8 @@ def search(
     if options.index == "hybrid":
         pairs = zip(rankings["exact"], rankings["bm25"], strict=True)
         rankings["fused"] = [mean_of_scaled(pair, options.candidates, options.candidates) for pair in pairs]
-    chosen = [_chosen(ranking, searched, encoder, options, effort) for ranking in rankings[LAST[options.index]]]
+    last = rankings[LAST[options.index]]
+    chosen = [_chosen(ranking, searched, exact or encoder, options, effort) for ranking in last]
     with effort.of("fetch"):
         return [
             _fetch(segments, {stage: ranking[query] for stage, ranking in rankings.items()}, chosen[query])
@@ -154,17 +164,27 @@ def _allowed(segment: Segment, wanted: Filter | None) -> Rows:
 
 
 def _dense(
-    searched: _Searched, encoder: Encoder, queries: Sequence[str], options: Options, effort: Effort
+    searched: _Searched,
+    encoder: Encoder,
+    queries: Sequence[str],
+    options: Options,
+    effort: Effort,
+    *,
+    exact: Encoder | None,
 ) -> dict[Stage, list[Ranking]]:
     stored = [segment.vectors for segment in searched.segments if segment.vectors]
     with effort.of("encode"):
-        encoded = encoder.encode_queries(queries)
+        first = encoder.encode_queries(queries)
+        encoded = compactds.Queries(first, exact.encode_queries(queries) if exact else first)
     with effort.of("ann"):
-        found = compactds.candidates(stored, encoded, Reach(options.candidates, options.nprobe), searched.allowed)
+        if options.filter and compactds.few(stored, searched.allowed):
+            found = compactds.scan(stored, encoded, options.candidates, searched.allowed)
+        else:
+            found = compactds.candidates(stored, first, Reach(options.candidates, options.nprobe), searched.allowed)
     with effort.of("exact"):
-        scored = [compactds.exact(stored, query, ranking) for query, ranking in zip(encoded, found, strict=True)]
-        exact = [ranking.part(0, options.candidates) for ranking in scored]
-    return {"ann": found, "exact": exact}
+        scored = [compactds.exact(stored, query, ranking) for query, ranking in zip(encoded.exact, found, strict=True)]
+        best = [ranking.part(0, options.candidates) for ranking in scored]
+    return {"ann": found, "exact": best}
 
 
 def _recomputed(
@@ -179,7 +199,10 @@ def _recomputed(
         encoded = encoder.encode_queries(queries)
     with effort.of("ann"):
         count = max(options.recompute, options.k)
-        found, deviations = leann.candidates(codes, encoded, count, searched.alive, searched.allowed)
+        owners = [segment.manifest.owner for segment in searched.segments]
+        found, deviations = leann.candidates(
+            codes, encoded, count, alive=searched.alive, allowed=searched.allowed, owners=owners
+        )
     with effort.of("exact"):
         exact = [
             leann.exact(ranking, deviations[number], encoded[number], Aim(options.k, options.recall), embed)

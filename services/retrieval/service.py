@@ -8,7 +8,10 @@ from typing import Any
 
 from services.retrieval import filters
 from services.retrieval.datastore.catalogue import Catalogue, Datastore
+from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.datastore.segment import Segment
+from services.retrieval.datastore.vectors import Second, no_second
+from services.retrieval.encoders import published
 from services.retrieval.encoders.base import Encoder
 from services.retrieval.errors import (
     BadFilter,
@@ -36,9 +39,17 @@ PASSAGES_AT_ONCE = 5000
 class Retrieval:
     """Searches the datastores for the owners of each request. Every method blocks: call it in a thread."""
 
-    def __init__(self, encoder: Encoder, catalogue: Catalogue, registered: Collection[str]) -> None:
-        """`registered` are the owners there are, whether or not they have any data here."""
+    def __init__(
+        self,
+        encoder: Encoder,
+        catalogue: Catalogue,
+        registered: Collection[str],
+        second: Second = no_second,
+    ) -> None:
+        """`registered` are the owners there are, whether or not they have any data here; `second` gives the encoder of
+        a datastore's exact stage, where it is not the first."""
         self._encoder = encoder
+        self._second = second
         self._catalogue = catalogue
         self._registered = frozenset(registered)
 
@@ -64,9 +75,10 @@ class Retrieval:
             request.diversity,
             request.min_score,
         )
+        exact = self._second(datastore.layout.exact) if datastore.layout.exact else None
         effort = Effort()
         with effort.of("total"):
-            found = search(segments, self._encoder, queries, options, effort)
+            found = search(segments, self._encoder, queries, options, effort, exact=exact)
         return wire.SearchResponse(
             datastore=datastore.id,
             index=request.index,
@@ -75,7 +87,7 @@ class Retrieval:
             timings=wire.SearchTimings(**effort.spent),
             recomputed=effort.recomputed,
             warnings=[
-                *self._cut(request, queries),
+                *self._cut(request, queries, exact),
                 *_absent(datastore, owners),
                 *(_without_codes(segments) if request.index == "leann" else []),
             ],
@@ -167,15 +179,18 @@ class Retrieval:
                 raise UnknownOwner(owner, known)
         return list(dict.fromkeys(owners))
 
-    def _cut(self, request: wire.SearchRequest, queries: Sequence[str]) -> list[str]:
-        """Warnings on queries that the encoder did not read to the end."""
+    def _cut(self, request: wire.SearchRequest, queries: Sequence[str], exact: Encoder | None) -> list[str]:
+        """Warnings on queries that an encoder did not read to the end."""
         if request.index == "bm25":
             return []
-        limit = self._encoder.card.max_tokens
+        encoders = [(self._encoder, "")]
+        if exact and request.index != "leann":
+            encoders.append((exact, " for its exact scores"))
         return [
-            f"query {number} has {count} tokens; the encoder read the first {limit}"
-            for number, count in enumerate(self._encoder.count(queries))
-            if count > limit
+            f"query {number} has {count} tokens; the encoder read the first {encoder.card.max_tokens}{what}"
+            for encoder, what in encoders
+            for number, count in enumerate(encoder.count(queries))
+            if count > encoder.card.max_tokens
         ]
 
     def _describe(self, datastore: Datastore) -> wire.Datastore:
@@ -187,6 +202,7 @@ class Retrieval:
             documents=sum(manifest.documents for manifest in manifests),
             passages=sum(manifest.passages for manifest in manifests),
             encoder=self._encoder.card.name,
+            encoders=_encoders(EncoderStamp.of(self._encoder.card), datastore.layout.exact),
             indexes=[
                 *(["compactds"] if stored else []),
                 *(["leann"] if datastore.codebook else []),
@@ -202,6 +218,7 @@ class Retrieval:
                     documents=segment.manifest.documents,
                     passages=segment.manifest.passages,
                     encoder=segment.manifest.encoder.name,
+                    exact=segment.manifest.exact.name if segment.manifest.exact else None,
                     dimension=segment.manifest.encoder.dimension,
                     bytes=segment.bytes,
                     hidden=segment.manifest.passages - segment.size,
@@ -224,6 +241,14 @@ def _filter(wanted: dict[str, Any] | None) -> Filter | None:
 
 def _passage(found: Found) -> wire.Passage:
     return wire.Passage(owner=found.owner, scores=wire.PassageScores(**found.scores), **vars(found.passage))
+
+
+def _encoders(first: EncoderStamp, exact: EncoderStamp | None) -> wire.StageEncoders:
+    ann, last = (
+        wire.EncoderInfo(**stamp.model_dump(), licence=published.licence(stamp.name))
+        for stamp in (first, exact or first)
+    )
+    return wire.StageEncoders(ann=ann, exact=last)
 
 
 def _drift(segment: Segment, datastore: Datastore) -> float | None:

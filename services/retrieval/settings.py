@@ -21,6 +21,9 @@ class RetrievalSettings(BaseSettings):
     """The folder of datastores; default `retrieval` in the data folder."""
     encoder: str = DEFAULT
     """The encoder of queries, and of what is built: a folder of CANDOR_HOME/models."""
+    exact_encoder: str = ""
+    """The second encoder of what is built, for exact scores, as `candor data build --exact` names it; searches need no
+    setting."""
     model_url: str = "http://127.0.0.1:8081"
     """The model service, which rewrites queries and judges passages for requests that ask for it."""
     threads: Annotated[int, Field(ge=1)] = 4

@@ -12,6 +12,7 @@ from services.retrieval.encoders import base, published
 from services.retrieval.encoders.serial import SerialEncoder
 from services.retrieval.language.assisted import Assistant
 from services.retrieval.language.model import LanguageModel
+from services.retrieval.second import SecondEncoders
 from services.retrieval.service import Retrieval
 from services.retrieval.settings import RetrievalSettings
 from shared.clients.model import ModelClient
@@ -45,20 +46,26 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
     """
     card = base.describe(settings.encoder, candor_home())
     enter("checking the datastores")
-    catalogue = Catalogue(settings.datastores(), card)
+    second = SecondEncoders(candor_home(), cores())
+    catalogue = Catalogue(settings.datastores(), card, second.usable)
     datastores = catalogue.all()
     if not datastores:
         raise NothingToSearch("there is nothing to search: run `candor data build`")
-    warnings = [*published.warnings(card.name), *(one for datastore in datastores for one in datastore.warnings)]
-    warnings.extend(_EMPTY.format(datastore.id) for datastore in datastores if not datastore.segments)
+    exact = [datastore.layout.exact for datastore in datastores if datastore.layout.exact and datastore.segments]
+    names = dict.fromkeys([card.name, *(stamp.name for stamp in exact)])
+    warnings = [*(one for name in names for one in published.warnings(name))]
+    warnings += [one for datastore in datastores for one in datastore.warnings]
+    warnings += [_EMPTY.format(datastore.id) for datastore in datastores if not datastore.segments]
     enter("loading the encoder")
     encoder = SerialEncoder(base.load(card, threads=cores()))
-    encoder.encode(["The first text takes longer than those after it."])
+    for each in (encoder, *map(second, exact)):
+        each.encode(["The first text takes longer than those after it."])
     try:
         registered = {owner.id: owner for owner in load_owners()}
     except BadRegistry as error:
         registered = {}
         warnings.append(f"no registry of owners: {error}")
-    changes = Changes(catalogue, Writer(settings.datastores(), catalogue, encoder), registered)
+    changes = Changes(catalogue, Writer(settings.datastores(), catalogue, encoder, second), registered)
     assistant = Assistant(LanguageModel(ModelClient(settings.model_url), registered))
-    return Started(Retrieval(encoder, catalogue, registered), changes, assistant, warnings, catalogue.check)
+    service = Retrieval(encoder, catalogue, registered, second)
+    return Started(service, changes, assistant, warnings, catalogue.check)

@@ -82,7 +82,8 @@ class SearchRequest(Strict):
 
 class PassageScores(BaseModel):
     """The score of each stage that saw the passage: inner products (`ann` as the index estimates them, `exact` of the
-    vectors), BM25, and `fused`, from 0 to 1: the mean of `exact` and `bm25`, each brought between 0 and 1."""
+    vectors, perhaps a second encoder's), BM25, and `fused`, from 0 to 1: the mean of `exact` and `bm25`, each brought
+    between 0 and 1."""
 
     ann: float | None = None
     exact: float | None = None
@@ -159,6 +160,8 @@ class SegmentInfo(BaseModel):
     documents: int
     passages: int
     encoder: str
+    exact: str | None = None
+    """The encoder of the exact stage's vectors, if the segment has those of a second one."""
     dimension: int
     bytes: int
     hidden: int = 0
@@ -166,6 +169,22 @@ class SegmentInfo(BaseModel):
     drift: float | None = None
     """How much more LEANN's codes lose of these vectors than of the public ones, which the codebook was learnt from:
     1 is as much. Above 2 a datastore without this owner's kind of text in public is searched less well by `leann`."""
+
+
+class EncoderInfo(BaseModel):
+    """An encoder. `licence` is None for one that is not of the published table: its publisher says it."""
+
+    name: str
+    revision: str
+    dimension: int
+    licence: str | None
+
+
+class StageEncoders(BaseModel):
+    """Whose vectors the scores `ann` and `exact` are by: mostly the same encoder's."""
+
+    ann: EncoderInfo
+    exact: EncoderInfo
 
 
 class Datastore(BaseModel):
@@ -176,6 +195,8 @@ class Datastore(BaseModel):
     documents: int
     passages: int
     encoder: str
+    """That of the candidates; `encoders` has both."""
+    encoders: StageEncoders
     indexes: list[Index]
     segments: list[SegmentInfo]
     warnings: list[str] = []

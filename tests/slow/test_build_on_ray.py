@@ -1,4 +1,4 @@
-"""A build on a Ray cluster is, byte for byte, one that this process does alone."""
+"""A build on a Ray cluster, by two encoders, is, byte for byte, one that this process does alone."""
 
 import subprocess
 import sys
@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.retrieval.test_ingest import built, tree, write_all
+from services.retrieval.datastore.build import build
+from services.retrieval.encoders.base import Loadable
+from tests.retrieval_support import HashingEncoder, SecondEncoder
+from tests.unit.retrieval.test_ingest import OWNERS, SMALL, tree, write_all
 
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
@@ -17,12 +20,23 @@ from pathlib import Path
 import ray
 from services.retrieval.datastore.build import build
 from services.retrieval.datastore.cluster import cluster
-from tests.retrieval_support import HashingEncoder
+from services.retrieval.encoders.base import Loadable
+from tests.retrieval_support import HashingEncoder, SecondEncoder
 from tests.unit.retrieval.test_ingest import OWNERS, SMALL
 
 with cluster("local") as scheduler:
     assert ray.cluster_resources()["CPU"] >= 2
-    build(Path(sys.argv[1]), OWNERS, HashingEncoder.card, HashingEncoder, print, sizes=SMALL, scheduler=scheduler)
+    exact = Loadable(SecondEncoder.card, SecondEncoder)
+    build(
+        Path(sys.argv[1]),
+        OWNERS,
+        HashingEncoder.card,
+        HashingEncoder,
+        print,
+        exact=exact,
+        sizes=SMALL,
+        scheduler=scheduler,
+    )
 assert not ray.is_initialized()
 """
 
@@ -44,8 +58,10 @@ def on_ray(home: Path) -> list[str]:
 def test_a_build_on_two_workers_of_a_cluster_is_byte_for_byte_that_of_one_process(tmp_path: Path) -> None:
     write_all(tmp_path / "here")
     write_all(tmp_path / "there")
-    built(tmp_path / "here")
+    exact = Loadable(SecondEncoder.card, SecondEncoder)
+    build(tmp_path / "here", OWNERS, HashingEncoder.card, HashingEncoder, lambda _: None, exact=exact, sizes=SMALL)
     told = on_ray(tmp_path / "there")
     assert tree(tmp_path / "there" / "retrieval") == tree(tmp_path / "here" / "retrieval")
     assert "papers/source: shard 3 of 3 read" in told
     assert "papers/source: 5 of 5 passages embedded" in told
+    assert "papers/source: 5 of 5 passages embedded by second" in told

@@ -23,9 +23,6 @@ REFINED = 4
 """An inverted file, whose codes of 4 bits are coarse, finds so many times the candidates asked for: to score them
 exactly costs little, and of a million vectors it finds 0.97 of the ten best for 0.93."""
 
-SCANNED = 20_000
-"""So many vectors that a filter leaves are scored one by one, whatever the index."""
-
 FILE = "ann.faiss"
 
 _TRAIN_PER_LIST = 64
@@ -71,16 +68,13 @@ def load(vectors: NDArray[np.float16], folder: Path) -> Any:
 
 
 def search(
-    index: Any, exact: NDArray[np.float16], queries: NDArray[np.float32], reach: Reach, allowed: Rows = None
+    index: Any, queries: NDArray[np.float32], reach: Reach, allowed: Rows = None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Scores and rows of the best for each of (q, d) queries; a row of -1 fills up when there are fewer.
 
-    `exact` are the (n, d) vectors of the index. Of `allowed` only what is True is found: if it is few, all of it is
-    scored, since an inverted file would find too few of them in the lists it reads; if it is many, the index is told to
-    pass over the rest. The index is shared by all requests: what a request sets goes with the call.
+    Of `allowed` only what is True is found. The index is shared by all requests: what a request sets goes with the
+    call.
     """
-    if allowed is not None and (few := np.flatnonzero(allowed)).size <= SCANNED:
-        return _scan(exact, few, queries, reach.count)
     given: dict[str, Any] = {}
     if allowed is not None:
         bits = np.packbits(allowed, bitorder="little")
@@ -101,13 +95,3 @@ def search(
 def inverted(index: Any) -> bool:
     """Whether it is an inverted file, and not a scan of the vectors as they are."""
     return isinstance(index, faiss.IndexIVF)
-
-
-def _scan(
-    exact: NDArray[np.float16], rows: NDArray[np.int64], queries: NDArray[np.float32], count: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """As `search`, by the scores of all these rows."""
-    kept = min(count, len(rows))
-    scores = np.einsum("qd,nd->qn", queries, exact[rows].astype(np.float32))
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :kept]
-    return np.take_along_axis(scores, best, axis=1), rows[best]

@@ -7,16 +7,17 @@ import shutil
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from services.retrieval.bm25 import words
 from services.retrieval.compactds.ann import FLAT_BELOW
-from services.retrieval.datastore import coding, deletions, dropped, manifest
-from services.retrieval.datastore.added import Span
+from services.retrieval.datastore import coding, deletions, dropped, layout, manifest
+from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.chunks import WORDS
 from services.retrieval.datastore.documents import Broken
 from services.retrieval.datastore.durable import discard, publish, retire, settle
-from services.retrieval.datastore.embed import PASSAGES, Embedder, known
+from services.retrieval.datastore.embed import PASSAGES, Embedder
 from services.retrieval.datastore.generation import changing
 from services.retrieval.datastore.ingest.decontaminate import Queries
 from services.retrieval.datastore.ingest.joined import Account, Joined, join
@@ -26,14 +27,17 @@ from services.retrieval.datastore.ingest.shardfile import ShardFile
 from services.retrieval.datastore.ingest.shards import BYTES
 from services.retrieval.datastore.ingest.sources import Source, sources
 from services.retrieval.datastore.keys import Digests
+from services.retrieval.datastore.layout import Layout
 from services.retrieval.datastore.lock import only_builder
 from services.retrieval.datastore.manifest import COMPACTDS, INDEXES, BadSegment, EncoderStamp, Manifest
 from services.retrieval.datastore.passages import Passages
+from services.retrieval.datastore.renew import due, renew
 from services.retrieval.datastore.schedule import Here, Once, Scheduler
-from services.retrieval.datastore.segment import write_texts, write_vectors
+from services.retrieval.datastore.segment import write_texts
 from services.retrieval.datastore.unstored import SegmentVectors, drop_vectors
+from services.retrieval.datastore.vectors import Embedders
 from services.retrieval.datastore.work import UNFINISHED
-from services.retrieval.encoders.base import Card, Encoder
+from services.retrieval.encoders.base import Card, Encoder, Loadable
 from shared.owners import Owner
 
 Tell = Callable[[str], None]
@@ -80,13 +84,14 @@ def build(
     queries: Queries | None = None,
     datastore: str = "main",
     indexes: Collection[str] = INDEXES,
+    exact: Loadable | None = None,
     sizes: Sizes | None = None,
     scheduler: Scheduler | None = None,
     restore: Collection[str] = (),
 ) -> Report:
     """Bring a datastore in line with the texts of these owners: build what is new or changed, remove what has no
-    source any more, leave the rest; then LEANN's codebook and codes. Segments of owners not given are not touched, but
-    for their codes when the codebook has changed.
+    source any more, give what was added through the API vectors of the present encoders, leave the rest; then LEANN's
+    codebook and codes. Segments of owners not given are not touched, but for their codes when the codebook has changed.
 
     A segment appears whole or not at all. After a kill the next build goes on with the shard it was at, and the result
     is that of a build that was not killed. `queries` are evaluation queries, which are taken out of the texts. `load`
@@ -94,26 +99,38 @@ def build(
     `scheduler` reads and embeds the shards, by default this process; which one did makes no difference to the result.
     Without "compactds" among the `indexes` no vectors stay on disk: what is built then needs no other embedding, but a
     segment that changes is embedded whole, and all are when a change of public text makes a new codebook.
-    An owner who was dropped from the datastore is left out until a build is told to `restore` it.
+    An owner who was dropped from the datastore is left out until a build is told to `restore` it. `exact` is a second
+    encoder, whose vectors give the exact scores of "compactds". The datastore has it once all is built: until then a
+    service searches by the first alone.
     Raises NothingToBuild without any text, BuildRunning while another process builds this datastore, BadIndexes,
     NotDropped for an owner to restore who was not, and BadDeletions and BadTombstones if it is not known what was
     deleted.
     """
-    manifest.check_indexes(indexes)
+    manifest.check_indexes(indexes, exact.card.name if exact else None)
     found = {owner.id: sources(home, owner) for owner in owners}
-    if not any(parts for parts, _ in found.values()):
-        raise NothingToBuild(f"There are no texts in {home / 'texts'}: run `candor data pull` first.")
     target = home / "retrieval" / datastore
+    if not any(parts for parts, _ in found.values()) and not _only_added(target):
+        raise NothingToBuild(f"There are no texts in {home / 'texts'}: run `candor data pull` first.")
     target.mkdir(parents=True, exist_ok=True)
-    builder = _Builder(
-        target, card, Once(load), tell, queries or Queries(), indexes, sizes or Sizes(), scheduler or Here(), Report()
+    size, scheduler = sizes or Sizes(), scheduler or Here()
+    embedders = Embedders(
+        Embedder(Once(load), EncoderStamp.of(card), size.passages, scheduler),
+        Embedder(Once(exact.load), EncoderStamp.of(exact.card), size.passages, scheduler) if exact else None,
     )
+    builder = _Builder(target, embedders, tell, queries or Queries(), indexes, size, scheduler, Report())
     with only_builder(target):
         dropped.restore(target, restore)
+        with changing(target):
+            # vectors that no stage reads do no harm; those that a stage lacks do
+            Layout(indexes=[*indexes], exact=embedders.exact and layout.read(target).exact).write(target)
         for owner in owners:
             parts, unreadable = found[owner.id]
             builder.owner(owner, parts, unreadable)
-        vectors = SegmentVectors(builder.embedder(), tell)
+        builder.renew(owners)
+        with changing(target):
+            Layout(indexes=[*indexes], exact=embedders.exact).write(target)
+        builder.renew(owners)  # what was added since
+        vectors = SegmentVectors(embedders.first, tell)
         coding.code(target, EncoderStamp.of(card), tell, vectors.of)
         vectors.clear()
         if COMPACTDS not in indexes:
@@ -124,8 +141,7 @@ def build(
 @dataclass(frozen=True)
 class _Builder:
     target: Path
-    card: Card
-    encoder: Callable[[], Encoder]
+    embedders: Embedders
     tell: Tell
     queries: Queries
     indexes: Collection[str]
@@ -159,7 +175,7 @@ class _Builder:
         stale = [
             place
             for place in sorted(folder.glob("*"))
-            if place.is_dir() and not Span.parse(place.name) and place.name.removeprefix(UNFINISHED) not in keep
+            if place.is_dir() and not _added(place) and place.name.removeprefix(UNFINISHED) not in keep
         ]  # what was added through the API stays until it is deleted there
         if stale:
             with changing(self.target):
@@ -197,6 +213,16 @@ class _Builder:
                 with suppress(BadSegment):  # the service names it
                     _make_public(folder, owner)
 
+    def renew(self, owners: Sequence[Owner]) -> None:
+        """What was added through the API and has not the vectors that it is to have is embedded anew."""
+        for owner in owners:
+            places = (self.target / owner.id).glob("added-*")
+            for span in current(span for place in places if (span := Span.parse(place.name))):
+                folder = self.target / owner.id / span.name
+                if due(folder, self.embedders, self.indexes):
+                    self.tell(f"{owner.id}/{folder.name}: its texts are embedded anew")
+                    renew(folder, self.embedders)
+
     def _read(self, source: Source, compare: bool) -> list[ShardFile]:
         return read(
             source,
@@ -210,9 +236,13 @@ class _Builder:
 
     def _inputs(self, owner: Owner, parts: Sequence[Source], compare: bool) -> dict[str, str]:
         """By source, a hash of all that its segment is made of."""
-        stamp = EncoderStamp.of(self.card).model_dump_json()
+        stamps = [
+            encoder.model_dump_json() for encoder in (self.embedders.first.stamp, self.embedders.exact) if encoder
+        ]
         sizes = f"{WORDS} {self.sizes.flat_below}"
-        rules = f"{manifest.FORMAT} {RULES} {words.RULE} {sizes} {owner.licence} {stamp} {self.queries.digest}"
+        rules = (
+            f"{manifest.FORMAT} {RULES} {words.RULE} {sizes} {owner.licence} {' '.join(stamps)} {self.queries.digest}"
+        )
         digests = {source.name: source.digest() for source in parts}
         of = {name: sorted(digests.values()) if compare else [] for name in digests}
         return {
@@ -250,13 +280,15 @@ class _Builder:
         shutil.rmtree(finished, ignore_errors=True)
         finished.mkdir()
         texts = write_texts(finished, joined.documents)
-        stamp = EncoderStamp.of(self.card)
-        present = _present(folder)
-        before = known(folder) if present and present.encoder == stamp else {}
-        count = self._counter(source.name, len(texts))
-        vectors = self.embedder().vectors(texts, before, work, count)
-        # no inverted file of vectors that LEANN's codes are made of and nothing else
-        write_vectors(finished, vectors, self.sizes.flat_below if COMPACTDS in self.indexes else len(vectors) + 1)
+        self.embedders.write(
+            finished,
+            texts,
+            [folder] if _present(folder) else [],
+            work,
+            # no inverted file of vectors that LEANN's codes are made of and nothing else
+            flat_below=self.sizes.flat_below if COMPACTDS in self.indexes else len(texts) + 1,
+            progress=partial(self._counter, source.name, len(texts)),
+        )
         Manifest(
             format=manifest.FORMAT,
             id=source.origin.source,
@@ -270,7 +302,8 @@ class _Builder:
             queries=self.queries.digest,
             documents=account.kept,
             passages=len(texts),
-            encoder=stamp,
+            encoder=self.embedders.first.stamp,
+            exact=self.embedders.exact,
             inputs=inputs,
             files=manifest.stamp(finished),
         ).write(finished)
@@ -283,10 +316,6 @@ class _Builder:
         self.report.built.append(source.name)
         self.tell(f"{source.name}: {len(texts)} passages of {account.kept} documents, built")
 
-    def embedder(self) -> Embedder:
-        """The encoder, in shards."""
-        return Embedder(self.encoder, EncoderStamp.of(self.card), self.sizes.passages, self.scheduler)
-
     def drop_vectors(self, owners: Sequence[Owner]) -> None:
         """Of all segments of these owners, the vectors are only for coding."""
         folders = [folder for owner in owners for folder in sorted((self.target / owner.id).glob("*"))]
@@ -296,7 +325,7 @@ class _Builder:
                 if folder.exists() and drop_vectors(folder):
                     self.tell(f"{folder.parent.name}/{folder.name}: vectors removed, its codes stay")
 
-    def _counter(self, name: str, total: int) -> Callable[[int], None]:
+    def _counter(self, name: str, total: int, stage: str) -> Callable[[int], None]:
         """Tells each further tenth of the passages."""
         told = 0
 
@@ -304,7 +333,7 @@ class _Builder:
             nonlocal told
             if done * 10 // total > told:
                 told = done * 10 // total
-                self.tell(f"{name}: {done} of {total} passages embedded")
+                self.tell(f"{name}: {done} of {total} passages {stage}")
 
         return count
 
@@ -317,6 +346,18 @@ class _Builder:
 
     def _work(self, source: Source) -> Path:
         return self._folder(source).with_name(f"{UNFINISHED}{source.origin.source}")
+
+
+def _only_added(target: Path) -> bool:
+    """Whether a datastore is nothing but what was added through the API."""
+    segments = [folder for folder in target.glob("*/[!.]*") if folder.is_dir()]
+    return bool(segments) and all(Span.parse(folder.name) for folder in segments)
+
+
+def _added(place: Path) -> bool:
+    """Whether a folder is of an addition that is there, or of the work on one."""
+    name = place.name.removeprefix(UNFINISHED)
+    return Span.parse(name) is not None and place.with_name(name).is_dir()
 
 
 def _present(folder: Path) -> Manifest | None:

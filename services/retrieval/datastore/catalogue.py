@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -13,6 +13,8 @@ from services.retrieval.datastore.deletions import BadDeletions, Deletions
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.generation import generation, unchanging
 from services.retrieval.datastore.layers import layer, shown
+from services.retrieval.datastore.layout import BadLayout, Layout
+from services.retrieval.datastore.layout import read as read_layout
 from services.retrieval.datastore.manifest import BadSegment, EncoderStamp
 from services.retrieval.datastore.segment import Segment, written
 from services.retrieval.datastore.tombstones import BadTombstones, Tombstones
@@ -40,6 +42,7 @@ class Datastore:
     codebook: Codebook | None
     warnings: list[str]
     generation: bytes
+    layout: Layout = field(default_factory=Layout)
     tombstones: Mapping[str, Tombstones] = field(default_factory=dict)
     """By owner, as far as they could be read."""
 
@@ -69,9 +72,12 @@ class Datastore:
 class Catalogue:
     """Every datastore in a folder, for vectors of one encoder. Safe to use from several threads."""
 
-    def __init__(self, folder: Path, card: Card) -> None:
+    def __init__(self, folder: Path, card: Card, usable: Callable[[EncoderStamp], bool] = lambda _: True) -> None:
+        """`usable` says whether exact scores by vectors of another encoder can be had: of a datastore that has a second
+        one which is not there, nothing is shown."""
         self._folder = folder
         self._encoder = EncoderStamp.of(card)
+        self._usable = usable
         self._open: dict[str, Datastore] = {}
         self._opening = Lock()
         self._damaged: Damaged = {}
@@ -89,7 +95,7 @@ class Catalogue:
             if known and known.generation == generation(place):
                 return known
             with unchanging(place) as now:
-                made = _open(place, now, self._encoder, known, self._damaged)
+                made = _open(place, now, self._encoder, self._usable, before=known, damaged=self._damaged)
             self._open[name] = made
         return made
 
@@ -121,18 +127,34 @@ def open_datastores(folder: Path, card: Card) -> list[Datastore]:
     return Catalogue(folder, card).all()
 
 
-def _open(folder: Path, now: bytes, encoder: EncoderStamp, before: Datastore | None, damaged: Damaged) -> Datastore:
-    """A segment that is damaged, unfinished or of another encoder is left out; an owner is if it is not known which
+def _open(
+    folder: Path,
+    now: bytes,
+    encoder: EncoderStamp,
+    usable: Callable[[EncoderStamp], bool],
+    *,
+    before: Datastore | None,
+    damaged: Damaged,
+) -> Datastore:
+    """A segment that is damaged, unfinished or of other encoders is left out; an owner is if it is not known which
     documents were deleted, and all if it is not known what was. What is open and has not changed is not read again."""
+    try:
+        layout = read_layout(folder)
+    except BadLayout as error:
+        return Datastore(folder.name, [], None, [str(error)], now)
+    exact = layout.exact
+    if exact and not usable(exact):
+        return Datastore(folder.name, [], None, [_lacking(folder, exact)], now, layout)
     warnings: list[str] = []
     try:
         deleted = deletions.read(folder)
     except BadDeletions as error:
-        return Datastore(folder.name, [], None, [f"{folder.name}: {error}; nothing of it is shown until then"], now)
+        return Datastore(folder.name, [], None, [f"{folder.name}: {error}; nothing of it is shown until then"], now, layout)
     codebook = _codebook(folder, encoder, warnings)
     if before and before.codebook and codebook and before.codebook.id == codebook.id:
         codebook = before.codebook
-    known = {segment.folder: segment for segment in before.segments} if before and before.codebook is codebook else {}
+    same = before and before.codebook is codebook and before.layout.exact == exact
+    known = {segment.folder: segment for segment in before.segments} if before and same else {}
     segments: list[Segment] = []
     gone: dict[str, Tombstones] = {}
     for owner in _folders(folder):
@@ -147,7 +169,7 @@ def _open(folder: Path, now: bytes, encoder: EncoderStamp, before: Datastore | N
             try:
                 if place in damaged and written(place) == damaged[place][0]:
                     raise damaged[place][1]
-                found.append(_segment(place, encoder, codebook, known.get(place)))
+                found.append(_segment(place, encoder, exact, codebook, known.get(place)))
             except BadSegment as error:
                 warnings.append(f"{folder.name}: {error}; {_LEFT_OUT}")
                 if Span.parse(place.name):
@@ -162,15 +184,28 @@ def _open(folder: Path, now: bytes, encoder: EncoderStamp, before: Datastore | N
             f"{folder.name}: segment {made.owner}/{made.id} has no codes for LEANN; {_LEFT_OUT_OF_LEANN}"
             for made in lacking
         )
-    return Datastore(folder.name, segments, codebook, warnings, now, gone)
+    return Datastore(folder.name, segments, codebook, warnings, now, layout, gone)
 
 
-def _segment(place: Path, encoder: EncoderStamp, codebook: Codebook | None, known: Segment | None) -> Segment:
+def _lacking(folder: Path, exact: EncoderStamp) -> str:
+    return (
+        f"{folder.name}: its exact scores are of encoder {exact.name} {exact.revision}, which is not in the models "
+        "folder, so nothing is searched: put it there and start again, or run `candor data build --exact none`"
+    )
+
+
+def _segment(
+    place: Path,
+    encoder: EncoderStamp,
+    exact: EncoderStamp | None,
+    codebook: Codebook | None,
+    known: Segment | None,
+) -> Segment:
     if place.name.startswith(UNFINISHED):
         raise BadSegment(place, "a build of it has not finished")
     if known and known.unchanged():
         return known
-    segment = Segment(place, codebook)
+    segment = Segment(place, codebook, exact)
     if segment.manifest.encoder != encoder:
         made = segment.manifest.encoder
         raise BadSegment(place, f"its vectors are of encoder {made.name} {made.revision}, which is not loaded")

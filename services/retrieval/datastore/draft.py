@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from services.retrieval.compactds.ann import FLAT_BELOW
 from services.retrieval.datastore import manifest
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.durable import publish, settle
-from services.retrieval.datastore.embed import Embedder, Known
-from services.retrieval.datastore.manifest import Manifest
-from services.retrieval.datastore.segment import VECTORS, write_texts, write_vectors
+from services.retrieval.datastore.layout import Layout
+from services.retrieval.datastore.manifest import COMPACTDS, Manifest
+from services.retrieval.datastore.renew import digest
+from services.retrieval.datastore.segment import VECTORS, write_texts
+from services.retrieval.datastore.unstored import drop_vectors
+from services.retrieval.datastore.vectors import Embedders
 from services.retrieval.leann import codes
 from services.retrieval.leann.codebook import Codebook
 from shared.owners import Owner
@@ -24,13 +25,22 @@ class Draft:
     """Texts, vectors and codes in a workspace. What takes time is done there; putting it in its place does not."""
 
     def __init__(
-        self, work: Path, owner: Owner, documents: Sequence[Document], embedder: Embedder, known: Known
+        self,
+        work: Path,
+        owner: Owner,
+        documents: Sequence[Document],
+        embedders: Embedders,
+        *,
+        before: Sequence[Path],
+        layout: Layout,
     ) -> None:
-        """Of documents in ascending order of id; `known` are vectors that there are already."""
+        """Of documents in ascending order of id, for a datastore of this layout; `before` are segments that some of
+        them may be of. Raises FileNotFoundError if one of those was taken away."""
+        self.layout = layout
         self._folder = work / "segment"
         self._folder.mkdir()
         texts = write_texts(self._folder, documents)
-        write_vectors(self._folder, embedder.vectors(texts, known, work, lambda _: None), FLAT_BELOW)
+        embedders.write(self._folder, texts, before, work)
         files = manifest.stamp(self._folder)
         settle(self._folder)
         self._manifest = Manifest(
@@ -42,8 +52,9 @@ class Draft:
             read=len(documents),
             documents=len(documents),
             passages=len(texts),
-            encoder=embedder.stamp,
-            inputs=hashlib.sha256("".join(stamp.sha256 for stamp in files.values()).encode()).hexdigest(),
+            encoder=embedders.first.stamp,
+            exact=embedders.exact,
+            inputs=digest(files),
             files=files,
         )
 
@@ -68,5 +79,7 @@ class Draft:
     def publish(self, place: Path) -> None:
         """Make it the segment of this folder, which must not be there."""
         self._manifest.model_copy(update={"id": place.name}).write(self._folder)
+        if COMPACTDS not in self.layout.indexes:
+            drop_vectors(self._folder)  # they are only for coding
         place.parent.mkdir(exist_ok=True)
         publish(self._folder, place)

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from services.retrieval.datastore import manifest
 from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.datastore.passages import Passages
 from services.retrieval.datastore.schedule import Advance, Here, Scheduler
-from services.retrieval.datastore.segment import VECTORS
+from services.retrieval.datastore.segment import EXACT, VECTORS
 from services.retrieval.datastore.work import stage
 from services.retrieval.encoders.base import Encoder
 
@@ -28,13 +29,16 @@ Progress = Callable[[int], None]
 """Is told how many passages are done."""
 
 
-def known(segment: Path) -> Known:
-    """The vectors of a whole segment, if they are stored: a passage that was embedded before is not embedded again."""
-    if not (segment / VECTORS).exists():
-        return {}
-    passages = Passages(segment)
-    vectors: NDArray[np.float16] = np.load(segment / VECTORS, mmap_mode="r")
-    return {_digest(passages.text(row)): vectors[row] for row in range(len(passages))}
+def known(segment: Path, encoder: EncoderStamp) -> Known:
+    """The vectors of a whole segment that are of this encoder, if they are stored, whatever stage they were for: a
+    passage that was embedded before is not embedded again."""
+    present = manifest.parse(segment)
+    for name, made in ((VECTORS, present.encoder), (EXACT, present.exact)):
+        if made == encoder and name in present.files:
+            passages = Passages(segment)
+            vectors: NDArray[np.float16] = np.load(segment / name, mmap_mode="r")
+            return {_digest(passages.text(row)): vectors[row] for row in range(len(passages))}
+    return {}
 
 
 @dataclass(frozen=True)

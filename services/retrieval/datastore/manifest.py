@@ -81,6 +81,8 @@ class Manifest(BaseModel):
     documents: int
     passages: int
     encoder: EncoderStamp
+    exact: EncoderStamp | None = None
+    """Of the vectors of the exact stage, if they are of a second encoder."""
     inputs: str
     codebook: str | None = None
     indexes: list[str] = list(INDEXES)
@@ -91,11 +93,15 @@ class Manifest(BaseModel):
         replace(folder / NAME, self.model_dump_json(indent=2).encode())
 
 
-def check_indexes(indexes: Collection[str]) -> None:
-    """Raises BadIndexes for a choice that cannot be built."""
+def check_indexes(indexes: Collection[str], exact: str | None = None) -> None:
+    """Raises BadIndexes for a choice that cannot be built; `exact` names the second encoder, if there is to be one."""
     if {*indexes} | {COMPACTDS} != {*INDEXES}:
         given = ",".join(indexes)
         raise BadIndexes(f"The indexes are {','.join(INDEXES)}, of which {COMPACTDS} can be left out; not {given!r}.")
+    if exact and COMPACTDS not in indexes:
+        raise BadIndexes(
+            f"The encoder {exact!r} is for the exact scores of {COMPACTDS}, which is left out: give --exact none."
+        )
 
 
 def stamp(folder: Path) -> dict[str, FileStamp]:

@@ -17,7 +17,7 @@ from services.retrieval.compactds.search import Vectors
 from services.retrieval.datastore import manifest
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.keys import Digests
-from services.retrieval.datastore.manifest import BadSegment
+from services.retrieval.datastore.manifest import BadSegment, EncoderStamp
 from services.retrieval.datastore.passages import Passages
 from services.retrieval.filters import Filter
 from services.retrieval.leann.codebook import Codebook
@@ -28,20 +28,28 @@ from services.retrieval.ranking import Rows
 VECTORS = "vectors.npy"
 """The file of a segment's vectors, (passages, d) in float16."""
 
+EXACT = "exact.npy"
+"""The file of the exact stage's vectors, (passages, e) in float16, where a second encoder makes them."""
+
 _FILTERS_KEPT = 16
 
 
 class Segment:
     """An open segment. Files are mapped into memory; only the codes of the vectors are read whole."""
 
-    def __init__(self, folder: Path, codebook: Codebook | None) -> None:
-        """Raises BadSegment for a folder that is not whole."""
+    def __init__(self, folder: Path, codebook: Codebook | None, exact: EncoderStamp | None = None) -> None:
+        """`exact` is the encoder of the exact stage, if it is a second one. Raises BadSegment for a folder that is not
+        whole, or has no vectors of that encoder."""
         self.folder = folder
         self.written = written(folder)
         self.manifest = manifest.load(folder, whole=False)
         self.passages = Passages(folder)
         self.postings = Postings(folder)
-        self.vectors = _vectors(folder) if manifest.COMPACTDS in self.manifest.indexes else None
+        if exact not in (None, self.manifest.exact):
+            raise BadSegment(
+                folder, f"it has no vectors of {exact.name} {exact.revision}, which gives the exact scores"
+            )
+        self.vectors = _vectors(folder, exact) if manifest.COMPACTDS in self.manifest.indexes else None
         """None if the segment was built without `compactds`."""
         self.codes = Codes(folder, codebook) if codebook and self.manifest.codebook == codebook.id else None
         """LEANN's; None if the segment has none of this codebook."""
@@ -102,9 +110,9 @@ def written(folder: Path) -> object:
     return found.st_ino, found.st_mtime_ns
 
 
-def _vectors(folder: Path) -> Vectors:
-    exact: NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
-    return Vectors(ann.load(exact, folder), exact)
+def _vectors(folder: Path, exact: EncoderStamp | None) -> Vectors:
+    vectors: NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
+    return Vectors(ann.load(vectors, folder), vectors, np.load(folder / EXACT, mmap_mode="r") if exact else vectors)
 
 
 def write_texts(folder: Path, documents: Sequence[Document]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from services.retrieval.datastore import coding, deletions, dropped, workspace
@@ -12,12 +13,14 @@ from services.retrieval.datastore.catalogue import Catalogue, Datastore
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.draft import Draft
 from services.retrieval.datastore.durable import GONE, discard, retire
-from services.retrieval.datastore.embed import Embedder, known
+from services.retrieval.datastore.embed import Embedder
 from services.retrieval.datastore.generation import Changed, changing
+from services.retrieval.datastore.layout import Layout
 from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.datastore.segment import Segment
 from services.retrieval.datastore.tombstones import NONE
 from services.retrieval.datastore.unstored import SegmentVectors
+from services.retrieval.datastore.vectors import Embedders, Second, no_second
 from services.retrieval.encoders.base import Encoder
 from services.retrieval.leann import codebook
 from services.retrieval.leann.codebook import BadCodebook
@@ -46,10 +49,18 @@ class Writer:
     All methods raise BadDeletions and BadTombstones if it is not known what was deleted.
     """
 
-    def __init__(self, folder: Path, catalogue: Catalogue, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        catalogue: Catalogue,
+        encoder: Encoder,
+        second: Second = no_second,
+    ) -> None:
+        """`second` gives the encoder of a datastore's exact stage, where it is not the first."""
         self._folder = folder
         self._catalogue = catalogue
         self._encoder = encoder
+        self._second = second
 
     def resume(self, name: str) -> None:
         """Finish in a datastore what processes that were killed had begun, and remove what they left behind."""
@@ -68,19 +79,19 @@ class Writer:
         """
         target = self._folder / datastore.id
         ordered = sorted(documents, key=lambda document: document.id)
-        with workspace.workspace(target) as work:
-            draft = Draft(work, owner, ordered, self._embedder(), {})
-            while True:
-                draft.code(datastore.codebook)
-                number = self._next(datastore, owner.id)
-                replaced = [document.id for document in ordered if datastore.document(document.id, [owner.id])]
-                try:
-                    with changing(target, prepared_for=datastore.generation):
-                        draft.publish(target / owner.id / Span(number, number).name)
-                    break
-                except Changed:
-                    datastore = self._now(datastore)
-        return Added([document.id for document in ordered], replaced, draft.passages)
+        while True:
+            with workspace.workspace(target) as work:
+                draft = Draft(work, owner, ordered, self._embedders(datastore.layout), before=[], layout=datastore.layout)
+                while draft.layout == datastore.layout:
+                    draft.code(datastore.codebook)
+                    number = self._next(datastore, owner.id)
+                    replaced = [document.id for document in ordered if datastore.document(document.id, [owner.id])]
+                    try:
+                        with changing(target, prepared_for=datastore.generation):
+                            draft.publish(target / owner.id / Span(number, number).name)
+                        return Added([document.id for document in ordered], replaced, draft.passages)
+                    except Changed:
+                        datastore = self._now(datastore)
 
     def delete(self, datastore: Datastore, owner: str, identity: str) -> bool:
         """Hide a document of an owner from now on, also in what `candor data build` makes: whether there was one.
@@ -108,7 +119,7 @@ class Writer:
         target = self._folder / datastore.id
         present = deletions.read(target)
         there = (target / owner).is_dir()
-        unfinished = owner in present.dropped and (present.recode or any(target.glob(f"{GONE}*")))
+        unfinished = owner in present.dropped and (present.recode or bool(retired(target)))
         if there:
             with changing(target):
                 present = deletions.read(target)
@@ -131,20 +142,21 @@ class Writer:
         for spans in _groups({span: segment.size for span, segment in segments.items()}):
             parts = [segments[span] for span in spans]
             if (len(parts) > 1 or parts[0].alive is not None) and not self._put_together(datastore, owner, parts):
-                return  # another process merged them, or the owner was dropped
+                return  # another process merged them, the owner was dropped, or a build changes the encoders
 
     def _put_together(self, datastore: Datastore, owner: Owner, parts: Sequence[Segment]) -> bool:
-        """Write additions as one, or none if all that they hold is hidden: whether they were still there."""
+        """Write additions as one, or none if all that they hold is hidden: whether they were still there, and the
+        datastore had the same layout."""
         target = self._folder / datastore.id
         documents = sorted((each for part in parts for each in part.kept()), key=lambda document: document.id)
-        try:
-            vectors = {digest: vector for part in parts for digest, vector in known(part.folder).items()}
-        except FileNotFoundError:
-            return False
+        layout, before = datastore.layout, [part.folder for part in parts]
         with workspace.workspace(target) as work:
-            draft = Draft(work, owner, documents, self._embedder(), vectors) if documents else None
+            try:
+                draft = Draft(work, owner, documents, self._embedders(layout), before=before, layout=layout) if documents else None
+            except FileNotFoundError:
+                return False
             place = target / owner.id / _together([*_additions(parts)]).name
-            while all(part.unchanged() for part in parts):
+            while datastore.layout == layout and all(part.unchanged() for part in parts):
                 if draft:
                     draft.code(datastore.codebook)
                 try:
@@ -162,22 +174,25 @@ class Writer:
 
     def _finish_drops(self, target: Path) -> None:
         dropped.remove_files(target)
-        for gone in target.glob(f"{GONE}*"):
-            discard(gone)
+        discard_retired(target)
         if deletions.read(target).recode:
             with workspace.workspace(target) as work:
-                vectors = SegmentVectors(self._embedder(), lambda _: None, work)
-                coding.code(target, self._embedder().stamp, lambda _: None, vectors.of)
+                vectors = SegmentVectors(self._first(), lambda _: None, work)
+                coding.code(target, self._first().stamp, lambda _: None, vectors.of)
 
     def _learnt_from(self, target: Path, owner: str) -> bool:
         """Whether LEANN's codebook was."""
         try:
-            origin = codebook.read(target, self._embedder().stamp).origin
+            origin = codebook.read(target, self._first().stamp).origin
         except BadCodebook:
             return False
         return any(segment.startswith(f"{owner}/") for segment in origin.segments)
 
-    def _embedder(self) -> Embedder:
+    def _embedders(self, layout: Layout) -> Embedders:
+        exact = layout.exact
+        return Embedders(self._first(), Embedder(partial(self._second, exact), exact) if exact else None)
+
+    def _first(self) -> Embedder:
         return Embedder(lambda: self._encoder, EncoderStamp.of(self._encoder.card))
 
     def _now(self, before: Datastore) -> Datastore:

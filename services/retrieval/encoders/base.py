@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from services.retrieval.encoders.recipe import PLAIN, Recipe, read
 
 DEFAULT = "minilm"
 
-__all__ = ["DEFAULT", "Card", "Encoder", "describe", "load"]
+__all__ = ["DEFAULT", "Card", "Encoder", "Loadable", "describe", "load"]
 
 _DECIDING = ("config.json", "1_Pooling/config.json", "tokenizer.json")
 _SHIFTED = ("roberta", "xlm-roberta", "camembert", "mpnet")
@@ -49,6 +49,13 @@ class Encoder(Protocol):
         """As `encode`, with each text in a pass of its own: its vector is the same to the last bit, whichever texts
         come with it."""
         ...
+
+
+class Loadable(NamedTuple):
+    """An encoder that takes long to load, and is perhaps not needed."""
+
+    card: Card
+    load: Callable[[], Encoder]
 
 
 def describe(name: str, home: Path) -> Card:

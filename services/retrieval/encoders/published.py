@@ -46,6 +46,12 @@ PUBLISHED = {
 it, and its licence is its publisher's."""
 
 
+def licence(name: str) -> str | None:
+    """That of an encoder of the table; None for any other, whose publisher says it."""
+    known = PUBLISHED.get(name)
+    return known.licence if known else None
+
+
 def warnings(name: str) -> list[str]:
     """What whoever starts a service with this encoder has to know."""
     known = PUBLISHED.get(name)

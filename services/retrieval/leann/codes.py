@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.leann.codebook import Codebook
+from services.retrieval.leann.moments import Moments
 from services.retrieval.leann.nearest import Floats
 from services.retrieval.ranking import Rows
 
@@ -18,19 +19,17 @@ PREFIX = "leann."
 """How the names of the files begin, which go on with the codebook's id: codes of a new codebook can lie beside those of
 the old one until the manifest names them."""
 
-_LEAST_KEPT = 0.5
-
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _compiled: Callable[[_Function], _Function] = numba.njit(nogil=True, cache=True)
 
 
 class Estimates(NamedTuple):
-    """The best rows of a segment for one query: (c,) `rows`, int64, and the `means` of their exact scores as far as the
-    codes tell, float64, descending; `deviation` is the standard deviation of each about its mean."""
+    """The best rows of a segment for one query: (c,) `rows`, int64, and the estimates of their `scores`, float64,
+    descending; and the `moments` of all that were estimated."""
 
     rows: NDArray[np.int64]
-    means: NDArray[np.float64]
-    deviation: float
+    scores: NDArray[np.float64]
+    moments: Moments
 
 
 class Codes:
@@ -59,25 +58,16 @@ class Codes:
         """The best `count` for a (d,) query by estimated score; equal ones in the order of their rows.
 
         Rows that are not `alive` count for nothing; those that are not `allowed`, of the others, are not found.
-
-        An estimate is right on average, but the best of many are those that err upwards. Of scores that are normal
-        about their mean, and estimates normal about the scores, the expected score given its estimate is nearer to the
-        mean, by the share of the errors in the variance of the estimates (Efron and Morris 1975).
         """
         tables, offset, axes = self._quantiser.tables(query)
         estimates = scan(self._codes, tables) * self._scales + offset
         counted = estimates if alive is None else estimates[alive]
-        there = len(counted)
-        mean, variance = (float(counted.mean()), float(counted.var())) if there else (0.0, 0.0)
-        error = float(axes**2 @ self._errors)
-        # three degrees of freedom are lost; and where a few estimates happen to agree, that says little
-        kept = max(_LEAST_KEPT, 1 - error * max(there - 3, 0) / max(there * variance, 1e-12))
+        moments = Moments.of(counted, float(axes**2 @ self._errors), len(estimates))
         best = np.arange(len(estimates)) if allowed is None else np.flatnonzero(allowed)
         if len(best) > count:
             best = best[estimates[best] >= np.partition(estimates[best], -count)[-count]]
         best = best[np.argsort(-estimates[best], kind="stable")[:count]]
-        means = mean + kept * (estimates[best].astype(np.float64) - mean)
-        return Estimates(best, means, float(np.sqrt(error * kept)))
+        return Estimates(best, estimates[best].astype(np.float64), moments)
 
 
 def names(codebook: Codebook) -> tuple[str, str, str]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.leann.codes import Codes
+from services.retrieval.leann.moments import Moments
 from services.retrieval.leann.recompute import Aim, recompute
 from services.retrieval.ranking import Ranking, Rows
 
@@ -16,19 +17,26 @@ def candidates(
     segments: Sequence[Codes],
     queries: NDArray[np.float32],
     count: int,
+    *,
     alive: Sequence[Rows] | None = None,
     allowed: Sequence[Rows] | None = None,
+    owners: Sequence[str] | None = None,
 ) -> tuple[list[Ranking], NDArray[np.float64]]:
-    """The best `count` passages of the segments by estimated score, for each of (q, d) queries; and (q, segments) the
-    standard deviations of the exact scores about the estimates. `alive` and `allowed` are as in `Codes.search`, by
-    segment; without them all rows are."""
+    """The best `count` passages of the segments by expected score, for each of (q, d) queries; and (q, segments) the
+    standard deviations of the exact scores about the expected ones. `alive` and `allowed` are as in `Codes.search`, by
+    segment; without them all rows are. What is expected depends on how an owner's scores are spread, and not on how its
+    passages are divided into segments; `owners` are by segment, without them all are of one."""
     every: list[Rows] = [None] * len(segments)
     rows = list(zip(segments, alive or every, allowed or every, strict=True))
+    of = owners or [""] * len(segments)
     rankings, deviations = [], np.empty((len(queries), len(segments)))
     for number, query in enumerate(queries):
         found = [segment.search(query, count, living, may) for segment, living, may in rows]
-        rankings.append(Ranking.merge([(each.rows, each.means) for each in found], count))
-        deviations[number] = [each.deviation for each in found]
+        parts = {owner: [each.moments for each, whose in zip(found, of, strict=True) if whose == owner] for owner in of}
+        together = {owner: Moments.together(part) for owner, part in parts.items()}
+        expected = [(each.rows, together[owner].expected(each.scores)) for each, owner in zip(found, of, strict=True)]
+        rankings.append(Ranking.merge(expected, count))
+        deviations[number] = [together[owner].deviation for owner in of]
     return rankings, deviations
 
 

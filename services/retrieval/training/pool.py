@@ -43,7 +43,7 @@ def vectors(segments: Sequence[Segment], encoder: Encoder) -> NDArray[np.float32
         if segment.vectors is None:
             parts.append(encoder.encode([segment.passages.text(row) for row in rows.tolist()]))
         else:
-            parts.append(np.asarray(segment.vectors.exact[rows], np.float32))
+            parts.append(np.asarray(segment.vectors.first[rows], np.float32))
     return np.concatenate(parts)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from services.retrieval.compactds import ann
 from services.retrieval.compactds.ann import Reach
-from services.retrieval.compactds.search import Vectors, candidates, exact
+from services.retrieval.compactds.search import Queries, Vectors, candidates, exact, few, scan
 
 DIMENSION = 32
 
@@ -25,7 +25,7 @@ def unit(count: int, seed: int) -> NDArray[np.float16]:
 def segment(folder: Path, vectors: NDArray[np.float16], flat_below: int = ann.FLAT_BELOW) -> Vectors:
     folder.mkdir()
     ann.build(vectors, folder, flat_below)
-    return Vectors(ann.load(vectors, folder), vectors)
+    return Vectors(ann.load(vectors, folder), vectors, vectors)
 
 
 def search(segments: list[Vectors], queries: NDArray[np.float32], k: int, count: int, nprobe: int | None = None):  # type: ignore[no-untyped-def]
@@ -79,18 +79,22 @@ def test_more_lists_read_find_more_and_are_forgotten_by_the_next_request(inverte
     assert inverted.index.nprobe == before
 
 
-@pytest.mark.parametrize("scanned", [ann.SCANNED, 0])
+@pytest.mark.parametrize("scanned", [True, False])
 @pytest.mark.parametrize("alike", [False, True])
 @pytest.mark.parametrize("share", [0.1, 0.01, 0.001])
 def test_a_filter_keeps_the_recall_however_little_it_leaves_and_whether_or_not_that_is_alike(
-    inverted: Vectors, monkeypatch: pytest.MonkeyPatch, share: float, alike: bool, scanned: int
+    inverted: Vectors, share: float, alike: bool, scanned: bool
 ) -> None:
-    """`scanned` 0 shows the selector, which a datastore of a million takes for 10%."""
-    monkeypatch.setattr(ann, "SCANNED", scanned)
+    """Not scanned shows the selector, which a datastore of a million takes for 10%."""
     vectors, queries = inverted.exact.astype(np.float32), unit(50, 4).astype(np.float32)
     likeness = vectors @ vectors[0] if alike else np.random.default_rng(5).random(len(vectors))
     allowed = likeness >= np.sort(likeness)[-round(share * len(vectors))]
-    found = candidates([inverted], queries, Reach(100), [allowed])
+    assert few([inverted], [allowed])
+    found = (
+        scan([inverted], Queries(queries, queries), 100, [allowed])
+        if scanned
+        else candidates([inverted], queries, Reach(100), [allowed])
+    )
     hits = 0
     for query, ranking in zip(queries, found, strict=True):
         best = np.argsort(-np.where(allowed, vectors @ query, -np.inf))[:10]

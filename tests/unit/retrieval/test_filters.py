@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from services.retrieval.compactds import ann
 from services.retrieval.compactds.ann import Reach
+from services.retrieval.compactds.search import Queries, Vectors, scan
 from services.retrieval.datastore.catalogue import Datastore
 from services.retrieval.datastore.columns import Columns
 from services.retrieval.datastore.documents import Document
@@ -187,20 +188,17 @@ def test_of_what_passes_the_filter_as_many_are_found_as_without_one(store: Datas
             assert [passage.scores[stage] for passage in found] == sorted(best, reverse=True)[:10]  # type: ignore
 
 
-def test_a_selector_finds_what_a_scan_finds_when_every_list_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_selector_finds_what_a_scan_finds_when_every_list_is_read(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     vectors: NDArray[np.float16] = draw.normal(size=(3000, 16)).astype(np.float16)
     queries = draw.normal(size=(20, 16)).astype(np.float32)
     allowed = draw.random(3000) < 0.3
-    scanned = ann.search(None, vectors, queries, Reach(10), allowed)[1]
-    monkeypatch.setattr(ann, "SCANNED", 0)
+    scanned = scan([Vectors(None, vectors, vectors)], Queries(queries, queries), 10, [allowed])
     for flat_below in (10_000, 100):
         ann.build(vectors, tmp_path, flat_below)
-        rows = ann.search(ann.load(vectors, tmp_path), vectors, queries, Reach(300, 4096), allowed)[1]
+        rows = ann.search(ann.load(vectors, tmp_path), queries, Reach(300, 4096), allowed)[1]
         assert allowed[rows[rows >= 0]].all()
-        found = [len({*scanned[query]} & {*rows[query]}) for query in range(len(queries))]
+        found = [len({*scanned[query].rows.tolist()} & {*rows[query].tolist()}) for query in range(len(queries))]
         assert np.mean(found) >= 9.5
 
 
