@@ -15,7 +15,7 @@ from services.retrieval.datastore import coding, deletions, dropped, manifest
 from services.retrieval.datastore.added import Span
 from services.retrieval.datastore.chunks import WORDS
 from services.retrieval.datastore.documents import Broken
-from services.retrieval.datastore.durable import discard, publish, retire, settle
+from services.retrieval.datastore.durable import discard, discard_retired, publish, retire, settle
 from services.retrieval.datastore.embed import PASSAGES, Embedder, known
 from services.retrieval.datastore.generation import changing
 from services.retrieval.datastore.ingest.decontaminate import Queries
@@ -37,6 +37,9 @@ from services.retrieval.encoders.base import Card, Encoder
 from shared.owners import Owner
 
 Tell = Callable[[str], None]
+
+
+_FINISHED = "segment"
 
 
 class NothingToBuild(Exception):
@@ -109,6 +112,7 @@ def build(
         target, card, Once(load), tell, queries or Queries(), indexes, sizes or Sizes(), scheduler or Here(), Report()
     )
     with only_builder(target):
+        discard_retired(target)
         dropped.restore(target, restore)
         for owner in owners:
             parts, unreadable = found[owner.id]
@@ -229,6 +233,10 @@ class _Builder:
         if present.public != owner.public:
             with changing(self.target):
                 _make_public(self._folder(source), owner)
+        if (self._work(source) / _FINISHED).exists():  # a build was killed when it had just published it
+            with changing(self.target):
+                gone = retire(self._work(source), self.target)
+            discard(gone)
         self.report.unchanged.append(source.name)
         self.tell(f"{source.name}: {present.passages} passages, unchanged")
         return True
@@ -246,7 +254,7 @@ class _Builder:
                 discard(gone)
             self.tell(f"{source.name}: no documents, so no segment")
             return
-        finished = work / "segment"
+        finished = work / _FINISHED
         shutil.rmtree(finished, ignore_errors=True)
         finished.mkdir()
         texts = write_texts(finished, joined.documents)
@@ -279,7 +287,8 @@ class _Builder:
             if self._dropped(owner):
                 raise _Dropped
             publish(finished, folder)
-        discard(work)
+            gone = retire(work, self.target)
+        discard(gone)
         self.report.built.append(source.name)
         self.tell(f"{source.name}: {len(texts)} passages of {account.kept} documents, built")
 

@@ -11,7 +11,7 @@ from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.catalogue import Catalogue, Datastore
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.draft import Draft
-from services.retrieval.datastore.durable import GONE, discard, retire
+from services.retrieval.datastore.durable import discard, discard_retired, retire, retired
 from services.retrieval.datastore.embed import Embedder, known
 from services.retrieval.datastore.generation import Changed, changing
 from services.retrieval.datastore.manifest import EncoderStamp
@@ -108,7 +108,7 @@ class Writer:
         target = self._folder / datastore.id
         present = deletions.read(target)
         there = (target / owner).is_dir()
-        unfinished = owner in present.dropped and (present.recode or any(target.glob(f"{GONE}*")))
+        unfinished = owner in present.dropped and (present.recode or bool(retired(target)))
         if there:
             with changing(target):
                 present = deletions.read(target)
@@ -162,8 +162,7 @@ class Writer:
 
     def _finish_drops(self, target: Path) -> None:
         dropped.remove_files(target)
-        for gone in target.glob(f"{GONE}*"):
-            discard(gone)
+        discard_retired(target)
         if deletions.read(target).recode:
             with workspace.workspace(target) as work:
                 vectors = SegmentVectors(self._embedder(), lambda _: None, work)
