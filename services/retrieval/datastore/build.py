@@ -16,7 +16,7 @@ from services.retrieval.datastore import coding, deletions, dropped, layout, man
 from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.chunks import WORDS
 from services.retrieval.datastore.documents import Broken
-from services.retrieval.datastore.durable import discard, publish, retire, settle
+from services.retrieval.datastore.durable import discard, discard_retired, publish, retire, settle
 from services.retrieval.datastore.embed import PASSAGES, Embedder
 from services.retrieval.datastore.generation import changing
 from services.retrieval.datastore.ingest.decontaminate import Queries
@@ -41,6 +41,9 @@ from services.retrieval.encoders.base import Card, Encoder, Loadable
 from shared.owners import Owner
 
 Tell = Callable[[str], None]
+
+
+_FINISHED = "segment"
 
 
 class NothingToBuild(Exception):
@@ -119,6 +122,7 @@ def build(
     )
     builder = _Builder(target, embedders, tell, queries or Queries(), indexes, size, scheduler, Report())
     with only_builder(target):
+        discard_retired(target)
         dropped.restore(target, restore)
         with changing(target):
             # vectors that no stage reads do no harm; those that a stage lacks do
@@ -259,6 +263,10 @@ class _Builder:
         if present.public != owner.public:
             with changing(self.target):
                 _make_public(self._folder(source), owner)
+        if (self._work(source) / _FINISHED).exists():  # a build was killed when it had just published it
+            with changing(self.target):
+                gone = retire(self._work(source), self.target)
+            discard(gone)
         self.report.unchanged.append(source.name)
         self.tell(f"{source.name}: {present.passages} passages, unchanged")
         return True
@@ -276,7 +284,7 @@ class _Builder:
                 discard(gone)
             self.tell(f"{source.name}: no documents, so no segment")
             return
-        finished = work / "segment"
+        finished = work / _FINISHED
         shutil.rmtree(finished, ignore_errors=True)
         finished.mkdir()
         texts = write_texts(finished, joined.documents)
@@ -312,7 +320,8 @@ class _Builder:
             if self._dropped(owner):
                 raise _Dropped
             publish(finished, folder)
-        discard(work)
+            gone = retire(work, self.target)
+        discard(gone)
         self.report.built.append(source.name)
         self.tell(f"{source.name}: {len(texts)} passages of {account.kept} documents, built")
 

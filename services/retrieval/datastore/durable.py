@@ -9,8 +9,7 @@ from uuid import uuid4
 
 from services.retrieval.datastore.exchange import exchange
 
-GONE = ".removed-"
-"""How the name of a folder begins, at the top of a datastore, that is being removed."""
+_GONE = ".removed-"
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -40,8 +39,8 @@ def publish(finished: Path, place: Path) -> None:
 
 
 def retire(folder: Path, datastore: Path) -> Path:
-    """Take a folder out of sight at once; where it is now, for `discard`."""
-    gone = datastore / f"{GONE}{uuid4().hex}"
+    """Take a folder out of sight at once, to the top of its datastore; where it is now, for `discard`."""
+    gone = datastore / f"{_GONE}{uuid4().hex}"
     folder.rename(gone)
     sync(folder.parent)
     return gone
@@ -54,6 +53,17 @@ def discard(folder: Path) -> None:
             shutil.rmtree(folder)
         except FileNotFoundError:
             continue
+
+
+def retired(datastore: Path) -> list[Path]:
+    """What was taken out of sight and is still there."""
+    return [*datastore.glob(f"{_GONE}*")]
+
+
+def discard_retired(datastore: Path) -> None:
+    """Remove what was taken out of sight, also by processes that were killed before they had removed it."""
+    for folder in retired(datastore):
+        discard(folder)
 
 
 def sync(path: Path) -> None:

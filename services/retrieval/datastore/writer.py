@@ -12,7 +12,7 @@ from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.catalogue import Catalogue, Datastore
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.draft import Draft
-from services.retrieval.datastore.durable import GONE, discard, retire
+from services.retrieval.datastore.durable import discard, discard_retired, retire, retired
 from services.retrieval.datastore.embed import Embedder
 from services.retrieval.datastore.generation import Changed, changing
 from services.retrieval.datastore.layout import Layout

@@ -303,6 +303,13 @@ def test_a_deletion_whose_record_was_not_written_counts_for_nothing_and_the_next
     assert of(main(opened(home)[0]), "papers").keys() == {"papers-source:2"}
 
 
+def test_deletions_in_the_file_of_an_earlier_version_take_the_owner_out(home: Path) -> None:
+    (home / "retrieval" / "main" / "papers" / "tombstones.json").write_text("{}")
+    store = main(opened(home)[0])
+    assert store.owners == ["public"]
+    assert "move it away" in store.warnings[0]
+
+
 @pytest.mark.parametrize("loss", ["a byte", "all"])
 def test_nothing_is_shown_when_the_record_of_what_was_deleted_is_damaged_or_lost(home: Path, loss: str) -> None:
     catalogue, writer = opened(home)
