@@ -135,8 +135,11 @@ class Writer:
             before = [folder / span.name for span in spans]
             work = self._prepare(folder, documents, before, datastore.layout)[0] if documents else None
             with changing(folder.parent):
-                if not all(part.unchanged() for part in parts):
-                    return  # the owner was dropped; what was prepared goes when the next writer starts
+                same = read_layout(folder.parent) == datastore.layout
+                if not same or not all(part.unchanged() for part in parts):
+                    # the owner was dropped, or a build changed what segments have; what was prepared goes when the next
+                    # writer starts
+                    return
                 if work:
                     self._publish(folder, owner, _together(spans), work, datastore.layout)
                 for span in spans:
