@@ -152,7 +152,11 @@ class Writer:
         layout, before = datastore.layout, [part.folder for part in parts]
         with workspace.workspace(target) as work:
             try:
-                draft = Draft(work, owner, documents, self._embedders(layout), before=before, layout=layout) if documents else None
+                draft = (
+                    Draft(work, owner, documents, self._embedders(layout), before=before, layout=layout)
+                    if documents
+                    else None
+                )
             except FileNotFoundError:
                 return False
             place = target / owner.id / _together([*_additions(parts)]).name

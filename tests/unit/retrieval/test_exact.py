@@ -305,6 +305,60 @@ def test_additions_merges_and_drops_carry_both(tmp_path: Path) -> None:
     assert not [*(tmp_path / "retrieval" / "main").glob("papers*")]
 
 
+def test_what_is_added_or_merged_while_a_build_brings_a_second_encoder_has_it(tmp_path: Path) -> None:
+    write(tmp_path)
+    make(tmp_path)
+    add(tmp_path, {"a": "the ant"})
+    add(tmp_path, {"b": "the bee"})
+
+    class Meanwhile(HashingEncoder):
+        def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
+            if main(tmp_path).layout.exact is None:
+                make(tmp_path, second=CountingSecond())
+            return super().encode(texts, progress)
+
+        encode_queries = encode_alone = encode
+
+    def adding() -> Writer:
+        return Writer(tmp_path / "retrieval", catalogue(tmp_path), Meanwhile(), lambda stamp: SecondEncoder())
+
+    adding().add(main(tmp_path), OWNERS[1], [Document("c", "the cat", "", "added", "MIT")])
+    make(tmp_path)
+    stale = catalogue(tmp_path)
+    before = stale.get("main")
+    stale.get = lambda name: before  # type: ignore[method-assign]
+    make(tmp_path, second=CountingSecond())
+    Writer(tmp_path / "retrieval", stale, HashingEncoder(), lambda stamp: SecondEncoder()).merge("main", OWNERS[1])
+    store = main(tmp_path)
+    assert not store.warnings
+    assert {"a#0", "b#0", "c#0"} < exact(find(store, "ant", Options("compactds", EVERY, EVERY))).keys()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_done_in_whatever_order_exact_scores_are_brute_force_over_what_is_there(
+    tmp_path: Path, seed: int
+) -> None:
+    write_source(tmp_path, "public", ["the ant and the bee"])
+    write_source(tmp_path, "papers", ["the ant", "the bee and the cat", "the dog"])
+    draw = random.Random(seed)
+    make(tmp_path, second=CountingSecond())
+    identities = [f"papers-source:{number}" for number in range(4)] + ["a", "b"]
+    for _ in range(12):
+        what, identity = draw.choice(["add", "add", "delete", "merge", "build", "one", "two"]), draw.choice(identities)
+        if what == "add":
+            add(tmp_path, {identity: " ".join(draw.choices(WORDS, k=5))})
+        elif what == "delete":
+            writer(tmp_path).delete(main(tmp_path), "papers", identity)
+        elif what == "merge":
+            writer(tmp_path).merge("main", OWNERS[1])
+        else:
+            make(tmp_path, second=None if what == "one" else CountingSecond())
+        store = main(tmp_path)
+        assert not store.warnings
+        if store.layout.exact:
+            assert exact(find(store, "ant bee", Options("compactds", EVERY, EVERY))) == brute(store, "ant bee")
+
+
 def test_a_deleted_document_changes_nothing_for_the_others(tmp_path: Path) -> None:
     """To leave rows out must not turn a search by the first encoder into one by the second."""
     write(tmp_path)
