@@ -185,13 +185,12 @@ class Retrieval:
         ]
 
     def _describe(self, datastore: Datastore) -> wire.Datastore:
-        manifests = [segment.manifest for segment in datastore.segments]
         stored = all(segment.vectors for segment in datastore.segments)
         return wire.Datastore(
             id=datastore.id,
             owners=datastore.owners,
-            documents=sum(manifest.documents for manifest in manifests),
-            passages=sum(manifest.passages for manifest in manifests),
+            documents=sum(segment.documents for segment in datastore.segments),
+            passages=sum(segment.size for segment in datastore.segments),
             encoder=self._encoder.card.name,
             indexes=[
                 *(["compactds"] if stored else []),
@@ -205,8 +204,8 @@ class Retrieval:
                     owner=segment.manifest.owner,
                     public=segment.manifest.public,
                     licence=segment.manifest.licence,
-                    documents=segment.manifest.documents,
-                    passages=segment.manifest.passages,
+                    documents=segment.documents,
+                    passages=segment.size,
                     encoder=segment.manifest.encoder.name,
                     dimension=segment.manifest.encoder.dimension,
                     bytes=segment.bytes,
@@ -215,7 +214,7 @@ class Retrieval:
                 )
                 for segment in datastore.segments
             ],
-            warnings=datastore.warnings,
+            warnings=[wire.DatastoreWarning(owner=notice.owner, message=notice.text) for notice in datastore.notices],
         )
 
 

@@ -13,6 +13,7 @@ from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.generation import generation, unchanging
 from services.retrieval.datastore.layers import layer, shown
 from services.retrieval.datastore.manifest import BadSegment, EncoderStamp
+from services.retrieval.datastore.notice import Notice
 from services.retrieval.datastore.segment import Segment, written
 from services.retrieval.datastore.tombstones import BadTombstones
 from services.retrieval.datastore.work import UNFINISHED
@@ -29,7 +30,7 @@ _LEFT_OUT_OF_LEANN = "the index `leann` is without it until `candor data build` 
 
 @dataclass(frozen=True)
 class Datastore:
-    """The whole segments of a datastore in order of owner and name, its codebook, and warnings on what is left out.
+    """The whole segments of a datastore in order of owner and name, its codebook, and notices of what is left out.
 
     It does not change: a change on disk makes another one.
     """
@@ -37,7 +38,12 @@ class Datastore:
     id: str
     segments: list[Segment]
     codebook: Codebook | None
-    warnings: list[str]
+    notices: list[Notice]
+
+    @property
+    def warnings(self) -> list[str]:
+        """The texts of all notices, for who may read of every owner."""
+        return [notice.text for notice in self.notices]
 
     @property
     def owners(self) -> list[str]:
@@ -120,8 +126,8 @@ def open_datastores(folder: Path, card: Card) -> list[Datastore]:
 def _open(folder: Path, encoder: EncoderStamp, before: Datastore | None, damaged: Damaged) -> Datastore:
     """A segment that is damaged, unfinished or of another encoder is left out, and so is an owner if it is not known
     what was deleted. Segments that are open and have not changed are not opened again."""
-    warnings: list[str] = []
-    codebook = _codebook(folder, encoder, warnings)
+    notices: list[Notice] = []
+    codebook = _codebook(folder, encoder, notices)
     if before and before.codebook and codebook and before.codebook.id == codebook.id:
         codebook = before.codebook
     known = {segment.folder: segment for segment in before.segments} if before and before.codebook is codebook else {}
@@ -130,7 +136,8 @@ def _open(folder: Path, encoder: EncoderStamp, before: Datastore | None, damaged
         try:
             deleted = tombstones.read(owner)
         except BadTombstones as error:
-            warnings.append(f"{folder.name}: {error}; nothing of the owner is shown until the file is mended")
+            text = f"{folder.name}: {error}; nothing of the owner is shown until the file is mended"
+            notices.append(Notice(text, owner.name))
             continue
         found, unread = [], []
         for place in _places(owner):
@@ -139,20 +146,24 @@ def _open(folder: Path, encoder: EncoderStamp, before: Datastore | None, damaged
                     raise damaged[place][1]
                 found.append(_segment(place, encoder, codebook, known.get(place)))
             except BadSegment as error:
-                warnings.append(f"{folder.name}: {error}; {_LEFT_OUT}")
+                notices.append(Notice(f"{folder.name}: {error}; {_LEFT_OUT}", owner.name))
                 if Span.parse(place.name):
                     unread.append(place)
         try:
             segments.extend(shown(found, deleted, [layer(place) for place in unread]))
         except BadSegment as error:
-            warnings.append(f"{folder.name}: {error}; nothing of {owner.name} is shown: it may have replaced any of it")
+            text = f"{folder.name}: {error}; nothing of {owner.name} is shown: it may have replaced any of it"
+            notices.append(Notice(text, owner.name))
     if codebook:
         lacking = [segment.manifest for segment in segments if segment.codes is None]
-        warnings.extend(
-            f"{folder.name}: segment {made.owner}/{made.id} has no codes for LEANN; {_LEFT_OUT_OF_LEANN}"
+        notices.extend(
+            Notice(
+                f"{folder.name}: segment {made.owner}/{made.id} has no codes for LEANN; {_LEFT_OUT_OF_LEANN}",
+                made.owner,
+            )
             for made in lacking
         )
-    return Datastore(folder.name, segments, codebook, warnings)
+    return Datastore(folder.name, segments, codebook, notices)
 
 
 def _segment(place: Path, encoder: EncoderStamp, codebook: Codebook | None, known: Segment | None) -> Segment:
@@ -174,11 +185,11 @@ def _places(owner: Path) -> list[Path]:
     return [place for place in _folders(owner) if place.name not in spans or place.name in count]
 
 
-def _codebook(folder: Path, encoder: EncoderStamp, warnings: list[str]) -> Codebook | None:
+def _codebook(folder: Path, encoder: EncoderStamp, notices: list[Notice]) -> Codebook | None:
     try:
         return read_codebook(folder, encoder)
     except BadCodebook as error:
-        warnings.append(f"{folder.name}: {error}; {_LEFT_OUT_OF_LEANN}")
+        notices.append(Notice(f"{folder.name}: {error}; {_LEFT_OUT_OF_LEANN}"))
         return None
 
 

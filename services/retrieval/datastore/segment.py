@@ -65,6 +65,11 @@ class Segment:
         """How many passages are not hidden."""
         return self.manifest.passages if self.alive is None else int(self.alive.sum())
 
+    @property
+    def documents(self) -> int:
+        """How many documents are not hidden."""
+        return self.manifest.documents if self.alive is None else self.passages.among(self.alive)
+
     def kept(self) -> list[Document]:
         """The documents that are not hidden, in order of id."""
         return self.passages.kept(self.alive)
