@@ -92,6 +92,29 @@ class TooManyPassages(InvalidRequest):
         super().__init__(detail, field="k")
 
 
+class TooMuchWork(InvalidRequest):
+    """A request of so many queries would embed or score more passages than one request may."""
+
+    code = "too_much_work"
+
+    def __init__(self, field: str, each: int, queries: int, does: str, limit: int) -> None:
+        detail = (
+            f"{queries} queries with {field} = {each:,} may {does} {each * queries:,} passages; at most {limit:,} in"
+            f" one request. Set `{field}` to {limit // queries:,} or less, or send fewer queries at once."
+        )
+        super().__init__(detail, field=field)
+
+
+class TooManyTokens(InvalidRequest):
+    """The texts of a request have together more tokens than one request may."""
+
+    code = "too_many_tokens"
+
+    def __init__(self, field: str, tokens: int, limit: int) -> None:
+        detail = f"{field} has {tokens:,} tokens in all; at most {limit:,} are read in one request. Send it in parts."
+        super().__init__(detail, field=field)
+
+
 class UnknownEncoder(NotFound):
     """The request names an embedding model that is not loaded."""
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from services.retrieval.bounds import check_tokens
 from services.retrieval.encoders.base import Encoder
 from services.retrieval.errors import EmptyQuery, InputTooLong, UnknownEncoder
 from shared.contracts import rerank as wire
@@ -15,7 +16,7 @@ def rerank(request: wire.RerankRequest, encoder: Encoder) -> wire.RerankResponse
     """The documents by the inner product of their vectors with the query's, both of length 1.
 
     Raises UnknownEncoder for a model that is not the loaded one, EmptyQuery for a query or document of white space,
-    InputTooLong for one that the encoder would not read to the end.
+    InputTooLong for one that the encoder would not read to the end, TooManyTokens for more than one request may have.
     """
     card = encoder.card
     if request.model != card.name:
@@ -29,6 +30,7 @@ def rerank(request: wire.RerankRequest, encoder: Encoder) -> wire.RerankResponse
             raise EmptyQuery(field)
         if count > card.max_tokens:
             raise InputTooLong(field, count, card.max_tokens)
+    check_tokens("documents", counts)
     scores = encoder.encode(documents) @ encoder.encode_queries([request.query])[0]
     best = np.argsort(-scores, kind="stable")[: request.top_n]
     return wire.RerankResponse(

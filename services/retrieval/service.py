@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from services.retrieval import filters
+from services.retrieval.bounds import check_answer, check_tokens, check_work
 from services.retrieval.datastore.catalogue import Catalogue, Datastore
 from services.retrieval.datastore.segment import Segment
 from services.retrieval.encoders.base import Encoder
@@ -15,7 +16,6 @@ from services.retrieval.errors import (
     EmptyQuery,
     IndexNotBuilt,
     InputTooLong,
-    TooManyPassages,
     UnknownDatastore,
     UnknownDocument,
     UnknownEncoder,
@@ -29,9 +29,6 @@ from shared.contracts import rerank as reranking
 from shared.contracts import retrieval as wire
 from shared.contracts.massive_serve import MassiveSearchRequest, MassiveSearchResponse
 
-PASSAGES_AT_ONCE = 5000
-"""An answer of so many passages is some megabytes of JSON, which the event loop has to send."""
-
 
 class Retrieval:
     """Searches the datastores for the owners of each request. Every method blocks: call it in a thread."""
@@ -44,15 +41,8 @@ class Retrieval:
 
     def search(self, request: wire.SearchRequest) -> wire.SearchResponse:
         """The best passages of the request's owners."""
+        datastore, owners, segments = self._chosen(request)
         queries = request.texts()
-        self._check(request, queries)
-        datastore = self._datastore(request.datastore)
-        owners = self._permitted(datastore, request.owners)
-        if request.index == "leann" and datastore.codebook is None:
-            raise IndexNotBuilt(request.index, datastore.id)
-        segments = datastore.of(owners)
-        if request.index in ("compactds", "hybrid") and not all(segment.vectors for segment in segments):
-            raise IndexNotBuilt(request.index, datastore.id)
         options = Options(
             request.index,
             request.k,
@@ -82,9 +72,8 @@ class Retrieval:
         )
 
     def owners(self, request: wire.SearchRequest) -> list[str]:
-        """The owners that a search is for. Raises what `search` does for a datastore, owner or query that is none."""
-        self._check(request, request.texts())
-        return self._permitted(self._datastore(request.datastore), request.owners)
+        """The owners that a search is for. Raises what `search` does for a request that it refuses."""
+        return self._chosen(request)[1]
 
     def massive_search(self, request: MassiveSearchRequest) -> MassiveSearchResponse:
         """As massive-serve has it: of the public owners, and of those that the request names; other names say nothing
@@ -130,6 +119,7 @@ class Retrieval:
             if count > card.max_tokens:
                 field = "input" if isinstance(request.input, str) else f"input.{number}"
                 raise InputTooLong(field, count, card.max_tokens)
+        check_tokens("input", counts)
         vectors = self._encoder.encode(texts).astype("<f4")
         as_text = request.encoding_format == "base64"
         return wire.EmbeddingList(
@@ -147,12 +137,21 @@ class Retrieval:
         """The request's documents, the most relevant first."""
         return rerank(request, self._encoder)
 
-    def _check(self, request: wire.SearchRequest, queries: Sequence[str]) -> None:
-        for number, query in enumerate(queries):
+    def _chosen(self, request: wire.SearchRequest) -> tuple[Datastore, list[str], list[Segment]]:
+        """What is searched, and for whom. Raises for a request that is not to be searched for."""
+        for number, query in enumerate(request.texts()):
             if not query.strip():
                 raise EmptyQuery("query" if request.query is not None else f"queries.{number}")
-        if request.k * len(queries) > PASSAGES_AT_ONCE:
-            raise TooManyPassages(request.k, len(queries), PASSAGES_AT_ONCE)
+        check_answer(request)
+        datastore = self._datastore(request.datastore)
+        owners = self._permitted(datastore, request.owners)
+        segments = datastore.of(owners)
+        stored = all(segment.vectors for segment in segments)
+        built = datastore.codebook is not None if request.index == "leann" else stored or request.index == "bm25"
+        if not built:
+            raise IndexNotBuilt(request.index, datastore.id)
+        check_work(request, stored=stored)
+        return datastore, owners, segments
 
     def _datastore(self, name: str) -> Datastore:
         found = self._catalogue.get(name)

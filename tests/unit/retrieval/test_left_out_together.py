@@ -1,4 +1,4 @@
-"""All that a request or an owner leaves out, at once: owners, deleted and replaced documents, and what a filter excludes.
+"""All that is left out at once: owners, documents deleted and replaced, and what a filter excludes.
 
 The answer of the whole service is compared with that of a datastore built without all of it, for every index. One
 difference is by design: a filter says what is wanted and not how rare a word is, so BM25 counts words as without one.
@@ -59,7 +59,8 @@ class Known:
 
 def known() -> list[Known]:
     """No two texts have the same length: so no two scores are the same, and no order is left to where things stand."""
-    draw, made = random.Random(0), []
+    draw = random.Random(0)
+    made: list[Known] = []
     for name in OWNERS:
         for n in range(EACH):
             text = " ".join(draw.choices(WORDS, k=4 + len(made)))
@@ -158,6 +159,7 @@ def asked(service: Retrieval, **body: Any) -> tuple[list[tuple[str, str, float]]
     least=st.sampled_from([None, 0.2, 0.6]),
 )
 def test_whatever_is_left_out_the_answer_is_that_of_a_datastore_built_without_it(
+    *,
     index: str,
     stores: Stores,
     kept: frozenset[str],
