@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Event
 
 from services.retrieval.changes import Changes
 from services.retrieval.datastore.catalogue import Catalogue
@@ -25,15 +26,17 @@ class NothingToSearch(Exception):
 
 @dataclass(frozen=True)
 class Started:
-    """What searches, what changes the datastores, what puts the language model around a search, and warnings on what
-    had to be left out."""
+    """What searches, what changes the datastores, what puts the language model around a search, and warnings that stay
+    true while it runs."""
 
     service: Retrieval
     changes: Changes
     assistant: Assistant
     warnings: list[str]
-    check: Callable[[], list[str]]
-    """Reads all files to their ends; warnings on what is damaged, which is left out from then on."""
+    left_out: Callable[[], list[str]]
+    """Warnings on what is left out of the datastores as they are now."""
+    check: Callable[[Event], list[str]]
+    """Reads all files to their ends, until the event; what is damaged is left out from then on."""
 
 
 def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
@@ -45,9 +48,9 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
     enter("checking the datastores")
     catalogue = Catalogue(settings.datastores(), card)
     datastores = catalogue.all()
-    warnings = [*published.warnings(card.name), *(one for datastore in datastores for one in datastore.warnings)]
+    warnings = published.warnings(card.name)
     if not any(datastore.segments for datastore in datastores):
-        what = "; ".join(["there is nothing to search: run `candor data build`", *warnings])
+        what = "; ".join(["there is nothing to search: run `candor data build`", *warnings, *catalogue.warnings()])
         raise NothingToSearch(what)
     enter("loading the encoder")
     encoder = SerialEncoder(base.load(card, threads=cores()))
@@ -59,4 +62,5 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
         warnings.append(f"no registry of owners: {error}")
     changes = Changes(catalogue, Writer(settings.datastores(), catalogue, encoder), registered)
     assistant = Assistant(LanguageModel(ModelClient(settings.model_url), registered))
-    return Started(Retrieval(encoder, catalogue, registered), changes, assistant, warnings, catalogue.check)
+    service = Retrieval(encoder, catalogue, registered)
+    return Started(service, changes, assistant, warnings, catalogue.warnings, catalogue.check)

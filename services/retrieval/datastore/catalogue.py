@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 from services.retrieval.datastore import manifest, tombstones
 from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.generation import generation, unchanging
 from services.retrieval.datastore.layers import layer, shown
-from services.retrieval.datastore.manifest import BadSegment, EncoderStamp
+from services.retrieval.datastore.manifest import BadSegment, EncoderStamp, Stopped
 from services.retrieval.datastore.notice import Notice
 from services.retrieval.datastore.segment import Segment, written
 from services.retrieval.datastore.tombstones import BadTombstones
@@ -95,8 +95,9 @@ class Catalogue:
             self._open[name] = (now, made)
         return made
 
-    def check(self) -> list[str]:
-        """Read every file of every segment to its end, and leave out what is damaged; warnings on it.
+    def check(self, stop: Event | None = None) -> list[str]:
+        """Read every file of every segment to its end, and leave out what is damaged; warnings on it. It ends early
+        once it is told to stop.
 
         Opening a segment reads samples of its large files only, so that a service with much data starts at once.
         """
@@ -104,7 +105,9 @@ class Catalogue:
         for datastore in self.all():
             for segment in datastore.segments:
                 try:
-                    manifest.load(segment.folder)
+                    manifest.load(segment.folder, stop=stop)
+                except Stopped:
+                    return found
                 except BadSegment as error:
                     if segment.unchanged():  # else it was merged or built anew meanwhile
                         self._damaged[segment.folder] = segment.written, error
@@ -112,6 +115,10 @@ class Catalogue:
             if any(segment.folder in self._damaged for segment in datastore.segments):
                 self._open.pop(datastore.id, None)
         return found
+
+    def warnings(self) -> list[str]:
+        """On what is left out of any datastore now."""
+        return [warning for datastore in self.all() for warning in datastore.warnings]
 
     def all(self) -> list[Datastore]:
         """Every datastore, in order of name."""
