@@ -101,7 +101,7 @@ class Catalogue:
 
         Opening a segment reads samples of its large files only, so that a service with much data starts at once.
         """
-        found = []
+        found: list[str] = []
         for datastore in self.all():
             for segment in datastore.segments:
                 try:
