@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.datastore.strings import Strings
 from services.retrieval.ranking import Rows
+
+Pairs = NDArray[np.int32]
 
 _POSTING = np.dtype([("passage", "<i4"), ("count", "<i4")])
 
@@ -23,9 +24,12 @@ class Postings:
 
     def __init__(self, folder: Path) -> None:
         self._terms = Strings(folder, "terms")
-        self._offsets: NDArray[np.int64] = np.load(folder / "terms.postings.npy", mmap_mode="r")
-        self._postings: NDArray[Any] = np.load(folder / "postings.npy", mmap_mode="r")
-        self.lengths: NDArray[np.int32] = np.load(folder / "lengths.npy", mmap_mode="r")
+        self._offsets: NDArray[np.int64] = np.asarray(np.load(folder / "terms.postings.npy", mmap_mode="r"))
+        # views of the maps, since compiled functions want plain arrays
+        self._postings: Pairs = (
+            np.asarray(np.load(folder / "postings.npy", mmap_mode="r")).view(np.int32).reshape(-1, 2)
+        )
+        self.lengths: NDArray[np.int32] = np.asarray(np.load(folder / "lengths.npy", mmap_mode="r"))
         """Words of each passage."""
         self.words = int(self.lengths.sum(dtype=np.int64))
         """Words of all passages."""
@@ -57,13 +61,11 @@ class Postings:
             return len(self), self.words
         return int(alive.sum()), int(self.lengths[alive].sum(dtype=np.int64))
 
-    def of(self, word: str, alive: Rows = None) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The rows of the passages that have a word, ascending, less those that are not alive, and how often each has
-        it."""
+    def of(self, word: str, alive: Rows = None) -> Pairs:
+        """(n, 2) rows of the passages that have a word, ascending, less those that are not alive, with how often each
+        has it."""
         term = self._terms.find(word)
         if term is None:
-            return np.empty(0, np.int32), np.empty(0, np.int32)
+            return np.empty((0, 2), np.int32)
         postings = self._postings[self._offsets[term] : self._offsets[term + 1]]
-        if alive is not None:
-            postings = postings[alive[postings["passage"]]]
-        return postings["passage"], postings["count"]
+        return postings if alive is None else postings[alive[postings[:, 0]]]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.retrieval.bm25.postings import Postings
+from services.retrieval.bm25.compiled import compiled
+from services.retrieval.bm25.postings import Pairs, Postings
 from services.retrieval.ranking import Rows
 
 K1 = 1.5
@@ -33,9 +35,19 @@ def score(
     mean_length = sum(length for _, length in sizes) / max(passages, 1)
     for word, repeated in sorted(Counter(query).items()):
         postings = [segment.of(word, rows) for segment, rows in zip(segments, rows_of, strict=True)]
-        frequency = sum(len(rows) for rows, _ in postings)
-        rarity = repeated * np.log1p((passages - frequency + 0.5) / (frequency + 0.5))
-        for segment, total, (rows, counts) in zip(segments, scores, postings, strict=True):
-            penalty = K1 * (1 - B + B * segment.lengths[rows] / mean_length)
-            total[rows] += rarity * counts / (counts + penalty)
+        frequency = sum(map(len, postings))
+        rarity = repeated * math.log1p((passages - frequency + 0.5) / (frequency + 0.5))
+        for segment, total, part in zip(segments, scores, postings, strict=True):
+            _add(total, part, segment.lengths, rarity, mean_length)
     return scores
+
+
+@compiled
+def _add(
+    scores: NDArray[np.float64], postings: Pairs, lengths: NDArray[np.int32], rarity: float, mean_length: float
+) -> None:
+    """Add to a segment's scores what one word gives."""
+    for number in range(len(postings)):
+        row, count = postings[number, 0], postings[number, 1]
+        penalty = K1 * (1 - B + B * lengths[row] / mean_length)
+        scores[row] += rarity * count / (count + penalty)

@@ -69,6 +69,26 @@ def test_a_search_gives_the_best_passages_that_have_a_word_of_the_query(tmp_path
     assert (np.diff(ranking.scores) < 0).all()
 
 
+@quickly
+@given(segments, queries, st.integers(1, 40), st.data())
+def test_the_best_of_those_allowed_are_found_and_equal_ones_in_the_order_of_their_rows(
+    parts: list[Segment], query: list[str], count: int, data: st.DataObject
+) -> None:
+    allowed = [np.array(data.draw(st.lists(st.booleans(), min_size=len(part), max_size=len(part)))) for part in parts]
+    with TemporaryDirectory() as folder:
+        made = opened(Path(folder), parts)
+        (ranking,) = search(made, [" ".join(query)], count, allowed=allowed)
+        scores = score(made, query)
+    every = [
+        (-float(value), number, row)
+        for number, part in enumerate(scores)
+        for row, value in enumerate(part)
+        if value and allowed[number][row]
+    ]
+    found = list(zip((-ranking.scores).tolist(), ranking.segments.tolist(), ranking.rows.tolist(), strict=True))
+    assert found == sorted(every)[:count]
+
+
 def test_stop_words_alone_find_nothing(tmp_path: Path) -> None:
     (ranking,) = search(opened(tmp_path, [words(["the elk of the north"])]), ["of the"], 10)
     assert len(ranking) == 0
