@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_compiled: Callable[[_Function], _Function] = numba.njit(nogil=True, cache=True)
 
 
 class Strings:
@@ -49,7 +53,7 @@ class Strings:
         return position if position < len(self) and self[position] == string else None
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _place(packed: NDArray[np.uint8], offsets: NDArray[np.int64], wanted: NDArray[np.uint8]) -> int:
     """How many of the strings, which ascend, are less than the one wanted. UTF-8 has the order of the code points."""
     low, high = 0, len(offsets) - 1

@@ -8,11 +8,13 @@ import bm25s
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from services.retrieval.bm25.postings import Postings
-from services.retrieval.bm25.score import K1, B, score
+from services.retrieval.bm25.score import K1, B, best
 from services.retrieval.bm25.search import search
 from services.retrieval.bm25.words import words
+from services.retrieval.ranking import Rows
 
 quickly = settings(deadline=None, max_examples=60)
 Segment = list[list[str]]
@@ -29,6 +31,16 @@ def opened(folder: Path, parts: Sequence[Segment]) -> list[Postings]:
         Postings.write(place, part)
         made.append(Postings(place))
     return made
+
+
+def score(segments: Sequence[Postings], query: Sequence[str]) -> list[NDArray[np.float64]]:
+    """Of every passage of each segment; 0 where no word matches."""
+    scores = [np.zeros(len(segment)) for segment in segments]
+    everything: list[Rows] = [None] * len(segments)
+    found = best(segments, query, sum(map(len, segments)), everything, everything)
+    for mine, (rows, values) in zip(scores, found, strict=True):
+        mine[rows] = values
+    return scores
 
 
 @quickly
