@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shared.http.errors import InvalidRequest, NotFound
+from shared.http.errors import CandorError, InvalidRequest, NotFound
 
 
 class UnknownDatastore(NotFound):
@@ -124,6 +124,24 @@ class UnknownEncoder(NotFound):
         super().__init__(f"There is no embedding model {model!r}. Known: {known}.", field="model")
 
 
+class UnknownReranker(NotFound):
+    """The request names a reranking model that there is not."""
+
+    code = "model_not_found"
+
+    def __init__(self, model: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no reranking model {model!r}. Known: {', '.join(known)}.", field="model")
+
+
+class NoLanguageModel(CandorError):
+    """The language model cannot be reached, or refuses, and the request is for nothing else."""
+
+    status, code = 503, "no_language_model"
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"The language model could not be asked ({cause}). Try again, or name another.", retry_after=2)
+
+
 class WrongDimensions(InvalidRequest):
     """The embedding model has another number of dimensions, and cannot shorten its vectors."""
 
@@ -140,3 +158,12 @@ class InputTooLong(InvalidRequest):
 
     def __init__(self, field: str, tokens: int, limit: int) -> None:
         super().__init__(f"{field} has {tokens:,} tokens; the model reads {limit}. Send it in parts.", field=field)
+
+
+class TextTooLong(InvalidRequest):
+    """A text has more characters than the language model is given to read."""
+
+    code = "input_too_long"
+
+    def __init__(self, field: str, characters: int, limit: int) -> None:
+        super().__init__(f"{field} has {characters:,} characters; the model reads {limit:,}. Send less.", field=field)

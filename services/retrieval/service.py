@@ -23,7 +23,7 @@ from services.retrieval.errors import (
     WrongDimensions,
 )
 from services.retrieval.filters import Filter, parse
-from services.retrieval.rerank import rerank
+from services.retrieval.rerank import judgeable, rerank
 from services.retrieval.search import Effort, Found, Options, search
 from shared.contracts import rerank as reranking
 from shared.contracts import retrieval as wire
@@ -136,6 +136,10 @@ class Retrieval:
     def rerank(self, request: reranking.RerankRequest) -> reranking.RerankResponse:
         """The request's documents, the most relevant first."""
         return rerank(request, self._encoder)
+
+    def judgeable(self, request: reranking.RerankRequest) -> int:
+        """Tokens of a request that the language model is to judge."""
+        return judgeable(request, self._encoder)
 
     def _chosen(self, request: wire.SearchRequest) -> tuple[Datastore, list[str], list[Segment]]:
         """What is searched, and for whom. Raises for a request that is not to be searched for."""
