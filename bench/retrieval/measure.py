@@ -64,11 +64,11 @@ def search(system: str, over: Set, best: NDArray[np.int64]) -> Figures:
     folder = over.folder / system
     built: dict[str, float] = json.loads((folder / "build.json").read_text())
     vectors = over.load()
-    before = _anonymous()
+    before = anonymous()
     index = SYSTEMS[system](folder, vectors)
     index.open()
     index.search(over.queries[0], 10)
-    memory = _anonymous() - before
+    memory = anonymous() - before
     size = sum(path.stat().st_size for path in folder.iterdir() if path.name != "build.json")
     figures: Figures = {
         "passages": over.passages,
@@ -120,7 +120,7 @@ def _asked(index: System, queries: Floats, best: NDArray[np.int64], k: int) -> F
     return figures
 
 
-def _anonymous() -> int:
+def anonymous() -> int:
     """Bytes of this process's own memory: without the files it maps, which are the system's to keep or not."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (kilobytes,) = [line.split()[1] for line in lines if line.startswith("RssAnon:")]

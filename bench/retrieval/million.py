@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.result import Figures, finish
-from bench.retrieval.vectors import MILLION, STRIDE, WINDOW, million
-from bench.texts import windows
+from bench.retrieval.vectors import MILLION, million, million_texts
 from services.retrieval.compactds.ann import FLAT_BELOW
 from services.retrieval.datastore import coding, manifest
 from services.retrieval.datastore.catalogue import open_datastores
@@ -133,12 +132,11 @@ def _made(home: Path) -> Path:
         return folder
     path, _ = million(home)
     vectors = np.load(path, mmap_mode="r")
-    texts = list(dict.fromkeys(windows(home, WINDOW, STRIDE)))
-    random.Random(0).shuffle(texts)
+    texts = million_texts(home)
     draw = random.Random(1)
     documents = [
         Document(f"{number:07}", text, "", "windows", "various", metadata={"part": draw.random()})
-        for number, text in enumerate(texts[:MILLION])
+        for number, text in enumerate(texts)
     ]
     place.mkdir(parents=True)
     write_texts(place, documents)

@@ -80,15 +80,20 @@ def wordllama(texts: list[str]) -> Floats:
     return vectors
 
 
+def million_texts(home: Path) -> list[str]:
+    """A million different windows of 60 words, or all there are, shuffled so that the first n are a sample."""
+    texts = list(dict.fromkeys(windows(home, WINDOW, STRIDE)))
+    random.Random(0).shuffle(texts)
+    return texts[:MILLION]
+
+
 def million(home: Path) -> tuple[Path, int]:
-    """A file of a million vectors of different windows of 60 words, shuffled so that the first n are a sample; and the
-    bytes of their texts. Made the first time, which takes some minutes."""
+    """A file of the vectors of `million_texts`, and the bytes of the texts. Made the first time, which takes some
+    minutes."""
     path = home / "bench" / f"wordllama-{WINDOW}-{STRIDE}.npy"
     size = path.with_suffix(".bytes")
     if not (path.exists() and size.exists()):
-        texts = list(dict.fromkeys(windows(home, WINDOW, STRIDE)))
-        random.Random(0).shuffle(texts)
-        del texts[MILLION:]
+        texts = million_texts(home)
         vectors = np.concatenate(
             [wordllama(texts[start : start + _TEXTS]).astype(np.float16) for start in range(0, len(texts), _TEXTS)]
         )

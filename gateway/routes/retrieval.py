@@ -50,12 +50,15 @@ async def massive_search(body: MassiveSearchRequest, services: Connected) -> Mas
     dependencies=[ONLY_KNOWN_PARAMETERS],
 )
 async def list_datastores(services: Connected) -> DatastoreList:
-    """What can be searched; segments of owners that the client may not use are not listed."""
+    """What can be searched; owners that the client may not use are neither listed, counted nor warned of."""
     permitted = services.policy.permitted()
     found = await services.retrieval.datastores()
     for datastore in found.data:
         datastore.owners = [owner for owner in datastore.owners if owner in permitted]
         datastore.segments = [segment for segment in datastore.segments if segment.owner in permitted]
+        datastore.warnings = [
+            warning for warning in datastore.warnings if warning.owner is None or warning.owner in permitted
+        ]
         datastore.documents = sum(segment.documents for segment in datastore.segments)
         datastore.passages = sum(segment.passages for segment in datastore.segments)
     return found

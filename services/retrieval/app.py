@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import import_module
+from threading import Event
 from typing import TYPE_CHECKING
 
 import structlog
@@ -30,8 +32,10 @@ def create_app(settings: RetrievalSettings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI, readiness: Readiness) -> AsyncIterator[None]:
         app.state.workers = Workers(chosen.threads, chosen.queue)
-        loading = asyncio.create_task(_load(app, readiness, chosen))
+        stop = Event()
+        loading = asyncio.create_task(_load(app, readiness, chosen, stop))
         yield
+        stop.set()
         await loading
         if assistant := getattr(app.state, "assistant", None):
             await assistant.close()
@@ -47,7 +51,7 @@ def create_app(settings: RetrievalSettings | None = None) -> FastAPI:
     )
 
 
-async def _load(app: FastAPI, readiness: Readiness, settings: RetrievalSettings) -> None:
+async def _load(app: FastAPI, readiness: Readiness, settings: RetrievalSettings, stop: Event) -> None:
     try:
         started = await asyncio.to_thread(_start, settings, readiness.enter)
     except Exception as error:
@@ -56,10 +60,11 @@ async def _load(app: FastAPI, readiness: Readiness, settings: RetrievalSettings)
         return
     app.state.service, app.state.changes, app.state.assistant = started.service, started.changes, started.assistant
     readiness.warnings.extend(started.warnings)
+    readiness.look = partial(asyncio.to_thread, started.left_out)
     readiness.done()
     try:
         await asyncio.to_thread(started.changes.resume)
-        readiness.warnings.extend(await asyncio.to_thread(started.check))
+        await asyncio.to_thread(started.check, stop)
     except Exception:
         _log.exception("the datastores could not be checked")
 

@@ -111,6 +111,29 @@ class NoSecondEncoder(NotReady):
         )
 
 
+class TooMuchWork(InvalidRequest):
+    """A request of so many queries would embed or score more passages than one request may."""
+
+    code = "too_much_work"
+
+    def __init__(self, field: str, each: int, queries: int, does: str, limit: int) -> None:
+        detail = (
+            f"{queries} queries with {field} = {each:,} may {does} {each * queries:,} passages; at most {limit:,} in"
+            f" one request. Set `{field}` to {limit // queries:,} or less, or send fewer queries at once."
+        )
+        super().__init__(detail, field=field)
+
+
+class TooManyTokens(InvalidRequest):
+    """The texts of a request have together more tokens than one request may."""
+
+    code = "too_many_tokens"
+
+    def __init__(self, field: str, tokens: int, limit: int) -> None:
+        detail = f"{field} has {tokens:,} tokens in all; at most {limit:,} are read in one request. Send it in parts."
+        super().__init__(detail, field=field)
+
+
 class UnknownEncoder(NotFound):
     """The request names an embedding model that is not loaded."""
 
@@ -118,6 +141,24 @@ class UnknownEncoder(NotFound):
 
     def __init__(self, model: str, known: str) -> None:
         super().__init__(f"There is no embedding model {model!r}. Known: {known}.", field="model")
+
+
+class UnknownReranker(NotFound):
+    """The request names a reranking model that there is not."""
+
+    code = "model_not_found"
+
+    def __init__(self, model: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no reranking model {model!r}. Known: {', '.join(known)}.", field="model")
+
+
+class NoLanguageModel(CandorError):
+    """The language model cannot be reached, or refuses, and the request is for nothing else."""
+
+    status, code = 503, "no_language_model"
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"The language model could not be asked ({cause}). Try again, or name another.", retry_after=2)
 
 
 class WrongDimensions(InvalidRequest):
@@ -136,3 +177,12 @@ class InputTooLong(InvalidRequest):
 
     def __init__(self, field: str, tokens: int, limit: int) -> None:
         super().__init__(f"{field} has {tokens:,} tokens; the model reads {limit}. Send it in parts.", field=field)
+
+
+class TextTooLong(InvalidRequest):
+    """A text has more characters than the language model is given to read."""
+
+    code = "input_too_long"
+
+    def __init__(self, field: str, characters: int, limit: int) -> None:
+        super().__init__(f"{field} has {characters:,} characters; the model reads {limit:,}. Send less.", field=field)

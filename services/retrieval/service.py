@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from services.retrieval import filters
+from services.retrieval.bounds import check_answer, check_tokens, check_work
 from services.retrieval.datastore.catalogue import Catalogue, Datastore
 from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.datastore.segment import Segment
@@ -18,7 +19,6 @@ from services.retrieval.errors import (
     EmptyQuery,
     IndexNotBuilt,
     InputTooLong,
-    TooManyPassages,
     UnknownDocument,
     UnknownEncoder,
     UnknownOwner,
@@ -26,14 +26,11 @@ from services.retrieval.errors import (
 )
 from services.retrieval.filters import Filter, parse
 from services.retrieval.named import named
-from services.retrieval.rerank import rerank
+from services.retrieval.rerank import judgeable, rerank
 from services.retrieval.search import Effort, Found, Options, search
 from shared.contracts import rerank as reranking
 from shared.contracts import retrieval as wire
 from shared.contracts.massive_serve import MassiveSearchRequest, MassiveSearchResponse
-
-PASSAGES_AT_ONCE = 5000
-"""An answer of so many passages is some megabytes of JSON, which the event loop has to send."""
 
 
 class Retrieval:
@@ -55,15 +52,8 @@ class Retrieval:
 
     def search(self, request: wire.SearchRequest) -> wire.SearchResponse:
         """The best passages of the request's owners."""
+        datastore, owners, segments = self._chosen(request)
         queries = request.texts()
-        self._check(request, queries)
-        datastore = named(self._catalogue, request.datastore)
-        owners = self._permitted(datastore, request.owners)
-        if request.index == "leann" and datastore.codebook is None:
-            raise IndexNotBuilt(request.index, datastore.id)
-        segments = datastore.of(owners)
-        if request.index in ("compactds", "hybrid") and not all(segment.vectors for segment in segments):
-            raise IndexNotBuilt(request.index, datastore.id)
         options = Options(
             request.index,
             request.k,
@@ -94,9 +84,8 @@ class Retrieval:
         )
 
     def owners(self, request: wire.SearchRequest) -> list[str]:
-        """The owners that a search is for. Raises what `search` does for a datastore, owner or query that is none."""
-        self._check(request, request.texts())
-        return self._permitted(named(self._catalogue, request.datastore), request.owners)
+        """The owners that a search is for. Raises what `search` does for a request that it refuses."""
+        return self._chosen(request)[1]
 
     def massive_search(self, request: MassiveSearchRequest) -> MassiveSearchResponse:
         """As massive-serve has it: of the public owners, and of those that the request names; other names say nothing
@@ -142,6 +131,7 @@ class Retrieval:
             if count > card.max_tokens:
                 field = "input" if isinstance(request.input, str) else f"input.{number}"
                 raise InputTooLong(field, count, card.max_tokens)
+        check_tokens("input", counts)
         vectors = self._encoder.encode(texts).astype("<f4")
         as_text = request.encoding_format == "base64"
         return wire.EmbeddingList(
@@ -159,12 +149,25 @@ class Retrieval:
         """The request's documents, the most relevant first."""
         return rerank(request, self._encoder)
 
-    def _check(self, request: wire.SearchRequest, queries: Sequence[str]) -> None:
-        for number, query in enumerate(queries):
+    def judgeable(self, request: reranking.RerankRequest) -> int:
+        """Tokens of a request that the language model is to judge."""
+        return judgeable(request, self._encoder)
+
+    def _chosen(self, request: wire.SearchRequest) -> tuple[Datastore, list[str], list[Segment]]:
+        """What is searched, and for whom. Raises for a request that is not to be searched for."""
+        for number, query in enumerate(request.texts()):
             if not query.strip():
                 raise EmptyQuery("query" if request.query is not None else f"queries.{number}")
-        if request.k * len(queries) > PASSAGES_AT_ONCE:
-            raise TooManyPassages(request.k, len(queries), PASSAGES_AT_ONCE)
+        check_answer(request)
+        datastore = named(self._catalogue, request.datastore)
+        owners = self._permitted(datastore, request.owners)
+        segments = datastore.of(owners)
+        stored = all(segment.vectors for segment in segments)
+        built = datastore.codebook is not None if request.index == "leann" else stored or request.index == "bm25"
+        if not built:
+            raise IndexNotBuilt(request.index, datastore.id)
+        check_work(request, stored=stored)
+        return datastore, owners, segments
 
     def _known(self, datastore: Datastore) -> frozenset[str]:
         return self._registered.union(datastore.owners)
@@ -194,13 +197,12 @@ class Retrieval:
         ]
 
     def _describe(self, datastore: Datastore) -> wire.Datastore:
-        manifests = [segment.manifest for segment in datastore.segments]
         stored = all(segment.vectors for segment in datastore.segments)
         return wire.Datastore(
             id=datastore.id,
             owners=datastore.owners,
-            documents=sum(manifest.documents for manifest in manifests),
-            passages=sum(manifest.passages for manifest in manifests),
+            documents=sum(segment.documents for segment in datastore.segments),
+            passages=sum(segment.size for segment in datastore.segments),
             encoder=self._encoder.card.name,
             encoders=_encoders(EncoderStamp.of(self._encoder.card), datastore.layout.exact),
             indexes=[
@@ -215,8 +217,8 @@ class Retrieval:
                     owner=segment.manifest.owner,
                     public=segment.manifest.public,
                     licence=segment.manifest.licence,
-                    documents=segment.manifest.documents,
-                    passages=segment.manifest.passages,
+                    documents=segment.documents,
+                    passages=segment.size,
                     encoder=segment.manifest.encoder.name,
                     exact=segment.manifest.exact.name if segment.manifest.exact else None,
                     dimension=segment.manifest.encoder.dimension,
@@ -226,7 +228,7 @@ class Retrieval:
                 )
                 for segment in datastore.segments
             ],
-            warnings=datastore.warnings,
+            warnings=[wire.DatastoreWarning(owner=notice.owner, message=notice.text) for notice in datastore.notices],
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Event
 
 from services.retrieval.changes import Changes
 from services.retrieval.datastore.catalogue import Catalogue
@@ -19,8 +20,6 @@ from shared.clients.model import ModelClient
 from shared.owners import BadRegistry, load_owners
 from shared.settings import candor_home, cores
 
-_EMPTY = "datastore {} has nothing to search: run `candor data build`, or add documents"
-
 
 class NothingToSearch(Exception):
     """There is no datastore. The message says what to do."""
@@ -28,15 +27,17 @@ class NothingToSearch(Exception):
 
 @dataclass(frozen=True)
 class Started:
-    """What searches, what changes the datastores, what puts the language model around a search, and warnings on what
-    had to be left out."""
+    """What searches, what changes the datastores, what puts the language model around a search, and warnings that stay
+    true while it runs."""
 
     service: Retrieval
     changes: Changes
     assistant: Assistant
     warnings: list[str]
-    check: Callable[[], list[str]]
-    """Reads all files to their ends; warnings on what is damaged, which is left out from then on."""
+    left_out: Callable[[], list[str]]
+    """Warnings on what is left out of the datastores as they are now."""
+    check: Callable[[Event], list[str]]
+    """Reads all files to their ends, until the event; what is damaged is left out from then on."""
 
 
 def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
@@ -53,9 +54,7 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
         raise NothingToSearch("there is nothing to search: run `candor data build`")
     exact = [datastore.layout.exact for datastore in datastores if datastore.layout.exact and datastore.segments]
     names = dict.fromkeys([card.name, *(stamp.name for stamp in exact)])
-    warnings = [*(one for name in names for one in published.warnings(name))]
-    warnings += [one for datastore in datastores for one in datastore.warnings]
-    warnings += [_EMPTY.format(datastore.id) for datastore in datastores if not datastore.segments]
+    warnings = [warning for name in names for warning in published.warnings(name)]
     enter("loading the encoder")
     encoder = SerialEncoder(base.load(card, threads=cores()))
     for each in (encoder, *map(second, exact)):
@@ -68,4 +67,4 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
     changes = Changes(catalogue, Writer(settings.datastores(), catalogue, encoder, second), registered)
     assistant = Assistant(LanguageModel(ModelClient(settings.model_url), registered))
     service = Retrieval(encoder, catalogue, registered, second)
-    return Started(service, changes, assistant, warnings, catalogue.check)
+    return Started(service, changes, assistant, warnings, catalogue.warnings, catalogue.check)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.clients.base import ServiceClient, segment
-from shared.contracts.rerank import RerankRequest, RerankResponse
+from shared.contracts.rerank import LLM, RerankRequest, RerankResponse
 from shared.contracts.retrieval import (
     DatastoreList,
     Document,
@@ -14,7 +14,7 @@ from shared.contracts.retrieval import (
 )
 
 ASSISTED_SECONDS = 300.0
-"""How long a search may take that asks the language model."""
+"""How long what asks the language model may take."""
 
 
 class RetrievalClient(ServiceClient):
@@ -32,7 +32,10 @@ class RetrievalClient(ServiceClient):
 
     async def rerank(self, request: RerankRequest) -> RerankResponse:
         """The request's documents by their relevance."""
-        return await self._post(RerankResponse, "/v1/rerank", request)
+        if request.model != LLM:
+            return await self._post(RerankResponse, "/v1/rerank", request)
+        content = request.model_dump(mode="json", exclude_unset=True)
+        return await self._call(RerankResponse, "POST", "/v1/rerank", json=content, timeout=ASSISTED_SECONDS)
 
     async def datastores(self) -> DatastoreList:
         """What can be searched."""

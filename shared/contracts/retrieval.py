@@ -151,7 +151,7 @@ class SearchResponse(BaseModel):
 
 
 class SegmentInfo(BaseModel):
-    """One immutable segment of a datastore."""
+    """One immutable segment of a datastore. `documents` and `passages` are those that can be found."""
 
     id: str
     owner: OwnerId
@@ -165,7 +165,7 @@ class SegmentInfo(BaseModel):
     dimension: int
     bytes: int
     hidden: int = 0
-    """Passages that were deleted or written anew since it was made."""
+    """Passages beside those, which were deleted or written anew since it was made."""
     drift: float | None = None
     """How much more LEANN's codes lose of these vectors than of the public ones, which the codebook was learnt from:
     1 is as much. Above 2 a datastore without this owner's kind of text in public is searched less well by `leann`."""
@@ -187,8 +187,15 @@ class StageEncoders(BaseModel):
     exact: EncoderInfo
 
 
+class DatastoreWarning(BaseModel):
+    """What is left out of a datastore, and why. `owner` is whose data it tells of, if anyone's."""
+
+    owner: str | None = None
+    message: str
+
+
 class Datastore(BaseModel):
-    """One datastore and what is in it."""
+    """One datastore and what can be found in it."""
 
     id: str
     owners: list[OwnerId]
@@ -199,7 +206,7 @@ class Datastore(BaseModel):
     encoders: StageEncoders
     indexes: list[Index]
     segments: list[SegmentInfo]
-    warnings: list[str] = []
+    warnings: list[DatastoreWarning] = []
 
 
 class DatastoreList(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Response
@@ -16,6 +17,12 @@ class Readiness:
     phase: str = "starting"
     ready: bool = False
     warnings: list[str] = field(default_factory=list)
+    look: Callable[[], Awaitable[Sequence[str]]] | None = None
+    """Warnings on what changes while the app runs: asked each time, and awaited, so that it may look in a thread."""
+
+    async def current(self) -> list[str]:
+        """All warnings there are now."""
+        return [*self.warnings, *(await self.look() if self.look else ())]
 
     def enter(self, phase: str) -> None:
         """Not ready: this is what the app is doing now."""
@@ -41,7 +48,7 @@ def health_router(readiness: Readiness) -> APIRouter:
 
     async def answer(response: Response) -> base.Readiness:
         response.status_code = 200 if readiness.ready else 503
-        return base.Readiness(ready=readiness.ready, phase=readiness.phase, warnings=readiness.warnings)
+        return base.Readiness(ready=readiness.ready, phase=readiness.phase, warnings=await readiness.current())
 
     @router.get("/readyz", responses={503: {"model": base.Readiness}})
     async def readyz(response: Response) -> base.Readiness:

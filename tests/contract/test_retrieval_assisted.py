@@ -120,6 +120,39 @@ def test_reranked_passages_are_in_the_order_of_both_scores(client: httpx.Client)
     assert {one["scores"]["rerank"] for one in plain} == {None}
 
 
+def test_documents_of_a_request_are_judged_by_the_model_of_that_name_with_the_public_expert_alone(
+    client: httpx.Client, model: httpx.Client
+) -> None:
+    documents = TEXTS["encyclopedia"]
+    body = {"model": "llm", "query": QUERY, "documents": documents, "return_documents": True}
+    answer = client.post("/v1/rerank", json=body).json()
+    assert answer["model"] == "llm"
+    truth = [by_brute_force(model, ["public"], text) / 5 for text in documents]
+    scores = [result["relevance_score"] for result in answer["results"]]
+    assert scores == pytest.approx([truth[result["index"]] for result in answer["results"]], abs=0.002)
+    assert scores == sorted(scores, reverse=True)
+    assert [result["document"]["text"] for result in answer["results"]] == [
+        documents[result["index"]] for result in answer["results"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"model": "rerank-v3"}, 404, "Known: minilm, llm."),
+        ({"model": "llm", "documents": ["a"] * 101}, 422, "`llm`, which takes 100"),
+        ({"model": "llm", "documents": ["a", "a" * 3001]}, 422, "documents.1 has 3,001 characters"),
+        ({"model": "llm", "documents": [" "]}, 422, "documents.0 has no words"),
+    ],
+)
+def test_documents_that_cannot_be_judged_are_refused(
+    client: httpx.Client, body: dict[str, Any], status: int, says: str
+) -> None:
+    response = client.post("/v1/rerank", json={"query": QUERY, "documents": ["a"], **body})
+    assert response.status_code == status
+    assert says in response.json()["detail"]
+
+
 def test_the_best_of_the_candidates_are_given_and_none_below_the_least_score(client: httpx.Client) -> None:
     (every,) = search(client, rerank="llm", owners=EVERYONE, k=5)["results"]
     (two,) = search(client, rerank="llm", owners=EVERYONE, k=2)["results"]
@@ -146,6 +179,8 @@ def test_a_model_that_does_not_answer_leaves_the_search_as_it_is_and_is_named(ho
     with searching(home, closed_port()) as client:
         plain = search(client, owners=EVERYONE, k=3)
         found = search(client, owners=EVERYONE, k=3, rewrite=True, rerank="llm")
+        alone = client.post("/v1/rerank", json={"model": "llm", "query": QUERY, "documents": ["a"]})
+    assert (alone.status_code, alone.json()["code"]) == (503, "no_language_model")
     assert found["results"] == plain["results"]
     assert found["rewrites"] is None
     assert [stage["stage"] for stage in found["failed"]] == ["rewrite", "rerank"]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.datastore.strings import Strings
 from services.retrieval.ranking import Rows
+
+Pairs = NDArray[np.int32]
+Places = NDArray[np.int64]
 
 _POSTING = np.dtype([("passage", "<i4"), ("count", "<i4")])
 
@@ -23,12 +25,16 @@ class Postings:
 
     def __init__(self, folder: Path) -> None:
         self._terms = Strings(folder, "terms")
-        self._offsets: NDArray[np.int64] = np.load(folder / "terms.postings.npy", mmap_mode="r")
-        self._postings: NDArray[Any] = np.load(folder / "postings.npy", mmap_mode="r")
-        self.lengths: NDArray[np.int32] = np.load(folder / "lengths.npy", mmap_mode="r")
+        self._offsets: NDArray[np.int64] = np.asarray(np.load(folder / "terms.postings.npy", mmap_mode="r"))
+        # views of the maps, since compiled functions want plain arrays
+        self.pairs: Pairs = np.asarray(np.load(folder / "postings.npy", mmap_mode="r")).view(np.int32).reshape(-1, 2)
+        """(n, 2) rows of passages, and how often each has the word that the posting is of."""
+        self.lengths: NDArray[np.int32] = np.asarray(np.load(folder / "lengths.npy", mmap_mode="r"))
         """Words of each passage."""
         self.words = int(self.lengths.sum(dtype=np.int64))
         """Words of all passages."""
+        self.longest = int(self.lengths.max(initial=0))
+        """Words of the longest."""
 
     @staticmethod
     def write(folder: Path, texts: Sequence[Sequence[str]]) -> None:
@@ -57,13 +63,8 @@ class Postings:
             return len(self), self.words
         return int(alive.sum()), int(self.lengths[alive].sum(dtype=np.int64))
 
-    def of(self, word: str, alive: Rows = None) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The rows of the passages that have a word, ascending, less those that are not alive, and how often each has
-        it."""
-        term = self._terms.find(word)
-        if term is None:
-            return np.empty(0, np.int32), np.empty(0, np.int32)
-        postings = self._postings[self._offsets[term] : self._offsets[term + 1]]
-        if alive is not None:
-            postings = postings[alive[postings["passage"]]]
-        return postings["passage"], postings["count"]
+    def places(self, words: Sequence[str]) -> Places:
+        """(words, 2) where the postings of each word begin in `pairs` and where they end, in ascending order of row."""
+        terms = [self._terms.find(word) for word in words]
+        there = [(0, 0) if term is None else (self._offsets[term], self._offsets[term + 1]) for term in terms]
+        return np.array(there, np.int64).reshape(-1, 2)

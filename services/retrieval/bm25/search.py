@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from services.retrieval.bm25.postings import Postings
-from services.retrieval.bm25.score import score
+from services.retrieval.bm25.score import best
 from services.retrieval.bm25.words import words
 from services.retrieval.ranking import Ranking, Rows
 
@@ -22,13 +20,8 @@ def search(
     """The best `count` passages for each query, of those that have at least one of its words.
 
     Passages that are not `alive` count for nothing. Those that are not `allowed`, of the others, are not found, but are
-    counted: a filter says what is wanted, and not how rare a word is.
+    counted: a filter says what is wanted, and not how rare a word is. Without `allowed` all that are alive are.
     """
-    rankings = []
-    for query in words(queries):
-        parts = []
-        for scores, may in zip(score(segments, query, alive), allowed or [None] * len(segments), strict=True):
-            rows = np.flatnonzero(scores if may is None else scores * may)
-            parts.append((rows, scores[rows]))
-        rankings.append(Ranking.merge(parts, count))
-    return rankings
+    living: Sequence[Rows] = alive or [None] * len(segments)
+    may = allowed or living
+    return [Ranking.merge(best(segments, query, count, living, may), count) for query in words(queries)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import zstandard
+
+from services.retrieval.recent import Recent
 
 SIZE = 32_768
 """Bytes of a block before compression: larger ones take less room, and longer to read one passage of."""
@@ -27,8 +27,7 @@ class Blocks:
         path = folder / f"{name}.zst"
         # numpy refuses to map an empty file
         self._bytes = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.empty(0, np.uint8)
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
-        self._lock = Lock()
+        self._kept: Recent[int, bytes] = Recent(_KEPT)
 
     @staticmethod
     def write(folder: Path, name: str, parts: Iterable[bytes]) -> None:
@@ -49,16 +48,11 @@ class Blocks:
         return whole[start - first * SIZE : end - first * SIZE]
 
     def _block(self, number: int) -> bytes:
-        with self._lock:
-            if number in self._kept:
-                self._kept.move_to_end(number)
-                return self._kept[number]
-        packed = self._bytes[int(self._places[number]) : int(self._places[number + 1])].tobytes()
-        block: bytes = zstandard.ZstdDecompressor().decompress(packed)
-        with self._lock:
-            self._kept[number] = block
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+        block = self._kept.get(number)
+        if block is None:
+            packed = self._bytes[int(self._places[number]) : int(self._places[number + 1])].tobytes()
+            block = zstandard.ZstdDecompressor().decompress(packed)
+            self._kept.put(number, block)
         return block
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 from services.retrieval.datastore import deletions, manifest, tombstones
 from services.retrieval.datastore.added import Span, current
@@ -15,7 +15,8 @@ from services.retrieval.datastore.generation import generation, unchanging
 from services.retrieval.datastore.layers import layer, shown
 from services.retrieval.datastore.layout import BadLayout, Layout
 from services.retrieval.datastore.layout import read as read_layout
-from services.retrieval.datastore.manifest import BadSegment, EncoderStamp
+from services.retrieval.datastore.manifest import BadSegment, EncoderStamp, Stopped
+from services.retrieval.datastore.notice import Notice
 from services.retrieval.datastore.segment import Segment, written
 from services.retrieval.datastore.tombstones import BadTombstones, Tombstones
 from services.retrieval.datastore.work import UNFINISHED
@@ -27,12 +28,13 @@ Damaged = dict[Path, tuple[object, BadSegment]]
 """What was found when a segment was read to its end, by its folder, and when that was written."""
 
 _LEFT_OUT = "it is left out until `candor data build` has made it anew"
+_EMPTY = "it has nothing to search: run `candor data build`, or add documents"
 _LEFT_OUT_OF_LEANN = "the index `leann` is without it until `candor data build` has made it anew"
 
 
 @dataclass(frozen=True)
 class Datastore:
-    """The whole segments of a datastore in order of owner and name, its codebook, and warnings on what is left out.
+    """The whole segments of a datastore in order of owner and name, its codebook, and notices of what is left out.
 
     It does not change: a change on disk makes another one.
     """
@@ -40,11 +42,16 @@ class Datastore:
     id: str
     segments: list[Segment]
     codebook: Codebook | None
-    warnings: list[str]
+    notices: list[Notice]
     generation: bytes
     layout: Layout = field(default_factory=Layout)
     tombstones: Mapping[str, Tombstones] = field(default_factory=dict)
     """By owner, as far as they could be read."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """The texts of all notices, for who may read of every owner."""
+        return [notice.text for notice in self.notices]
 
     @property
     def owners(self) -> list[str]:
@@ -99,16 +106,19 @@ class Catalogue:
             self._open[name] = made
         return made
 
-    def check(self) -> list[str]:
-        """Read every file of every segment to its end, and leave out what is damaged; warnings on it.
+    def check(self, stop: Event | None = None) -> list[str]:
+        """Read every file of every segment to its end, and leave out what is damaged; warnings on it. It ends early
+        once it is told to stop.
 
         Opening a segment reads samples of its large files only, so that a service with much data starts at once.
         """
-        found = []
+        found: list[str] = []
         for datastore in self.all():
             for segment in datastore.segments:
                 try:
-                    manifest.load(segment.folder)
+                    manifest.load(segment.folder, stop=stop)
+                except Stopped:
+                    return found
                 except BadSegment as error:
                     if segment.unchanged():  # else it was merged or built anew meanwhile
                         found.append(f"{datastore.id}: {error}; {_LEFT_OUT}")
@@ -116,6 +126,10 @@ class Catalogue:
                             self._damaged[segment.folder] = segment.written, error
                             self._open.pop(datastore.id, None)
         return found
+
+    def warnings(self) -> list[str]:
+        """On what is left out of any datastore now."""
+        return [warning for datastore in self.all() for warning in datastore.warnings]
 
     def all(self) -> list[Datastore]:
         """Every datastore, in order of name."""
@@ -141,16 +155,17 @@ def _open(
     try:
         layout = read_layout(folder)
     except BadLayout as error:
-        return Datastore(folder.name, [], None, [str(error)], now)
+        return Datastore(folder.name, [], None, [Notice(str(error))], now)
     exact = layout.exact
     if exact and not usable(exact):
-        return Datastore(folder.name, [], None, [_lacking(folder, exact)], now, layout)
-    warnings: list[str] = []
+        return Datastore(folder.name, [], None, [Notice(_lacking(folder, exact))], now, layout)
     try:
         deleted = deletions.read(folder)
     except BadDeletions as error:
-        return Datastore(folder.name, [], None, [f"{folder.name}: {error}; nothing of it is shown until then"], now, layout)
-    codebook = _codebook(folder, encoder, warnings)
+        text = f"{folder.name}: {error}; nothing of it is shown until then"
+        return Datastore(folder.name, [], None, [Notice(text)], now, layout)
+    notices: list[Notice] = []
+    codebook = _codebook(folder, encoder, notices)
     if before and before.codebook and codebook and before.codebook.id == codebook.id:
         codebook = before.codebook
     same = before and before.codebook is codebook and before.layout.exact == exact
@@ -162,7 +177,8 @@ def _open(
             had = before.tombstones.get(owner.name, tombstones.NONE) if before else tombstones.NONE
             gone[owner.name] = deleted.tombstones(folder, owner.name, had)
         except BadTombstones as error:
-            warnings.append(f"{folder.name}: {error}; nothing of the owner is shown until the file is mended")
+            text = f"{folder.name}: {error}; nothing of the owner is shown until the file is mended"
+            notices.append(Notice(text, owner.name))
             continue
         found, unread = [], []
         for place in _places(owner, deleted):
@@ -171,20 +187,26 @@ def _open(
                     raise damaged[place][1]
                 found.append(_segment(place, encoder, exact, codebook, known.get(place)))
             except BadSegment as error:
-                warnings.append(f"{folder.name}: {error}; {_LEFT_OUT}")
+                notices.append(Notice(f"{folder.name}: {error}; {_LEFT_OUT}", owner.name))
                 if Span.parse(place.name):
                     unread.append(place)
         try:
             segments.extend(shown(found, gone[owner.name], [layer(place) for place in unread]))
         except BadSegment as error:
-            warnings.append(f"{folder.name}: {error}; nothing of {owner.name} is shown: it may have replaced any of it")
+            text = f"{folder.name}: {error}; nothing of {owner.name} is shown: it may have replaced any of it"
+            notices.append(Notice(text, owner.name))
     if codebook:
         lacking = [segment.manifest for segment in segments if segment.codes is None]
-        warnings.extend(
-            f"{folder.name}: segment {made.owner}/{made.id} has no codes for LEANN; {_LEFT_OUT_OF_LEANN}"
+        notices.extend(
+            Notice(
+                f"{folder.name}: segment {made.owner}/{made.id} has no codes for LEANN; {_LEFT_OUT_OF_LEANN}",
+                made.owner,
+            )
             for made in lacking
         )
-    return Datastore(folder.name, segments, codebook, warnings, now, layout, gone)
+    if not segments:
+        notices.append(Notice(f"{folder.name}: {_EMPTY}"))
+    return Datastore(folder.name, segments, codebook, notices, now, layout, gone)
 
 
 def _lacking(folder: Path, exact: EncoderStamp) -> str:
@@ -225,11 +247,11 @@ def _places(owner: Path, deleted: Deletions) -> list[Path]:
     ]
 
 
-def _codebook(folder: Path, encoder: EncoderStamp, warnings: list[str]) -> Codebook | None:
+def _codebook(folder: Path, encoder: EncoderStamp, notices: list[Notice]) -> Codebook | None:
     try:
         return read_codebook(folder, encoder)
     except BadCodebook as error:
-        warnings.append(f"{folder.name}: {error}; {_LEFT_OUT_OF_LEANN}")
+        notices.append(Notice(f"{folder.name}: {error}; {_LEFT_OUT_OF_LEANN}"))
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from pathlib import Path
@@ -14,13 +15,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from services.retrieval.datastore.documents import Document
+from services.retrieval.datastore.rare import RARE, TYPES, Rare
 from services.retrieval.filters import METADATA, Comparison, Filter, Value
 
 FILE = "columns.arrow"
 
 Mask = NDArray[np.bool_]
 
-_TYPES = {"s": pa.large_string(), "n": pa.float64(), "b": pa.bool_()}
+_FEW = 16
+"""A column of its own has what one document in so many says, or more of them."""
+
 _ORDER: dict[str, Callable[[Any, Any], Any]] = {
     "lt": pc.less,
     "lte": pc.less_equal,
@@ -31,21 +35,25 @@ _ORDER: dict[str, Callable[[Any, Any], Any]] = {
 
 class Columns:
     """A column for each field and type of value (Arrow IPC), mapped into memory; a document that has no value of that
-    type is null there. Numbers are compared as 64-bit floats."""
+    type is null there. What few documents have is in one column together, by document a list of names and values: so
+    the file grows with what is said, and not with the names there are times the documents. Numbers are compared as
+    64-bit floats."""
 
     def __init__(self, folder: Path) -> None:
         self._table = pa.ipc.open_file(pa.memory_map(str(folder / FILE))).read_all()
+        self._rare = Rare(self._table[RARE].combine_chunks()) if RARE in self._table.column_names else None
 
     @staticmethod
     def write(folder: Path, documents: Iterable[Document]) -> None:
         """Write the file for documents in order of row."""
         rows = [_fields(document) for document in documents]
-        names = sorted({name for row in rows for name in row})
-        arrays = [pa.array([row.get(name) for row in rows], _TYPES[name[0]]) for name in names]
+        counts = Counter(name for row in rows for name in row)
+        names = sorted(name for name, count in counts.items() if count * _FEW >= len(rows))
+        columns = {name: pa.array([row.get(name) for row in rows], TYPES[name[0]]) for name in names}
+        if len(names) < len(counts):
+            columns[RARE] = Rare.column([[*(row.keys() - names)] for row in rows], rows)
         with pa.OSFile(str(folder / FILE), "wb") as sink:
-            table = (
-                pa.table(dict(zip(names, arrays, strict=True))) if names else pa.table({"none": pa.nulls(len(rows))})
-            )
+            table = pa.table(columns or {"none": pa.nulls(len(rows))})
             with pa.ipc.new_file(sink, table.schema) as writer:
                 writer.write_table(table)
 
@@ -78,13 +86,13 @@ class Columns:
         )
 
     def _there(self, field: str) -> Mask:
-        columns = [column for kind in _TYPES if (column := self._column(field, kind)) is not None]
+        columns = [column for kind in TYPES if (column := self._column(field, kind)) is not None]
         there: Mask = reduce(operator.or_, [_mask(pc.is_valid(column)) for column in columns], self._none())
         return there
 
     def _among(self, field: str, values: Sequence[Value]) -> Mask:
         found = self._none()
-        for kind, of in _TYPES.items():
+        for kind, of in TYPES.items():
             wanted = [_plain(value) for value in values if _type(value) == kind]
             column = self._column(field, kind)
             if wanted and column is not None:
@@ -93,7 +101,9 @@ class Columns:
 
     def _column(self, field: str, kind: str) -> Any:
         name = f"{kind}:{field}"
-        return self._table[name] if name in self._table.column_names else None
+        if name in self._table.column_names:
+            return self._table[name]
+        return self._rare.find(name) if self._rare else None
 
     def _none(self) -> Mask:
         return np.zeros(self._table.num_rows, bool)

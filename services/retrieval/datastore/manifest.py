@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from pathlib import Path
+from threading import Event
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,6 +16,7 @@ FORMAT = 2
 NAME = "manifest.json"
 
 _PIECES, _PIECE = 64, 4096
+_BLOCK = 1 << 20
 
 COMPACTDS = "compactds"
 INDEXES = (COMPACTDS, "leann", "bm25")
@@ -30,6 +32,10 @@ class BadSegment(Exception):
 
 class BadIndexes(Exception):
     """The indexes to build are not a choice there is; the message says which there are."""
+
+
+class Stopped(Exception):
+    """Reading was ended before its end."""
 
 
 class EncoderStamp(BaseModel):
@@ -109,8 +115,9 @@ def stamp(folder: Path) -> dict[str, FileStamp]:
     return {path.name: stamp_file(path) for path in sorted(folder.iterdir()) if path.name != NAME}
 
 
-def load(folder: Path, *, whole: bool = True) -> Manifest:
-    """The manifest of a segment whose files are all there and unchanged. Raises BadSegment.
+def load(folder: Path, *, whole: bool = True, stop: Event | None = None) -> Manifest:
+    """The manifest of a segment whose files are all there and unchanged. Raises BadSegment, and Stopped once `stop` is
+    set.
 
     If not the `whole` of each file is read, then samples of the large ones: that finds files cut short, swapped or
     overwritten, and not each lost byte, which is for reading the whole to find.
@@ -123,7 +130,7 @@ def load(folder: Path, *, whole: bool = True) -> Manifest:
         try:
             # the size first: it finds a file cut short without reading it
             same = path.stat().st_size == expected.bytes and _sample(path) == expected.sample
-            same = same and not (whole and stamp_file(path) != expected)
+            same = same and not (whole and stamp_file(path, stop) != expected)
         except FileNotFoundError as error:
             raise BadSegment(folder, f"{name} is missing") from error
         if not same:
@@ -144,11 +151,15 @@ def parse(folder: Path) -> Manifest:
     return manifest
 
 
-def stamp_file(path: Path) -> FileStamp:
-    """The stamp of a file."""
+def stamp_file(path: Path, stop: Event | None = None) -> FileStamp:
+    """The stamp of a file. Raises Stopped once `stop` is set."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileStamp(bytes=path.stat().st_size, sha256=digest, sample=_sample(path))
+        while block := file.read(_BLOCK):
+            if stop and stop.is_set():
+                raise Stopped
+            digest.update(block)
+    return FileStamp(bytes=path.stat().st_size, sha256=digest.hexdigest(), sample=_sample(path))
 
 
 def _sample(path: Path) -> str:

@@ -79,6 +79,10 @@ class Passages:
         gone[self._keys.rows(digests)] = True
         return np.asarray(gone[self._rows["document"]])
 
+    def among(self, alive: NDArray[np.bool_]) -> int:
+        """How many documents the passages are of that are `alive`."""
+        return len(np.unique(self._rows["document"][alive]))
+
     def passing(self, wanted: Filter) -> NDArray[np.bool_]:
         """(passages,) which are of documents that pass a filter."""
         return np.asarray(self._columns.passing(wanted)[self._rows["document"]])

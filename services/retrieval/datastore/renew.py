@@ -76,9 +76,7 @@ def digest(files: Mapping[str, FileStamp]) -> str:
     return hashlib.sha256("".join(stamp.sha256 for stamp in files.values()).encode()).hexdigest()
 
 
-def _about(
-    present: Manifest, name: str, embedders: Embedders, files: dict[str, FileStamp], *, stays: bool
-) -> Manifest:
+def _about(present: Manifest, name: str, embedders: Embedders, files: dict[str, FileStamp], *, stays: bool) -> Manifest:
     return present.model_copy(
         update={
             "id": name,

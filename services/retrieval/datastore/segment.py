@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
@@ -24,6 +23,7 @@ from services.retrieval.leann.codebook import Codebook
 from services.retrieval.leann.codes import Codes
 from services.retrieval.leann.kept import Kept
 from services.retrieval.ranking import Rows
+from services.retrieval.recent import Recent
 
 VECTORS = "vectors.npy"
 """The file of a segment's vectors, (passages, d) in float16."""
@@ -59,7 +59,7 @@ class Segment:
         """The passages that are not hidden: of documents that were neither deleted nor written anew elsewhere."""
         self.recent = Kept()
         """The vectors last made again of its texts."""
-        self._passing: OrderedDict[Filter, NDArray[np.bool_]] = OrderedDict()
+        self._passing: Recent[Filter, NDArray[np.bool_]] = Recent(_FILTERS_KEPT)
 
     def unchanged(self) -> bool:
         """Whether the manifest on disk is the one that was read."""
@@ -72,6 +72,11 @@ class Segment:
     def size(self) -> int:
         """How many passages are not hidden."""
         return self.manifest.passages if self.alive is None else int(self.alive.sum())
+
+    @property
+    def documents(self) -> int:
+        """How many documents are not hidden."""
+        return self.manifest.documents if self.alive is None else self.passages.among(self.alive)
 
     def kept(self) -> list[Document]:
         """The documents that are not hidden, in order of id."""
@@ -92,12 +97,11 @@ class Segment:
         return self.passages.document(identity)
 
     def passing(self, wanted: Filter) -> NDArray[np.bool_]:
-        """(passages,) which pass a filter. The last few filters' are kept."""
+        """(passages,) which pass a filter. Those of the filters used last are kept."""
         passing = self._passing.get(wanted)
         if passing is None:
-            passing = self._passing[wanted] = self.passages.passing(wanted)
-            while len(self._passing) > _FILTERS_KEPT:
-                self._passing.popitem(last=False)
+            passing = self.passages.passing(wanted)
+            self._passing.put(wanted, passing)
         return passing
 
 

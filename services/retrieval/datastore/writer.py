@@ -81,7 +81,9 @@ class Writer:
         ordered = sorted(documents, key=lambda document: document.id)
         while True:
             with workspace.workspace(target) as work:
-                draft = Draft(work, owner, ordered, self._embedders(datastore.layout), before=[], layout=datastore.layout)
+                draft = Draft(
+                    work, owner, ordered, self._embedders(datastore.layout), before=[], layout=datastore.layout
+                )
                 while draft.layout == datastore.layout:
                     draft.code(datastore.codebook)
                     number = self._next(datastore, owner.id)

@@ -10,11 +10,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from services.retrieval.errors import NoLanguageModel
 from services.retrieval.language.judging import blend, judge
 from services.retrieval.language.model import LanguageModel
 from services.retrieval.language.rewriting import Rewriter
+from services.retrieval.rerank import by_judgement
 from services.retrieval.search import LAST
 from shared.clients.base import ServiceError
+from shared.contracts.rerank import LLM, RerankRequest, RerankResponse
 from shared.contracts.retrieval import JUDGED, FailedAssistance, Passage, SearchRequest, SearchResponse
 
 Search = Callable[[SearchRequest], Awaitable[SearchResponse]]
@@ -63,6 +66,19 @@ class Assistant:
         response.failed = failed
         response.warnings += [f"{stage.stage}: {stage.error}" for stage in failed]
         return response
+
+    async def rerank(self, request: RerankRequest, tokens: int) -> RerankResponse:
+        """The request's documents, which have so many tokens, by the model's judgement: they are no owner's, and the
+        public expert computes alone.
+
+        Raises NoLanguageModel, ConsentNotApplied.
+        """
+        try:
+            mask = await self._model.mask([])
+            judged = await _all([judge(request.query, text, self._model, mask) for text in request.texts()])
+        except ServiceError as error:
+            raise NoLanguageModel(str(error)) from error
+        return by_judgement(request, judged, LLM, tokens)
 
     async def close(self) -> None:
         """Close the connections to the model."""

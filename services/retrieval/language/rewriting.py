@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from services.retrieval.language.model import LanguageModel, Mask
+from services.retrieval.recent import Recent
 
 REWRITE = """{query}
 
@@ -27,16 +26,14 @@ class Rewriter:
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
-        self._kept: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._kept: Recent[tuple[str, str], str] = Recent(_KEPT)
 
     async def rewrite(self, query: str, mask: Mask) -> str:
         """The rewrite; the query itself when the model has nothing to say. Raises ServiceError, ConsentNotApplied."""
         key = (mask.revision, query)
-        if key not in self._kept:
+        rewritten = self._kept.get(key)
+        if rewritten is None:
             choice = await self._model.chat(mask, REWRITE.format(query=query[:LONGEST]), tokens=TOKENS)
-            self._kept[key] = choice.message.content.strip() or query
-        self._kept.move_to_end(key)
-        rewritten = self._kept[key]
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+            rewritten = choice.message.content.strip() or query
+            self._kept.put(key, rewritten)
         return rewritten

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
+
+from services.retrieval.recent import Recent
 
 Floats = NDArray[np.float32]
 Places = list[tuple[int, int]]
@@ -17,28 +17,11 @@ LIMIT = 2048
 what is really searched for."""
 
 
-class Kept:
+class Kept(Recent[int, Floats]):
     """The vectors of one segment's rows that were used last. They go when the segment does."""
 
     def __init__(self, limit: int = LIMIT) -> None:
-        self._limit = limit
-        self._vectors: OrderedDict[int, Floats] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, row: int) -> Floats | None:
-        """The vector of a row, if it is kept."""
-        with self._lock:
-            if row in self._vectors:
-                self._vectors.move_to_end(row)
-            return self._vectors.get(row)
-
-    def put(self, row: int, vector: Floats) -> None:
-        """Keep a vector in the place of that which has not been used for the longest time."""
-        with self._lock:
-            self._vectors[row] = vector
-            self._vectors.move_to_end(row)
-            if len(self._vectors) > self._limit:
-                self._vectors.popitem(last=False)
+        super().__init__(limit)
 
 
 def vectors(kept: Sequence[Kept], places: Places, embed: Callable[[Places], Floats]) -> Floats:

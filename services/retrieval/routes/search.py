@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from services.retrieval.errors import EmptyQuery, IndexNotBuilt, UnknownDatastore
+from services.retrieval.errors import EmptyQuery, IndexNotBuilt, TooMuchWork, UnknownDatastore
 from services.retrieval.routes.parts import Assisting, Service, Threads
 from shared.contracts.retrieval import SearchRequest, SearchResponse
 from shared.http.errors import NotJson, NotReady, Overloaded, TooLarge, problems
@@ -15,7 +15,9 @@ router = APIRouter(tags=["retrieval"], dependencies=[ONLY_KNOWN_PARAMETERS])
 
 @router.post(
     "/v1/search",
-    responses=problems(EmptyQuery, IndexNotBuilt, UnknownDatastore, NotJson, TooLarge, Overloaded, NotReady),
+    responses=problems(
+        EmptyQuery, IndexNotBuilt, TooMuchWork, UnknownDatastore, NotJson, TooLarge, Overloaded, NotReady
+    ),
 )
 async def search(body: SearchRequest, service: Service, assistant: Assisting, threads: Threads) -> SearchResponse:
     """Find the best passages of the permitted owners; without `owners`, of the public ones alone.

@@ -8,11 +8,13 @@ import bm25s
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from services.retrieval.bm25.postings import Postings
-from services.retrieval.bm25.score import K1, B, score
+from services.retrieval.bm25.score import K1, B, best
 from services.retrieval.bm25.search import search
 from services.retrieval.bm25.words import words
+from services.retrieval.ranking import Rows
 
 quickly = settings(deadline=None, max_examples=60)
 Segment = list[list[str]]
@@ -29,6 +31,16 @@ def opened(folder: Path, parts: Sequence[Segment]) -> list[Postings]:
         Postings.write(place, part)
         made.append(Postings(place))
     return made
+
+
+def score(segments: Sequence[Postings], query: Sequence[str]) -> list[NDArray[np.float64]]:
+    """Of every passage of each segment; 0 where no word matches."""
+    scores = [np.zeros(len(segment)) for segment in segments]
+    everything: list[Rows] = [None] * len(segments)
+    found = best(segments, query, sum(map(len, segments)), everything, everything)
+    for mine, (rows, values) in zip(scores, found, strict=True):
+        mine[rows] = values
+    return scores
 
 
 @quickly
@@ -67,6 +79,26 @@ def test_a_search_gives_the_best_passages_that_have_a_word_of_the_query(tmp_path
     (ranking,) = search(opened(tmp_path, [words(corpus)]), ["elk of the fox"], 10)
     assert ranking.rows.tolist() == [3, 1, 0]
     assert (np.diff(ranking.scores) < 0).all()
+
+
+@quickly
+@given(segments, queries, st.integers(1, 40), st.data())
+def test_the_best_of_those_allowed_are_found_and_equal_ones_in_the_order_of_their_rows(
+    parts: list[Segment], query: list[str], count: int, data: st.DataObject
+) -> None:
+    allowed = [np.array(data.draw(st.lists(st.booleans(), min_size=len(part), max_size=len(part)))) for part in parts]
+    with TemporaryDirectory() as folder:
+        made = opened(Path(folder), parts)
+        (ranking,) = search(made, [" ".join(query)], count, allowed=allowed)
+        scores = score(made, query)
+    every = [
+        (-float(value), number, row)
+        for number, part in enumerate(scores)
+        for row, value in enumerate(part)
+        if value and allowed[number][row]
+    ]
+    found = list(zip((-ranking.scores).tolist(), ranking.segments.tolist(), ranking.rows.tolist(), strict=True))
+    assert found == sorted(every)[:count]
 
 
 def test_stop_words_alone_find_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import operator
 import random
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,10 @@ from services.retrieval.compactds import ann
 from services.retrieval.compactds.ann import Reach
 from services.retrieval.compactds.search import Queries, Vectors, scan
 from services.retrieval.datastore.catalogue import Datastore
-from services.retrieval.datastore.columns import Columns
+from services.retrieval.datastore.columns import FILE, Columns
 from services.retrieval.datastore.documents import Document
 from services.retrieval.filters import BadFilter, parse
-from services.retrieval.search import Effort, Found, Options, search
+from services.retrieval.search import LAST, Effort, Found, Options, Stage, search
 from tests.retrieval_support import HashingEncoder, built, opened, owner, write_lines
 
 NAMES = ["year", "open", "field"]
@@ -81,14 +83,29 @@ def compared(how: str, value: Any, mine: Any, there: bool) -> bool:
     return kind(mine) == kind(value) and bool(ORDER[how](mine, value))
 
 
-@settings(deadline=None, max_examples=300)
-@given(st.lists(metadata, max_size=6), filters)
+@settings(deadline=None, max_examples=400)
+@given(st.lists(metadata, max_size=6), st.sampled_from([0, 60]), filters)
 def test_the_documents_that_pass_are_those_that_the_filter_means(
-    tmp_path_factory: pytest.TempPathFactory, known: list[dict[str, Any]], wanted: dict[str, Any]
+    tmp_path_factory: pytest.TempPathFactory, known: list[dict[str, Any]], others: int, wanted: dict[str, Any]
 ) -> None:
     folder = tmp_path_factory.mktemp("columns")
+    known = [*known, *[{}] * others]  # among many others that say nothing, a name is rare
     Columns.write(folder, [Document(str(n), "x", "", "s", "MIT", metadata=part) for n, part in enumerate(known)])
     assert Columns(folder).passing(parse(wanted)).tolist() == [passes(wanted, part) for part in known]
+
+
+def test_as_many_names_as_documents_take_no_more_room_and_time_than_one(tmp_path: Path) -> None:
+    few = [Document(f"{n:05}", "x", "", "s", "MIT", metadata={"same": n, "year": n % 9}) for n in range(10_000)]
+    own = [replace(each, metadata={f"name {n}": n, "year": n % 9}) for n, each in enumerate(few)]
+    sizes = []
+    for documents in (few, own):
+        Columns.write(tmp_path, documents)
+        sizes.append((tmp_path / FILE).stat().st_size)
+    assert sizes[1] < 3 * sizes[0]
+    columns = Columns(tmp_path)
+    assert np.flatnonzero(columns.passing(parse({"metadata.name 77": {"gte": 77}}))).tolist() == [77]
+    assert columns.passing(parse({"metadata.name 77": {"exists": False}, "metadata.year": 3})).sum() == 1111
+    assert not columns.passing(parse({"metadata.name": 77})).any()
 
 
 def test_true_and_one_are_two_filters_also_for_a_cache() -> None:
@@ -182,10 +199,37 @@ def test_of_what_passes_the_filter_as_many_are_found_as_without_one(store: Datas
         found = find(store, query, Options(index, 10, 1500, 16, 1500, 1.0, wanted))
         assert all(passage.passage.metadata["n"] < passing for passage in found)  # type: ignore[operator]
         everything = find(store, query, Options(index, COUNT, COUNT, 512, COUNT, 1.0))
-        stage = {"compactds": "exact", "leann": "exact", "bm25": "bm25"}.get(index)
-        if stage:
-            best = [each.scores[stage] for each in everything if each.passage.metadata["n"] < passing]  # type: ignore
-            assert [passage.scores[stage] for passage in found] == sorted(best, reverse=True)[:10]  # type: ignore
+        best: dict[str, float] = {}
+        for each in everything:
+            if each.passage.metadata["n"] < passing:  # type: ignore[operator]
+                best[each.passage.id] = each.scores[LAST[index]]
+        if index == "hybrid":
+            best = fused(everything, best)
+        expected = sorted(best.values(), reverse=True)[:10]
+        assert [passage.scores[LAST[index]] for passage in found] == pytest.approx(expected, rel=1e-12)
+        assert bool(found) == bool(passing) or index == "bm25"
+
+
+def fused(everything: list[Found], passing: Iterable[str]) -> dict[str, float]:
+    """The mean of both scores of those that pass, each between 0, or the least if that is below, and 1."""
+    sums = dict.fromkeys(passing, 0.0)
+    stages: list[Stage] = ["exact", "bm25"]
+    for stage in stages:
+        scores = {each.passage.id: each.scores[stage] for each in everything if stage in each.scores}
+        scores = {identity: score for identity, score in scores.items() if identity in sums}
+        floor = min([0.0, *scores.values()])
+        for identity, score in scores.items():
+            sums[identity] += (score - floor) / (max(scores.values()) - floor) / 2
+    return sums
+
+
+def test_the_filters_that_were_used_last_are_kept(store: Datastore) -> None:
+    (segment,) = store.segments
+    often, *others = [parse({"metadata.n": number}) for number in range(17)]
+    passing = segment.passing(often)
+    for each in others:
+        segment.passing(each)
+        assert segment.passing(often) is passing
 
 
 def test_a_selector_finds_what_a_scan_finds_when_every_list_is_read(tmp_path: Path) -> None:

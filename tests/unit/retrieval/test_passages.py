@@ -21,6 +21,17 @@ def documents_of(texts: dict[str, str]) -> list[Document]:
 
 
 @quickly
+@given(st.sets(texts), texts)
+def test_a_string_is_found_where_it_stands_among_those_in_order(strings: set[str], other: str) -> None:
+    ordered = sorted(strings)
+    with TemporaryDirectory() as folder:
+        Strings.write(Path(folder), "strings", ordered)
+        packed = Strings(Path(folder), "strings")
+        assert [packed.find(string) for string in ordered] == [*range(len(ordered))]
+        assert packed.find(other) == (ordered.index(other) if other in strings else None)
+
+
+@quickly
 @given(st.lists(texts))
 def test_strings_come_back_as_they_were_written(strings: list[str]) -> None:
     with TemporaryDirectory() as folder:
