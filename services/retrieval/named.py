@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.retrieval.datastore.catalogue import Catalogue, Datastore
+from services.retrieval.datastore.catalogue import Catalogue
+from services.retrieval.datastore.opened import Datastore
 from services.retrieval.errors import UnknownDatastore
 
 

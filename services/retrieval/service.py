@@ -8,8 +8,9 @@ from typing import Any
 
 from services.retrieval import filters
 from services.retrieval.bounds import check_answer, check_tokens, check_work
-from services.retrieval.datastore.catalogue import Catalogue, Datastore
+from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.manifest import EncoderStamp
+from services.retrieval.datastore.opened import Datastore
 from services.retrieval.datastore.segment import Segment
 from services.retrieval.datastore.vectors import Second, no_second
 from services.retrieval.encoders import published

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.retrieval.datastore import coding, deletions, dropped, workspace
 from services.retrieval.datastore.added import Span, current
-from services.retrieval.datastore.catalogue import Catalogue, Datastore
+from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.draft import Draft
 from services.retrieval.datastore.durable import discard, discard_retired, retire, retired
@@ -17,6 +17,7 @@ from services.retrieval.datastore.embed import Embedder
 from services.retrieval.datastore.generation import Changed, changing
 from services.retrieval.datastore.layout import Layout
 from services.retrieval.datastore.manifest import EncoderStamp
+from services.retrieval.datastore.opened import Datastore
 from services.retrieval.datastore.segment import Segment
 from services.retrieval.datastore.tombstones import NONE
 from services.retrieval.datastore.unstored import SegmentVectors

@@ -13,10 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.build import Sizes, build
-from services.retrieval.datastore.catalogue import Catalogue, Datastore
+from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.deletions import BadDeletions
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.generation import RECORD
+from services.retrieval.datastore.opened import Datastore
 from services.retrieval.datastore.tombstones import SUFFIX, BadTombstones
 from services.retrieval.datastore.writer import Writer
 from services.retrieval.leann.codebook import FILE as CODEBOOK

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from services.retrieval.compactds import search as compactds
 from services.retrieval.datastore import layout
 from services.retrieval.datastore.build import NothingToBuild, Report, Sizes, build
-from services.retrieval.datastore.catalogue import Catalogue, Datastore
+from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.manifest import INDEXES, BadIndexes, EncoderStamp
+from services.retrieval.datastore.opened import Datastore
 from services.retrieval.datastore.segment import EXACT, VECTORS
 from services.retrieval.datastore.writer import Writer
 from services.retrieval.encoders.base import Card, Loadable

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from services.retrieval.compactds import ann
 from services.retrieval.compactds.ann import Reach
 from services.retrieval.compactds.search import Queries, Vectors, scan
-from services.retrieval.datastore.catalogue import Datastore
 from services.retrieval.datastore.columns import FILE, Columns
 from services.retrieval.datastore.documents import Document
+from services.retrieval.datastore.opened import Datastore
 from services.retrieval.filters import BadFilter, parse
 from services.retrieval.search import LAST, Effort, Found, Options, Stage, search
 from tests.retrieval_support import HashingEncoder, built, opened, owner, write_lines

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.retrieval.datastore.catalogue import Datastore
+from services.retrieval.datastore.opened import Datastore
 from services.retrieval.search import Effort, Found, Options, search
 from tests.retrieval_support import HashingEncoder, datastore
 

@@ -7,8 +7,9 @@ import pytest
 
 from services.retrieval.compactds import ann
 from services.retrieval.datastore.build import Report, build
-from services.retrieval.datastore.catalogue import Catalogue, Datastore
+from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.manifest import INDEXES, BadIndexes
+from services.retrieval.datastore.opened import Datastore
 from services.retrieval.datastore.segment import VECTORS
 from services.retrieval.errors import IndexNotBuilt
 from services.retrieval.search import Effort, Found, Options, search
