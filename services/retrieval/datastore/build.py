@@ -162,7 +162,7 @@ class _Builder:
                 self._sweep(self.target / owner.id, keep={source.origin.source for source in parts})
                 self._leave_out(unreadable)
                 self._sources(owner, parts)
-        except (_Dropped, FileNotFoundError):
+        except (_Dropped, FileNotFoundError, BadSegment):  # it was taken away under the build
             if not self._dropped(owner):
                 raise
         if self._dropped(owner):
