@@ -89,9 +89,9 @@ class RetrievalSuite:
         return Plan(items, versions, found.warnings)
 
     async def describe(self, endpoint: Endpoint, versions: Mapping[str, str]) -> dict[str, str]:
-        """The encoder of the set's datastore. Raises EndpointError if the endpoint has no such datastore."""
+        """The encoders of the set's datastore. Raises EndpointError if the endpoint has no such datastore."""
         listed = (await endpoint.get("/v1/datastores")).body.get("data") or []
-        encoders = {str(one["id"]): str(one["encoder"]) for one in listed}
+        encoders = {str(one["id"]): _encoders(one["encoders"]) for one in listed}
         if (name := versions["datastore"]) not in encoders:
             raise EndpointError(f"{endpoint.url} has no datastore {name!r}. It has: {', '.join(encoders)}.")
         return {"endpoint": endpoint.url, "encoder": encoders[name]}
@@ -111,6 +111,11 @@ class RetrievalSuite:
             "milliseconds": answer.details["milliseconds"],
         }
         return scores | ({"recall@100": recall(ranking, grades, 100)} if planned.ask["k"] >= 100 else {})
+
+
+def _encoders(listed: Mapping[str, Mapping[str, Any]]) -> str:
+    first, exact = (f"{listed[stage]['name']} {listed[stage]['revision']}" for stage in ("ann", "exact"))
+    return first if first == exact else f"{first}, exact scores by {exact}"
 
 
 def _prepared(name: str, home: Path) -> PreparedSet:
