@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.datastore.build import Report, Sizes, build
-from services.retrieval.datastore.catalogue import Datastore, open_datastores
+from services.retrieval.datastore.catalogue import open_datastores
+from services.retrieval.datastore.opened import Datastore
 from services.retrieval.encoders.base import Card
 from shared.owners import Owner
 
