@@ -150,10 +150,12 @@ def hidden_states(folder: Path, ids: list[int], *, causal: bool = False) -> Tens
 
 @pytest.mark.parametrize("name", ["reasonir-8b", "gritlm-7b"])
 def test_an_instructed_model_attends_both_ways_and_its_instruction_has_no_part_in_the_mean(
-    instructed: Path, name: str
+    instructed: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tokenizers import Tokenizer
 
+    # random weights are harder on bfloat16 than trained ones: 0.9988
+    monkeypatch.setattr("services.retrieval.encoders.transformer.fast_dtype", lambda: "float32")
     card = describe(name, instructed)
     encoder, known = load(card), PUBLISHED[name]
     tokenizer = Tokenizer.from_file(str(card.folder / "tokenizer.json"))
