@@ -19,6 +19,7 @@ from shared.contracts.retrieval import (
     SearchResponse,
 )
 from shared.http.errors import InvalidRequest, NotFound, NotJson, TooLarge, openai_errors, problems
+from shared.http.identities import identity
 from shared.http.parameters import ONLY_KNOWN_PARAMETERS
 
 router = APIRouter(tags=["retrieval"])
@@ -65,7 +66,7 @@ async def list_datastores(services: Connected) -> DatastoreList:
 
 
 @router.get(
-    "/v1/datastores/{datastore}/documents/{document:path}",
+    f"/v1/datastores/{{datastore}}/documents/{identity('document')}",
     response_model=Document,
     responses=problems(NotFound, ServiceUnavailable),
     dependencies=[ONLY_KNOWN_PARAMETERS],

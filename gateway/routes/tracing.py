@@ -18,6 +18,7 @@ from shared.contracts.tracing import (
     TraceRequest,
 )
 from shared.http.errors import InvalidRequest, NotFound, problems
+from shared.http.identities import identity
 
 router = APIRouter(tags=["tracing"])
 
@@ -61,7 +62,7 @@ async def list_corpora(services: Connected) -> CorpusList:
 
 
 @router.get(
-    "/v1/corpora/{corpus}/documents/{document:path}",
+    f"/v1/corpora/{{corpus}}/documents/{identity('document')}",
     response_model=CorpusDocument,
     responses=problems(NotFound, ServiceUnavailable),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.retrieval.errors import TooManyPassages, TooManyTokens, TooMuchWork
+from services.retrieval.errors import QueriesTooLong, TooManyPassages, TooManyTokens, TooMuchWork
 from shared.contracts.retrieval import SearchRequest
 
 PASSAGES_AT_ONCE = 5000
@@ -20,9 +20,15 @@ TOKENS_AT_ONCE = 300_000
 """Of all texts that are to be embedded: as many as OpenAI's embeddings take."""
 
 
+CHARACTERS_AT_ONCE = 200_000
+"""Of all queries of a search: more than a second of cutting them into words and counting these."""
+
+
 def check_answer(request: SearchRequest) -> None:
-    """Raises TooManyPassages for an answer that is too large."""
+    """Raises TooManyPassages for an answer that is too large, QueriesTooLong for queries that are."""
     queries = len(request.texts())
+    if (characters := sum(map(len, request.texts()))) > CHARACTERS_AT_ONCE:
+        raise QueriesTooLong(characters, CHARACTERS_AT_ONCE)
     if request.k * queries > PASSAGES_AT_ONCE:
         raise TooManyPassages(request.k, queries, PASSAGES_AT_ONCE)
 

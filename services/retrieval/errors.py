@@ -124,6 +124,16 @@ class TooMuchWork(InvalidRequest):
         super().__init__(detail, field=field)
 
 
+class QueriesTooLong(InvalidRequest):
+    """The queries of a search have together more characters than one request may."""
+
+    code = "input_too_long"
+
+    def __init__(self, characters: int, limit: int) -> None:
+        detail = f"The queries have {characters:,} characters; a search reads at most {limit:,}. Send fewer, or parts."
+        super().__init__(detail, field="queries")
+
+
 class TooManyTokens(InvalidRequest):
     """The texts of a request have together more tokens than one request may."""
 

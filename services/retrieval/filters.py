@@ -112,6 +112,8 @@ def _comparison(field: str, kind: str, value: Any, here: str) -> Comparison:
 def _value(value: Any, here: str) -> Value:
     if not isinstance(value, str | int | float | bool):
         raise BadFilter(here, "a value is a string, a number, true or false")
+    if isinstance(value, str) and not _encodes(value):
+        raise BadFilter(here, "a string has half of a surrogate pair, which no text has")
     if not isinstance(value, str):
         try:
             finite = math.isfinite(float(value))
@@ -120,3 +122,11 @@ def _value(value: Any, here: str) -> Value:
         if not finite:
             raise BadFilter(here, "a number must be finite, and fit into 64 bits as a float")
     return value
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
 
+import numpy as np
+
+from services.retrieval.bm25 import search as bm25
 from services.retrieval.changes import Changes
 from services.retrieval.datastore.catalogue import Catalogue
+from services.retrieval.datastore.opened import Datastore
 from services.retrieval.datastore.writer import Writer
 from services.retrieval.encoders import base, published
 from services.retrieval.encoders.serial import SerialEncoder
@@ -19,6 +23,8 @@ from services.retrieval.settings import RetrievalSettings
 from shared.clients.model import ModelClient
 from shared.owners import BadRegistry, load_owners
 from shared.settings import candor_home, cores
+
+_FIRST = "The first text takes longer than those after it."
 
 
 class NothingToSearch(Exception):
@@ -58,7 +64,8 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
     enter("loading the encoder")
     encoder = SerialEncoder(base.load(card, threads=cores()))
     for each in (encoder, *map(second, exact)):
-        each.encode(["The first text takes longer than those after it."])
+        each.encode([_FIRST])
+    _compile(datastores)
     try:
         registered = {owner.id: owner for owner in load_owners()}
     except BadRegistry as error:
@@ -68,3 +75,10 @@ def start(settings: RetrievalSettings, enter: Callable[[str], None]) -> Started:
     assistant = Assistant(LanguageModel(ModelClient(settings.model_url), registered))
     service = Retrieval(encoder, catalogue, registered, second)
     return Started(service, changes, assistant, warnings, catalogue.warnings, catalogue.check)
+
+
+def _compile(datastores: Sequence[Datastore]) -> None:
+    """What numba compiles at its first call takes seconds, of a new checkout or a container without its cache."""
+    for segment in [segment for datastore in datastores for segment in datastore.segments][:1]:
+        bm25.search([segment.postings], [_FIRST], 1)
+        bm25.search([segment.postings], [_FIRST], 1, [np.ones(segment.manifest.passages, bool)])

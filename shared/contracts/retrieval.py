@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StrictBool, StrictInt, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt, model_validator
 
 from shared.contracts.base import Milliseconds, OwnerId, Strict, Text
+
+
+def _no_integer(value: object) -> object:
+    """One that does not fit into 64 bits would become another number."""
+    if isinstance(value, int):
+        raise ValueError("an integer must fit into 64 bits")
+    return value
+
 
 Metadata = dict[
     Annotated[Text, Field(min_length=1, max_length=128)],
     Text
     | StrictBool
     | Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
-    | Annotated[float, Field(allow_inf_nan=False)],
+    | Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_integer)],
 ]
 """What else is known of a document: strings, numbers, true and false, by name."""
 

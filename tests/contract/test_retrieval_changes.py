@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -85,6 +86,15 @@ def test_a_document_that_was_built_can_be_written_anew_and_deleted(client: httpx
     assert found(client, "gulls counted estuaries", index="bm25") == []
 
 
+@pytest.mark.parametrize("identity", ["mine\n", "mi\nne", "a/b", "../mine", "%0A", "mine\r\n", "\u2028"])
+def test_a_document_is_deleted_by_its_own_id_and_no_other(client: httpx.Client, identity: str) -> None:
+    add(client, {"mine": HERON, identity: HERON})
+    path = f"/v1/datastores/main/documents/{quote(identity, safe='')}"
+    assert client.get(path, params={"owners": "papers"}).json()["id"] == identity
+    assert client.delete(path, params={"owner": "papers"}).json()["id"] == identity
+    assert found(client, "heron", index="bm25") == ["mine"]
+
+
 def test_metadata_is_kept_and_can_be_asked_for(client: httpx.Client) -> None:
     add(client, {"a": HERON}, metadata={"year": 2020, "open": True}, licence="CC-BY-4.0")
     add(client, {"b": HERON}, metadata={"year": 1990})
@@ -141,6 +151,10 @@ def test_when_it_is_not_known_what_was_deleted_a_change_is_refused_with_what_to_
         ({"owner": "papers", "documents": [{"id": "a", "text": "\ud800"}]}, "documents.0.text"),
         ({"owner": "papers", "documents": [{"id": "a", "text": "x", "metadata": {"y": [1]}}]}, "documents.0.metadata"),
         ({"owner": "papers", "documents": [{"id": "a", "text": "x", "owner": "public"}]}, "documents.0.owner"),
+        (
+            {"owner": "papers", "documents": [{"id": "a", "text": "x", "metadata": {"y": 2**63}}]},
+            "documents.0.metadata",
+        ),
     ],
 )
 def test_what_cannot_be_added_is_refused_whole_with_its_place(client: httpx.Client, body: Any, field: str) -> None:
@@ -151,6 +165,21 @@ def test_what_cannot_be_added_is_refused_whole_with_its_place(client: httpx.Clie
     assert 400 <= response.status_code < 500
     assert response.json()["field"].startswith(field)
     assert client.get("/v1/datastores").json() == before
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"query": "heron", "filter": {"source": "\ud800"}}, 422, "bad_filter"),
+        ({"query": "heron", "datastore": "a" * 5000}, 404, "unknown_datastore"),
+        ({"query": "heron " * 50_000, "index": "bm25"}, 422, "input_too_long"),
+        ({"queries": ["heron " * 20_000] * 2, "index": "compactds"}, 422, "input_too_long"),
+    ],
+)
+def test_what_cannot_be_searched_for_is_refused(client: httpx.Client, body: Any, status: int, code: str) -> None:
+    headers = {"content-type": "application/json"}
+    response = client.post("/v1/search", content=json.dumps(body).encode(), headers=headers)
+    assert (response.status_code, response.json()["code"]) == (status, code)
 
 
 def test_an_unknown_datastore_takes_nothing(client: httpx.Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import ENAMETOOLONG
 from pathlib import Path
 from threading import Event, Lock
 
@@ -28,7 +29,7 @@ class Catalogue:
     def get(self, name: str) -> Datastore | None:
         """A datastore as it is now, or None if there is none of this name."""
         place = self._folder / name
-        if name.startswith(".") or place.parent != self._folder or not place.is_dir():
+        if name.startswith(".") or place.parent != self._folder or not _is_folder(place):
             return None
         known = self._open.get(name)
         if known and known.generation == generation(place):
@@ -75,3 +76,12 @@ class Catalogue:
 def open_datastores(folder: Path, card: Card) -> list[Datastore]:
     """Every datastore in a folder, as it is now."""
     return Catalogue(folder, card).all()
+
+
+def _is_folder(place: Path) -> bool:
+    try:
+        return place.is_dir()
+    except OSError as error:  # a name longer than any folder's
+        if error.errno == ENAMETOOLONG:
+            return False
+        raise

@@ -11,6 +11,7 @@ from services.retrieval.routes.parts import Service, Threads
 from shared.contracts.base import OwnerId
 from shared.contracts.retrieval import DatastoreList, Document
 from shared.http.errors import NotReady, Overloaded, problems
+from shared.http.identities import identity
 from shared.http.parameters import ONLY_KNOWN_PARAMETERS
 
 router = APIRouter(tags=["retrieval"], dependencies=[ONLY_KNOWN_PARAMETERS])
@@ -23,7 +24,8 @@ async def list_datastores(service: Service, threads: Threads) -> DatastoreList:
 
 
 @router.get(
-    "/v1/datastores/{datastore}/documents/{document:path}", responses=problems(UnknownDocument, Overloaded, NotReady)
+    f"/v1/datastores/{{datastore}}/documents/{identity('document')}",
+    responses=problems(UnknownDocument, Overloaded, NotReady),
 )
 async def get_document(
     datastore: str,

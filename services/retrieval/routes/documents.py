@@ -18,6 +18,7 @@ from services.retrieval.routes.parts import Changing, Threads
 from shared.contracts.base import OwnerId
 from shared.contracts.retrieval import AddDocuments, Deleted, DocumentsAdded
 from shared.http.errors import NotReady, Overloaded, problems
+from shared.http.identities import identity
 
 router = APIRouter(tags=["retrieval"])
 
@@ -31,7 +32,9 @@ async def add_documents(datastore: str, body: AddDocuments, changes: Changing, t
     return await threads.run(changes.add, datastore, body)
 
 
-@router.delete("/v1/datastores/{datastore}/documents/{document:path}", responses=problems(UnknownDocument, *_ALWAYS))
+@router.delete(
+    f"/v1/datastores/{{datastore}}/documents/{identity('document')}", responses=problems(UnknownDocument, *_ALWAYS)
+)
 async def delete_document(
     datastore: str, document: str, owner: Annotated[OwnerId, Query()], changes: Changing, threads: Threads
 ) -> Deleted:

@@ -12,6 +12,7 @@ from services.tracing.routes.tracer import Service
 from shared.contracts.base import OwnerId
 from shared.contracts.tracing import CorpusDocument, CorpusList
 from shared.http.errors import NotReady, problems
+from shared.http.identities import identity
 
 router = APIRouter(tags=["tracing"])
 
@@ -23,7 +24,8 @@ async def list_corpora(tracer: Service) -> CorpusList:
 
 
 @router.get(
-    "/v1/corpora/{corpus}/documents/{document:path}", responses=problems(OwnerNotPermitted, UnknownDocument, NotReady)
+    f"/v1/corpora/{{corpus}}/documents/{identity('document')}",
+    responses=problems(OwnerNotPermitted, UnknownDocument, NotReady),
 )
 async def get_document(
     corpus: str, document: str, tracer: Service, owners: Annotated[list[OwnerId] | None, Query()] = None
