@@ -188,12 +188,12 @@ class Writer:
                 coding.code(target, self._first().stamp, lambda _: None, vectors.of)
 
     def _learnt_from(self, target: Path, owner: str) -> bool:
-        """Whether LEANN's codebook was."""
+        """Whether LEANN's codebook may have been."""
         try:
-            origin = codebook.read(target, self._first().stamp).origin
+            origin = codebook.origin(target)  # also one for another encoder, with which it may be searched again
         except BadCodebook:
-            return False
-        return any(segment.startswith(f"{owner}/") for segment in origin.segments)
+            return True  # it is not known of whom it is
+        return origin is not None and any(segment.startswith(f"{owner}/") for segment in origin.segments)
 
     def _embedders(self, layout: Layout) -> Embedders:
         exact = layout.exact

@@ -5,9 +5,14 @@ from pathlib import Path
 import pytest
 
 from services.retrieval.datastore.build import Report, Sizes, build
+from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.dropped import NotDropped
+from services.retrieval.datastore.writer import Writer
+from services.retrieval.leann.codebook import FILE as CODEBOOK
+from services.retrieval.leann.codebook import origin
 from tests.retrieval_support import HashingEncoder, write_source
 from tests.unit.retrieval.test_changes import OWNERS, documents, home, main, of, opened
+from tests.unit.retrieval.test_exact import Newer
 
 __all__ = ["home"]
 SIZES = Sizes(bytes=400, passages=2)
@@ -67,3 +72,20 @@ def test_an_owner_whose_log_of_deletions_is_damaged_can_be_dropped(home: Path) -
     (home / "retrieval" / "main" / "papers.deleted").unlink()
     assert writer.drop_owner(main(opened(home)[0]), "papers")
     assert not (home / "retrieval" / "main" / "papers").exists()
+
+
+def test_a_service_with_another_encoder_leaves_nothing_of_a_dropped_owner_in_the_codebook(home: Path) -> None:
+    catalogue = Catalogue(home / "retrieval", Newer.card)
+    Writer(home / "retrieval", catalogue, Newer()).drop_owner(main(catalogue), "public")
+    opened(home)  # as the service starts with the first encoder again
+    left = origin(home / "retrieval" / "main")
+    assert left is None or left.segments == []
+
+
+def test_a_damaged_codebook_is_learnt_anew_when_an_owner_is_dropped(home: Path) -> None:
+    file = home / "retrieval" / "main" / CODEBOOK
+    file.write_bytes(file.read_bytes()[:40])
+    catalogue, writer = opened(home)
+    writer.drop_owner(main(catalogue), "public")
+    opened(home)
+    assert main(opened(home)[0]).codebook
