@@ -28,6 +28,11 @@ LEFT_OUT = "it is left out until `candor data build` has made it anew"
 _EMPTY = "it has nothing to search: run `candor data build`, or add documents"
 _LEFT_OUT_OF_LEANN = "the index `leann` is without it until `candor data build` has made it anew"
 
+_LEARNT_ANEW = (
+    "LEANN's codebook is learnt anew, since an owner who was deleted may be in it: there is no index `leann` until that "
+    "is done, by this service or the next `candor data build`"
+)
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -56,7 +61,7 @@ def open_datastore(folder: Path, now: bytes, loaded: Loaded, before: Datastore |
         text = f"{folder.name}: {error}; nothing of it is shown until then"
         return Datastore(folder.name, [], None, [Notice(text)], now, layout)
     notices: list[Notice] = []
-    codebook = _codebook(folder, loaded.encoder, before, notices)
+    codebook = _codebook(folder, loaded.encoder, deleted, before, notices)
     same = before is not None and before.codebook is codebook and before.layout.exact == layout.exact
     known = {segment.folder: segment for segment in before.segments} if before and same else {}
     had = before.tombstones if before else {}
@@ -151,8 +156,13 @@ def _places(owner: Path, deleted: Deletions) -> list[Path]:
     ]
 
 
-def _codebook(folder: Path, encoder: EncoderStamp, before: Datastore | None, notices: list[Notice]) -> Codebook | None:
-    """That of before if it is the same."""
+def _codebook(
+    folder: Path, encoder: EncoderStamp, deleted: Deletions, before: Datastore | None, notices: list[Notice]
+) -> Codebook | None:
+    """That of before if it is the same; none while it may have been learnt from an owner who was dropped."""
+    if deleted.recode:
+        notices.append(Notice(f"{folder.name}: {_LEARNT_ANEW}"))
+        return None
     try:
         found = read_codebook(folder, encoder)
     except BadCodebook as error:

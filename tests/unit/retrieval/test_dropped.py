@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from services.retrieval.datastore import deletions
 from services.retrieval.datastore.build import Report, Sizes, build
 from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.dropped import NotDropped
+from services.retrieval.datastore.generation import changing
 from services.retrieval.datastore.writer import Writer
 from services.retrieval.leann.codebook import FILE as CODEBOOK
 from services.retrieval.leann.codebook import origin
@@ -89,3 +91,18 @@ def test_a_damaged_codebook_is_learnt_anew_when_an_owner_is_dropped(home: Path) 
     writer.drop_owner(main(catalogue), "public")
     opened(home)
     assert main(opened(home)[0]).codebook
+
+
+def test_no_codebook_is_searched_by_while_a_dropped_owner_may_be_in_it(home: Path) -> None:
+    catalogue, writer = opened(home)
+    target = home / "retrieval" / "main"
+    assert main(catalogue).codebook
+    with changing(target):  # as of a drop until the codebook is learnt anew
+        deletions.read(target).with_owner("public", 1, recode=True).write(target)
+    assert (main(catalogue).codebook, main(catalogue).owners) == (None, ["papers"])
+    (warning,) = main(catalogue).warnings
+    assert "there is no index `leann` until" in warning
+    writer.resume("main")
+    assert main(catalogue).codebook
+    assert main(catalogue).warnings == []
+    assert all(segment.codes for segment in main(catalogue).segments)
