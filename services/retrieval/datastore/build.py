@@ -126,7 +126,8 @@ def build(
         dropped.restore(target, restore)
         with changing(target):
             # vectors that no stage reads do no harm; those that a stage lacks do
-            Layout(indexes=[*indexes], exact=embedders.exact and layout.read(target).exact).write(target)
+            stays = layout.read(target).exact == embedders.exact
+            Layout(indexes=[*indexes], exact=embedders.exact if stays else None).write(target)
         for owner in owners:
             parts, unreadable = found[owner.id]
             builder.owner(owner, parts, unreadable)
