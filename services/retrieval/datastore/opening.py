@@ -82,12 +82,15 @@ def open_datastore(folder: Path, now: bytes, loaded: Loaded, before: Datastore |
 
 
 def folders(folder: Path) -> list[Path]:
-    """Those in it that are not hidden, and those of builds that have not finished."""
-    return sorted(
-        path
-        for path in folder.glob("*")
-        if path.is_dir() and (not path.name.startswith(".") or path.name.startswith(UNFINISHED))
-    )
+    """Those in it that are not hidden, and those of builds that have not finished; none if it is not there, goes
+    meanwhile or may not be read."""
+    try:
+        inside = sorted(folder.iterdir())
+    except (FileNotFoundError, PermissionError):
+        return []
+    return [
+        path for path in inside if path.is_dir() and (not path.name.startswith(".") or path.name.startswith(UNFINISHED))
+    ]
 
 
 @dataclass

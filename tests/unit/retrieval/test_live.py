@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,6 +146,28 @@ def test_while_codes_are_made_others_search_and_add_and_what_they_add_has_codes_
     assert store.codebook
     assert not store.warnings
     assert all(segment.codes for segment in store.segments)
+
+
+@pytest.mark.parametrize("folder", [".removed-1", "papers"])
+def test_a_folder_that_goes_while_codes_are_made_is_passed_over(
+    home: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    target = home / "retrieval" / "main"
+    (target / folder).mkdir(exist_ok=True)
+
+    def going(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def call(path: Any) -> Any:  # another process takes it away in the moment before it is read
+            if path == target / folder:
+                path.rename(home / "gone")
+            return read(path)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", going(os.scandir))
+        patched.setattr(os, "listdir", going(os.listdir))
+        coding.code(target, EncoderStamp.of(HashingEncoder.card), lambda _: None, lambda part: np.load(part / VECTORS))
+    assert main(opened(home)[0]).codebook
 
 
 def test_reading_all_files_ends_well_when_one_vanishes_meanwhile(home: Path) -> None:
