@@ -78,7 +78,9 @@ def test_an_owner_whose_log_of_deletions_is_damaged_can_be_dropped(home: Path) -
 
 def test_a_service_with_another_encoder_leaves_nothing_of_a_dropped_owner_in_the_codebook(home: Path) -> None:
     catalogue = Catalogue(home / "retrieval", Newer.card)
-    Writer(home / "retrieval", catalogue, Newer()).drop_owner(main(catalogue), "public")
+    writer = Writer(home / "retrieval", catalogue, Newer())
+    writer.drop_owner(main(catalogue), "public")
+    writer.resume("main")
     opened(home)  # as the service starts with the first encoder again
     left = origin(home / "retrieval" / "main")
     assert left is None or left.segments == []

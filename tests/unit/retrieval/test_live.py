@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from services.retrieval.changes import Changes
 from services.retrieval.datastore import coding, workspace
 from services.retrieval.datastore.build import build
+from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.durable import publish
 from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.datastore.segment import VECTORS
@@ -215,6 +216,25 @@ def test_merges_that_were_due_are_done_after_the_next_start(home: Path) -> None:
     changes._behind.shutdown(wait=True)
     assert len([*(home / "retrieval" / "main" / "papers").glob("added-*")]) == 1
     assert of(main(catalogue), "papers").keys() >= {*"abcd"}
+
+
+def test_a_public_owner_is_dropped_at_once_and_the_codebook_is_learnt_anew_behind(tmp_path: Path) -> None:
+    for owner in OWNERS:
+        write_source(tmp_path, owner.id, ["the ant"])
+    build(tmp_path, OWNERS, HashingEncoder.card, HashingEncoder, lambda _: None, indexes=("leann", "bm25"))
+    slow, catalogue = Waiting(), Catalogue(tmp_path / "retrieval", HashingEncoder.card)
+    changes = Changes(catalogue, Writer(tmp_path / "retrieval", catalogue, slow), {owner.id: owner for owner in OWNERS})
+    try:
+        changes.drop_owner("main", "public")
+        assert slow.reached.wait(20)
+        assert (main(catalogue).owners, main(catalogue).codebook) == (["papers"], None)
+        assert not (tmp_path / "retrieval" / "main" / "public").exists()
+    finally:
+        slow.go_on.set()
+    changes._behind.shutdown(wait=True)
+    book = main(catalogue).codebook
+    assert book
+    assert book.origin.segments == []
 
 
 @pytest.mark.parametrize("place", ["main", "main/papers"])
