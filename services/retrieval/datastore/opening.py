@@ -147,9 +147,15 @@ class _Opening:
 
 
 def _places(owner: Path, deleted: Deletions) -> list[Path]:
-    """The folders of an owner's segments, less those from before it was dropped, and those of additions that were
-    carried over into another."""
-    places = {place: Span.parse(place.name) for place in folders(owner)}
+    """The folders of an owner's segments, less those from before it was dropped, those of additions that were carried
+    over into another, and unfinished work on a segment that is there."""
+    inside = folders(owner)
+    names = {place.name for place in inside}
+    places = {
+        place: Span.parse(place.name)
+        for place in inside
+        if not place.name.startswith(UNFINISHED) or place.name.removeprefix(UNFINISHED) not in names
+    }
     count = current(span for span in places.values() if span)
     floor = deleted.floor(owner.name)
     return [

@@ -237,6 +237,15 @@ def test_a_public_owner_is_dropped_at_once_and_the_codebook_is_learnt_anew_behin
     assert book.origin.segments == []
 
 
+def test_of_unfinished_work_only_what_is_not_shown_is_said_to_be_left_out(home: Path) -> None:
+    for name in ("source", "other"):
+        (home / "retrieval" / "main" / "papers" / f".unfinished-{name}").mkdir()
+    store = main(opened(home)[0])
+    assert of(store, "papers")
+    (warning,) = store.warnings
+    assert "papers/.unfinished-other: a build of it has not finished" in warning
+
+
 @pytest.mark.parametrize("place", ["main", "main/papers"])
 def test_what_cannot_be_written_to_is_named_with_what_to_do(home: Path, place: str) -> None:
     catalogue, writer = opened(home)
