@@ -30,7 +30,7 @@ _LEFT_OUT_OF_LEANN = "the index `leann` is without it until `candor data build` 
 
 _LEARNT_ANEW = (
     "LEANN's codebook is learnt anew, since an owner who was deleted may be in it: there is no index `leann` until that "
-    "is done, by this service or the next `candor data build`"
+    "is done, by this service or by `candor data build`"
 )
 
 

@@ -74,7 +74,9 @@ def never(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_dropping_a_public_owner_killed_at_any_step_is_finished_by_the_next_start_or_deletion(
     home: Path, never: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    homes = killed('writer.drop_owner(store, "public"); writer.resume("main")', home, tmp_path_factory.mktemp("killed"), 14)
+    homes = killed(
+        'writer.drop_owner(store, "public"); writer.resume("main")', home, tmp_path_factory.mktemp("killed"), 14
+    )
     finished = 0
     for number, place in enumerate(homes):
         target = place / "retrieval" / "main"
