@@ -29,8 +29,8 @@ _EMPTY = "it has nothing to search: run `candor data build`, or add documents"
 _LEFT_OUT_OF_LEANN = "the index `leann` is without it until `candor data build` has made it anew"
 
 _LEARNT_ANEW = (
-    "LEANN's codebook is learnt anew, since an owner who was deleted may be in it: there is no index `leann` until that "
-    "is done, by this service or by `candor data build`"
+    "LEANN's codebook is learnt anew, since an owner who was deleted may be in it: there is no index `leann` until "
+    "that is done, by this service or by `candor data build`"
 )
 
 
