@@ -1,6 +1,7 @@
 """Whether a datastore's second encoder can be used."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,12 @@ def test_a_second_encoder_whose_files_are_damaged_is_not_usable(tmp_path: Path, 
 def test_one_of_another_revision_is_hashed_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     read: list[object] = []
     opened = Path.open
-    monkeypatch.setattr(Path, "open", lambda path, *how, **more: read.append(path) or opened(path, *how, **more))
+
+    def noted(path: Path, *how: Any, **more: Any) -> Any:
+        read.append(path)
+        return opened(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", noted)
     second = SecondEncoders(tmp_path, 1)
     other = EncoderStamp(name="wordllama", revision="another", dimension=256)
     assert not second.usable(other)
