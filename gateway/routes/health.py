@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -49,5 +51,14 @@ async def _readiness(request: Request, response: Response) -> StackReadiness:
         ready=ready,
         phase="ready" if ready else "; ".join([*waiting, *([] if own.ready else [f"gateway: {own.phase}"])]),
         warnings=own.warnings,
-        services={name: ServiceHealth(**health.model_dump()) for name, health in found.items()},
+        services={
+            name: ServiceHealth(ready=health.ready, phase=health.phase, warnings=_counted(health.warnings))
+            for name, health in found.items()
+        },
     )
+
+
+def _counted(warnings: Sequence[str]) -> list[str]:
+    """How many there are: their texts name owners, whom not everyone who asks may know of."""
+    many = f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''}"
+    return [f"{many}: GET /readyz of the service itself says what"] if warnings else []

@@ -61,12 +61,14 @@ class Changes:
         return wire.Deleted(id=document, object="document")
 
     def drop_owner(self, datastore: str, owner: str) -> wire.Deleted:
-        """Delete all files of an owner in a datastore."""
+        """Delete all files of an owner in a datastore. If LEANN's codebook was learnt from them, there is none until it
+        is learnt anew, in the background."""
         holder = named(self._catalogue, datastore)
         with _writing(datastore):
             if not self._writer.drop_owner(holder, owner):
                 raise UnknownOwner(owner, holder.owners)
         self._catalogue.get(datastore)
+        self._behind.submit(self._resume, datastore)
         return wire.Deleted(id=owner, object="owner")
 
     def close(self) -> None:

@@ -8,7 +8,6 @@ from threading import Lock
 from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.encoders import base
 from services.retrieval.encoders.base import Card, Encoder
-from services.retrieval.encoders.recipe import Unsupported
 from services.retrieval.encoders.serial import SerialEncoder
 from services.retrieval.errors import NoSecondEncoder
 
@@ -26,10 +25,11 @@ class SecondEncoders:
 
     def usable(self, stamp: EncoderStamp) -> bool:
         """Whether it is there, and makes the vectors that it made when the datastore was built."""
-        if stamp not in self._cards:  # looked for once: its revision is a hash of all its weights
+        # looked for once, also if it is of another revision: that is a hash of all its weights
+        if stamp.name not in {known.name for known in self._cards}:
             try:
                 card = base.describe(stamp.name, self._home)
-            except (FileNotFoundError, Unsupported):
+            except Exception:  # it is not there, not supported, or its files are not what they should be
                 return False
             self._cards[EncoderStamp.of(card)] = card
         return stamp in self._cards

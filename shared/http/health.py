@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,10 +20,27 @@ class Readiness:
     warnings: list[str] = field(default_factory=list)
     look: Callable[[], Awaitable[Sequence[str]]] | None = None
     """Warnings on what changes while the app runs: asked each time, and awaited, so that it may look in a thread."""
+    patience: float = 1.0
+    """Seconds that an answer waits for `look`; after them it has the warnings of the last look that ended. Clients of
+    ours wait for 2."""
+    _seen: Sequence[str] = ("it is not known yet what is left out: ask again",)
+    _looking: asyncio.Future[Sequence[str]] | None = None
 
     async def current(self) -> list[str]:
-        """All warnings there are now."""
-        return [*self.warnings, *(await self.look() if self.look else ())]
+        """All warnings there are now, as far as that is known."""
+        return [*self.warnings, *(await self._look(self.look) if self.look else ())]
+
+    async def _look(self, look: Callable[[], Awaitable[Sequence[str]]]) -> Sequence[str]:
+        if self._looking is None or self._looking.done():  # one at a time, else those that hang would fill the threads
+            self._looking = asyncio.ensure_future(look())
+            self._looking.add_done_callback(self._keep)
+        await asyncio.wait({self._looking}, timeout=self.patience)
+        return self._seen
+
+    def _keep(self, looked: asyncio.Future[Sequence[str]]) -> None:
+        if not looked.cancelled():
+            error = looked.exception()
+            self._seen = [f"what is left out could not be looked at: {error}"] if error else looked.result()
 
     def enter(self, phase: str) -> None:
         """Not ready: this is what the app is doing now."""

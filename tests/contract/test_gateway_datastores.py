@@ -66,6 +66,13 @@ def test_the_gateway_lists_counts_and_warns_of_permitted_owners_alone(urls: tupl
     assert "former" not in str(seen)
 
 
+def test_the_gateway_s_readiness_counts_warnings_and_names_no_owner(urls: tuple[str, str]) -> None:
+    seen, whole = (httpx.get(f"{url}/readyz").json() for url in urls)
+    assert len(whole["warnings"]) == 2
+    assert seen["services"]["retrieval"]["warnings"] == ["2 warnings: GET /readyz of the service itself says what"]
+    assert "former" not in str(seen)
+
+
 def test_what_cannot_be_found_is_not_counted(urls: tuple[str, str]) -> None:
     assert httpx.delete(f"{urls[1]}/v1/datastores/main/documents/papers-source:0?owner=papers").status_code == 200
     document = {"id": "papers-source:1", "text": "The ferry runs at one."}

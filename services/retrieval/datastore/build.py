@@ -30,6 +30,7 @@ from services.retrieval.datastore.keys import Digests
 from services.retrieval.datastore.layout import Layout
 from services.retrieval.datastore.lock import only_builder
 from services.retrieval.datastore.manifest import COMPACTDS, INDEXES, BadSegment, EncoderStamp, Manifest
+from services.retrieval.datastore.opening import folders
 from services.retrieval.datastore.passages import Passages
 from services.retrieval.datastore.renew import due, renew
 from services.retrieval.datastore.schedule import Here, Once, Scheduler
@@ -126,7 +127,8 @@ def build(
         dropped.restore(target, restore)
         with changing(target):
             # vectors that no stage reads do no harm; those that a stage lacks do
-            Layout(indexes=[*indexes], exact=embedders.exact and layout.read(target).exact).write(target)
+            stays = layout.read(target).exact == embedders.exact
+            Layout(indexes=[*indexes], exact=embedders.exact if stays else None).write(target)
         for owner in owners:
             parts, unreadable = found[owner.id]
             builder.owner(owner, parts, unreadable)
@@ -327,8 +329,7 @@ class _Builder:
 
     def drop_vectors(self, owners: Sequence[Owner]) -> None:
         """Of all segments of these owners, the vectors are only for coding."""
-        folders = [folder for owner in owners for folder in sorted((self.target / owner.id).glob("*"))]
-        whole = [folder for folder in folders if _present(folder)]
+        whole = [folder for owner in owners for folder in folders(self.target / owner.id) if _present(folder)]
         with changing(self.target):
             for folder in whole:
                 if folder.exists() and drop_vectors(folder):
@@ -359,7 +360,9 @@ class _Builder:
 
 def _only_added(target: Path) -> bool:
     """Whether a datastore is nothing but what was added through the API."""
-    segments = [folder for folder in target.glob("*/[!.]*") if folder.is_dir()]
+    segments = [
+        folder for owner in folders(target) for folder in folders(owner) if not folder.name.startswith(UNFINISHED)
+    ]
     return bool(segments) and all(Span.parse(folder.name) for folder in segments)
 
 

@@ -16,6 +16,7 @@ from services.retrieval.datastore.deletions import Deletions
 from services.retrieval.datastore.durable import sync
 from services.retrieval.datastore.generation import changing
 from services.retrieval.datastore.manifest import BadSegment, EncoderStamp, FileStamp, Manifest
+from services.retrieval.datastore.opening import folders
 from services.retrieval.datastore.segment import written
 from services.retrieval.leann import codebook, codes
 from services.retrieval.leann.codebook import BadCodebook, Codebook, Origin
@@ -140,11 +141,9 @@ class _Coding:
 def _seen(target: Path, deleted: Deletions) -> dict[Path, object]:
     """The segments that count and when they were written, in order of owner and name."""
     found: dict[Path, object] = {}
-    for folder in sorted(target.glob("*/*")):
+    for folder in (folder for owner in folders(target) for folder in folders(owner)):
         span = Span.parse(folder.name)
-        if "." in (folder.name[0], folder.parent.name[0]) or (span.last if span else 0) <= deleted.floor(
-            folder.parent.name
-        ):
+        if folder.name.startswith(".") or (span.last if span else 0) <= deleted.floor(folder.parent.name):
             continue
         try:
             found[folder] = written(folder)

@@ -28,6 +28,11 @@ LEFT_OUT = "it is left out until `candor data build` has made it anew"
 _EMPTY = "it has nothing to search: run `candor data build`, or add documents"
 _LEFT_OUT_OF_LEANN = "the index `leann` is without it until `candor data build` has made it anew"
 
+_LEARNT_ANEW = (
+    "LEANN's codebook is learnt anew, since an owner who was deleted may be in it: there is no index `leann` until "
+    "that is done, by this service or by `candor data build`"
+)
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -56,7 +61,7 @@ def open_datastore(folder: Path, now: bytes, loaded: Loaded, before: Datastore |
         text = f"{folder.name}: {error}; nothing of it is shown until then"
         return Datastore(folder.name, [], None, [Notice(text)], now, layout)
     notices: list[Notice] = []
-    codebook = _codebook(folder, loaded.encoder, before, notices)
+    codebook = _codebook(folder, loaded.encoder, deleted, before, notices)
     same = before is not None and before.codebook is codebook and before.layout.exact == layout.exact
     known = {segment.folder: segment for segment in before.segments} if before and same else {}
     had = before.tombstones if before else {}
@@ -77,12 +82,15 @@ def open_datastore(folder: Path, now: bytes, loaded: Loaded, before: Datastore |
 
 
 def folders(folder: Path) -> list[Path]:
-    """Those in it that are not hidden, and those of builds that have not finished."""
-    return sorted(
-        path
-        for path in folder.glob("*")
-        if path.is_dir() and (not path.name.startswith(".") or path.name.startswith(UNFINISHED))
-    )
+    """Those in it that are not hidden, and those of builds that have not finished; none if it is not there, goes
+    meanwhile or may not be read."""
+    try:
+        inside = sorted(folder.iterdir())
+    except (FileNotFoundError, PermissionError):
+        return []
+    return [
+        path for path in inside if path.is_dir() and (not path.name.startswith(".") or path.name.startswith(UNFINISHED))
+    ]
 
 
 @dataclass
@@ -139,9 +147,15 @@ class _Opening:
 
 
 def _places(owner: Path, deleted: Deletions) -> list[Path]:
-    """The folders of an owner's segments, less those from before it was dropped, and those of additions that were
-    carried over into another."""
-    places = {place: Span.parse(place.name) for place in folders(owner)}
+    """The folders of an owner's segments, less those from before it was dropped, those of additions that were carried
+    over into another, and unfinished work on a segment that is there."""
+    inside = folders(owner)
+    names = {place.name for place in inside}
+    places = {
+        place: Span.parse(place.name)
+        for place in inside
+        if not place.name.startswith(UNFINISHED) or place.name.removeprefix(UNFINISHED) not in names
+    }
     count = current(span for span in places.values() if span)
     floor = deleted.floor(owner.name)
     return [
@@ -151,8 +165,13 @@ def _places(owner: Path, deleted: Deletions) -> list[Path]:
     ]
 
 
-def _codebook(folder: Path, encoder: EncoderStamp, before: Datastore | None, notices: list[Notice]) -> Codebook | None:
-    """That of before if it is the same."""
+def _codebook(
+    folder: Path, encoder: EncoderStamp, deleted: Deletions, before: Datastore | None, notices: list[Notice]
+) -> Codebook | None:
+    """That of before if it is the same; none while it may have been learnt from an owner who was dropped."""
+    if deleted.recode:
+        notices.append(Notice(f"{folder.name}: {_LEARNT_ANEW}"))
+        return None
     try:
         found = read_codebook(folder, encoder)
     except BadCodebook as error:

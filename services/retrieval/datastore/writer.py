@@ -116,8 +116,8 @@ class Writer:
         """Delete all files of an owner in a datastore: whether there were any, or a drop that had not been finished.
 
         Once that is recorded nothing of the owner is shown, and no build takes the owner's texts in until it is told
-        to. LEANN's codebook, which public owners' passages were learnt from, is learnt without them if the owner was
-        one.
+        to. LEANN's codebook, if the owner's passages were among those it was learnt from, counts for nothing until
+        `resume` has it learnt without them, which takes as long as a build's does.
         """
         target = self._folder / datastore.id
         present = deletions.read(target)
@@ -128,7 +128,7 @@ class Writer:
                 present = deletions.read(target)
                 number = 1 + max([0, *(span.last for span in _spans(target / owner)), present.floor(owner)])
                 present.with_owner(owner, number, recode=self._learnt_from(target, owner)).write(target)
-        self._finish_drops(target)
+        _remove_dropped(target)
         return there or unfinished
 
     def merge(self, name: str, owner: Owner) -> None:
@@ -180,20 +180,19 @@ class Writer:
         return False
 
     def _finish_drops(self, target: Path) -> None:
-        dropped.remove_files(target)
-        discard_retired(target)
+        _remove_dropped(target)
         if deletions.read(target).recode:
             with workspace.workspace(target) as work:
                 vectors = SegmentVectors(self._first(), lambda _: None, work)
                 coding.code(target, self._first().stamp, lambda _: None, vectors.of)
 
     def _learnt_from(self, target: Path, owner: str) -> bool:
-        """Whether LEANN's codebook was."""
+        """Whether LEANN's codebook may have been."""
         try:
-            origin = codebook.read(target, self._first().stamp).origin
+            origin = codebook.origin(target)  # also one for another encoder, with which it may be searched again
         except BadCodebook:
-            return False
-        return any(segment.startswith(f"{owner}/") for segment in origin.segments)
+            return True  # it is not known of whom it is
+        return origin is not None and any(segment.startswith(f"{owner}/") for segment in origin.segments)
 
     def _embedders(self, layout: Layout) -> Embedders:
         exact = layout.exact
@@ -214,6 +213,11 @@ class Writer:
         deleted = deletions.read(target)
         gone = deleted.tombstones(target, owner, datastore.tombstones.get(owner, NONE))
         return 1 + max([0, *(span.last for span in _spans(target / owner)), gone.last, deleted.floor(owner)])
+
+
+def _remove_dropped(target: Path) -> None:
+    dropped.remove_files(target)
+    discard_retired(target)
 
 
 def _stale(datastore: Path) -> list[Path]:

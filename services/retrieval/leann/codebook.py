@@ -61,6 +61,17 @@ def read(folder: Path, encoder: EncoderStamp) -> Codebook:
     return Codebook(origin, Quantiser(mean, basis, weights, centroids))
 
 
+def origin(folder: Path) -> Origin | None:
+    """That of the codebook of a datastore's folder, whatever its encoder; None without one. Raises BadCodebook."""
+    try:
+        with (folder / FILE).open("rb") as file:
+            return Origin.model_validate_json(np.load(file, allow_pickle=False).tobytes())
+    except FileNotFoundError:
+        return None
+    except (ValueError, EOFError, ValidationError) as error:
+        raise BadCodebook("the codebook is damaged") from error
+
+
 def _bytes(codebook: Codebook) -> bytes:
     # arrays one after the other, not an archive: that would hold the time it was written
     file = BytesIO()

@@ -45,5 +45,6 @@ async def delete_document(
 @router.delete("/v1/datastores/{datastore}/owners/{owner}", responses=problems(*_ALWAYS))
 async def drop_owner(datastore: str, owner: OwnerId, changes: Changing, threads: Threads) -> Deleted:
     """Delete all files of an owner in a datastore. `candor data build` leaves the owner's texts out from then on, until
-    it is told to restore the owner."""
+    it is told to restore the owner. If the owner was public there is no index `leann` while its codebook is
+    learnt anew without the owner."""
     return await threads.run(changes.drop_owner, datastore, owner)

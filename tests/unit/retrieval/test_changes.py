@@ -202,6 +202,7 @@ def test_an_owner_who_is_dropped_leaves_no_file(home: Path) -> None:
 def test_nothing_of_a_public_owner_who_is_dropped_stays_in_the_codebook(home: Path, tmp_path_factory: Any) -> None:
     catalogue, writer = opened(home)
     assert writer.drop_owner(main(catalogue), "public")
+    writer.resume("main")
     other = tmp_path_factory.mktemp("never")
     write_source(other, "papers", BUILT["papers"])
     built(other)

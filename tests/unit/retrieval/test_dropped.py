@@ -4,10 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from services.retrieval.datastore import deletions
 from services.retrieval.datastore.build import Report, Sizes, build
+from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.dropped import NotDropped
+from services.retrieval.datastore.generation import changing
+from services.retrieval.datastore.writer import Writer
+from services.retrieval.leann.codebook import FILE as CODEBOOK
+from services.retrieval.leann.codebook import origin
 from tests.retrieval_support import HashingEncoder, write_source
 from tests.unit.retrieval.test_changes import OWNERS, documents, home, main, of, opened
+from tests.unit.retrieval.test_exact import Newer
 
 __all__ = ["home"]
 SIZES = Sizes(bytes=400, passages=2)
@@ -67,3 +74,37 @@ def test_an_owner_whose_log_of_deletions_is_damaged_can_be_dropped(home: Path) -
     (home / "retrieval" / "main" / "papers.deleted").unlink()
     assert writer.drop_owner(main(opened(home)[0]), "papers")
     assert not (home / "retrieval" / "main" / "papers").exists()
+
+
+def test_a_service_with_another_encoder_leaves_nothing_of_a_dropped_owner_in_the_codebook(home: Path) -> None:
+    catalogue = Catalogue(home / "retrieval", Newer.card)
+    writer = Writer(home / "retrieval", catalogue, Newer())
+    writer.drop_owner(main(catalogue), "public")
+    writer.resume("main")
+    opened(home)  # as the service starts with the first encoder again
+    left = origin(home / "retrieval" / "main")
+    assert left is None or left.segments == []
+
+
+def test_a_damaged_codebook_is_learnt_anew_when_an_owner_is_dropped(home: Path) -> None:
+    file = home / "retrieval" / "main" / CODEBOOK
+    file.write_bytes(file.read_bytes()[:40])
+    catalogue, writer = opened(home)
+    writer.drop_owner(main(catalogue), "public")
+    opened(home)
+    assert main(opened(home)[0]).codebook
+
+
+def test_no_codebook_is_searched_by_while_a_dropped_owner_may_be_in_it(home: Path) -> None:
+    catalogue, writer = opened(home)
+    target = home / "retrieval" / "main"
+    assert main(catalogue).codebook
+    with changing(target):  # as of a drop until the codebook is learnt anew
+        deletions.read(target).with_owner("public", 1, recode=True).write(target)
+    assert (main(catalogue).codebook, main(catalogue).owners) == (None, ["papers"])
+    (warning,) = main(catalogue).warnings
+    assert "there is no index `leann` until" in warning
+    writer.resume("main")
+    assert main(catalogue).codebook
+    assert main(catalogue).warnings == []
+    assert all(segment.codes for segment in main(catalogue).segments)

@@ -249,6 +249,24 @@ def test_until_all_is_built_the_first_encoder_s_scores_are_given(tmp_path: Path)
     assert (first, len(second)) == ([], 60), "what was embedded before the kill is not embedded again"
 
 
+def test_from_one_second_encoder_to_another_everything_is_shown_all_the_time(tmp_path: Path) -> None:
+    for name in ("public", "papers"):
+        write_source(tmp_path, name, ["the ant"])
+    make(tmp_path, second=CountingSecond())
+    shown: list[list[str]] = []
+
+    class Third(CountingSecond):
+        card = replace(SecondEncoder.card, name="third")
+
+        def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
+            shown.append(main(tmp_path).owners)
+            return super().encode(texts, progress)
+
+    make(tmp_path, second=Third())
+    assert shown == [["papers", "public"]] * 2
+    assert main(tmp_path).layout.exact == EncoderStamp.of(Third.card)
+
+
 def test_a_segment_without_vectors_of_the_second_is_named_and_left_out_until_it_is_built(tmp_path: Path) -> None:
     write(tmp_path)
     make(tmp_path, second=CountingSecond())

@@ -74,7 +74,9 @@ def never(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_dropping_a_public_owner_killed_at_any_step_is_finished_by_the_next_start_or_deletion(
     home: Path, never: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    homes = killed('writer.drop_owner(store, "public")', home, tmp_path_factory.mktemp("killed"), 14)
+    homes = killed(
+        'writer.drop_owner(store, "public"); writer.resume("main")', home, tmp_path_factory.mktemp("killed"), 14
+    )
     finished = 0
     for number, place in enumerate(homes):
         target = place / "retrieval" / "main"
@@ -83,6 +85,7 @@ def test_dropping_a_public_owner_killed_at_any_step_is_finished_by_the_next_star
         assert recorded == ("public" not in main(catalogue).owners)
         if number % 2 == 0 or not recorded:
             assert writer.drop_owner(main(catalogue), "public") or deletions.read(target).dropped
+            writer.resume("main")
         finished += recorded
         assert main(catalogue).owners == ["papers"]
         assert not main(catalogue).warnings

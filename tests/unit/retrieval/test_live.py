@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from services.retrieval.changes import Changes
 from services.retrieval.datastore import coding, workspace
 from services.retrieval.datastore.build import build
+from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.durable import publish
 from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.datastore.segment import VECTORS
@@ -147,6 +149,28 @@ def test_while_codes_are_made_others_search_and_add_and_what_they_add_has_codes_
     assert all(segment.codes for segment in store.segments)
 
 
+@pytest.mark.parametrize("folder", [".removed-1", "papers"])
+def test_a_folder_that_goes_while_codes_are_made_is_passed_over(
+    home: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    target = home / "retrieval" / "main"
+    (target / folder).mkdir(exist_ok=True)
+
+    def going(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def call(path: Any) -> Any:  # another process takes it away in the moment before it is read
+            if path == target / folder:
+                path.rename(home / "gone")
+            return read(path)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", going(os.scandir))
+        patched.setattr(os, "listdir", going(os.listdir))
+        coding.code(target, EncoderStamp.of(HashingEncoder.card), lambda _: None, lambda part: np.load(part / VECTORS))
+    assert main(opened(home)[0]).codebook
+
+
 def test_reading_all_files_ends_well_when_one_vanishes_meanwhile(home: Path) -> None:
     catalogue, writer = opened(home)
     before = main(catalogue)
@@ -192,6 +216,34 @@ def test_merges_that_were_due_are_done_after_the_next_start(home: Path) -> None:
     changes._behind.shutdown(wait=True)
     assert len([*(home / "retrieval" / "main" / "papers").glob("added-*")]) == 1
     assert of(main(catalogue), "papers").keys() >= {*"abcd"}
+
+
+def test_a_public_owner_is_dropped_at_once_and_the_codebook_is_learnt_anew_behind(tmp_path: Path) -> None:
+    for owner in OWNERS:
+        write_source(tmp_path, owner.id, ["the ant"])
+    build(tmp_path, OWNERS, HashingEncoder.card, HashingEncoder, lambda _: None, indexes=("leann", "bm25"))
+    slow, catalogue = Waiting(), Catalogue(tmp_path / "retrieval", HashingEncoder.card)
+    changes = Changes(catalogue, Writer(tmp_path / "retrieval", catalogue, slow), {owner.id: owner for owner in OWNERS})
+    try:
+        changes.drop_owner("main", "public")
+        assert slow.reached.wait(20)
+        assert (main(catalogue).owners, main(catalogue).codebook) == (["papers"], None)
+        assert not (tmp_path / "retrieval" / "main" / "public").exists()
+    finally:
+        slow.go_on.set()
+    changes._behind.shutdown(wait=True)
+    book = main(catalogue).codebook
+    assert book
+    assert book.origin.segments == []
+
+
+def test_of_unfinished_work_only_what_is_not_shown_is_said_to_be_left_out(home: Path) -> None:
+    for name in ("source", "other"):
+        (home / "retrieval" / "main" / "papers" / f".unfinished-{name}").mkdir()
+    store = main(opened(home)[0])
+    assert of(store, "papers")
+    (warning,) = store.warnings
+    assert "papers/.unfinished-other: a build of it has not finished" in warning
 
 
 @pytest.mark.parametrize("place", ["main", "main/papers"])

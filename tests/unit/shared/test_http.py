@@ -60,6 +60,33 @@ def client() -> Iterator[TestClient]:
         yield client
 
 
+def test_readiness_does_not_wait_for_a_look_that_hangs_and_an_error_is_a_warning() -> None:
+    async def asked() -> None:
+        go_on, looks = asyncio.Event(), 0
+
+        async def look() -> list[str]:
+            nonlocal looks
+            looks += 1
+            await go_on.wait()
+            return [f"look {looks}"]
+
+        async def refuse() -> list[str]:
+            raise OSError("the disk is gone")
+
+        readiness = Readiness(look=look, patience=0.01)
+        for _ in range(3):
+            assert await asyncio.wait_for(readiness.current(), 5) == ["it is not known yet what is left out: ask again"]
+        assert looks == 1
+        go_on.set()
+        assert await readiness.current() == ["look 1"]
+        go_on.clear()
+        assert await asyncio.wait_for(readiness.current(), 5) == ["look 1"]
+        readiness = Readiness(look=refuse)
+        assert await readiness.current() == ["what is left out could not be looked at: the disk is gone"]
+
+    asyncio.run(asked())
+
+
 def test_openai_paths_answer_with_openai_errors(client: TestClient) -> None:
     body = {"model": "refuse", "messages": [{"role": "user", "content": "hi"}]}
     answer = client.post("/v1/chat/completions", json=body)
