@@ -46,15 +46,20 @@ def add(
         )
     else:
         out.print(f"{_copy(Path(what), texts)}", soft_wrap=True)
-    restore = f" --restore {owner} (it was deleted from the datastore)" if _dropped(owner) else ""
-    out.print(f"Next: candor data build{restore}", soft_wrap=True)
+    if _dropped(owner):
+        out.print(f"{owner} was deleted from the datastore, and its texts are left out until it is restored.")
+        out.print(f"Next: candor data build --restore {owner}", soft_wrap=True)
+    else:
+        out.print("Next: candor data build", soft_wrap=True)
 
 
 def _dropped(owner: str) -> bool:
     from services.retrieval.datastore import deletions
 
-    with explained(deletions.BadDeletions):
+    try:
         return owner in deletions.read(candor_home() / "retrieval" / "main").dropped
+    except deletions.BadDeletions:
+        return False  # the build says so
 
 
 def _copy(path: Path, texts: Path) -> Path:

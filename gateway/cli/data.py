@@ -166,7 +166,6 @@ def _build_retrieval(
     from services.retrieval.datastore.layout import BadLayout
     from services.retrieval.datastore.lock import BuildRunning
     from services.retrieval.datastore.manifest import BadIndexes
-    from services.retrieval.datastore.tombstones import BadTombstones
     from services.retrieval.encoders.recipe import Unsupported
 
     with explained(
@@ -181,7 +180,6 @@ def _build_retrieval(
         NoCluster,
         NotDropped,
         BadDeletions,
-        BadTombstones,
     ):
         return build_all(home, owners, progress, decontaminate, indexes, exact=exact, ray=ray, restore=restore)
 
@@ -194,6 +192,8 @@ def _show(report: Report) -> None:
         out.print(f"{name}: {account}", markup=False, soft_wrap=True)
     for owner in report.dropped:
         out.print(f"{owner}: {LEFT_OUT.format(owner=owner)}", markup=False, soft_wrap=True)
+    for unknown in report.unknown:
+        out.print(unknown, markup=False, soft_wrap=True)
     for fault in report.broken[:_BROKEN_SHOWN]:
         out.print(f"left out: {fault}", markup=False, soft_wrap=True)
     if (further := len(report.broken) - _BROKEN_SHOWN) > 0:

@@ -46,7 +46,7 @@ def build_all(
     `ray` is the address of a Ray cluster that reads and embeds, `restore` owners who were deleted from the datastore
     and are to be in it again. Raises FileNotFoundError without an encoder's model, BadExact, BadLayout, BadIndexes,
     BadQueries for a file of queries that cannot be used, NothingToBuild without texts, BuildRunning while another
-    process builds, NotDropped, BadDeletions, BadTombstones, NoCluster.
+    process builds, NotDropped, BadDeletions, NoCluster.
     """
     # faiss and the readers of files: the command line must start fast
     from services.retrieval.datastore.build import build  # noqa: PLC0415

@@ -12,6 +12,7 @@ import structlog
 from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.deletions import BadDeletions
 from services.retrieval.datastore.documents import Document
+from services.retrieval.datastore.layout import BadLayout
 from services.retrieval.datastore.tombstones import BadTombstones
 from services.retrieval.datastore.writer import Writer
 from services.retrieval.errors import EmptyDocument, NotWritable, SameId, UnknownDocument, UnknownOwner
@@ -100,7 +101,7 @@ def _writing(datastore: str) -> Iterator[None]:
     """Say what is wrong with the datastore's files, and what to do, if it is not the request that is."""
     try:
         yield
-    except (BadDeletions, BadTombstones) as error:
+    except (BadDeletions, BadLayout, BadTombstones) as error:
         raise NotWritable(datastore, str(error)) from error
     except OSError as error:
         if error.errno not in (EACCES, EPERM, EROFS):

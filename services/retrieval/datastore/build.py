@@ -18,7 +18,7 @@ from services.retrieval.datastore.chunks import WORDS
 from services.retrieval.datastore.documents import Broken
 from services.retrieval.datastore.durable import discard, discard_retired, publish, retire, settle
 from services.retrieval.datastore.embed import PASSAGES, Embedder
-from services.retrieval.datastore.generation import changing
+from services.retrieval.datastore.generation import changing, unchanging
 from services.retrieval.datastore.ingest.decontaminate import Queries
 from services.retrieval.datastore.ingest.joined import Account, Joined, join
 from services.retrieval.datastore.ingest.prepare import RULES
@@ -35,6 +35,7 @@ from services.retrieval.datastore.passages import Passages
 from services.retrieval.datastore.renew import due, renew
 from services.retrieval.datastore.schedule import Here, Once, Scheduler
 from services.retrieval.datastore.segment import write_texts
+from services.retrieval.datastore.tombstones import BadTombstones
 from services.retrieval.datastore.unstored import SegmentVectors, drop_vectors
 from services.retrieval.datastore.vectors import Embedders
 from services.retrieval.datastore.work import UNFINISHED
@@ -74,6 +75,8 @@ class Report:
     removed: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     """Owners whose texts were left out, since they were dropped from the datastore."""
+    unknown: list[str] = field(default_factory=list)
+    """On owners of whom nothing was built, since it is not known which documents were deleted."""
     broken: list[Broken] = field(default_factory=list)
     accounts: dict[str, Account] = field(default_factory=dict)
 
@@ -107,8 +110,7 @@ def build(
     encoder, whose vectors give the exact scores of "compactds". The datastore has it once all is built: until then a
     service searches by the first alone.
     Raises NothingToBuild without any text, BuildRunning while another process builds this datastore, BadIndexes,
-    NotDropped for an owner to restore who was not, and BadDeletions and BadTombstones if it is not known what was
-    deleted.
+    NotDropped for an owner to restore who was not, and BadDeletions if it is not known what was deleted.
     """
     manifest.check_indexes(indexes, exact.card.name if exact else None)
     found = {owner.id: sources(home, owner) for owner in owners}
@@ -124,6 +126,7 @@ def build(
     builder = _Builder(target, embedders, tell, queries or Queries(), indexes, size, scheduler, Report())
     with only_builder(target):
         discard_retired(target)
+        deletions.adopt(target)
         dropped.restore(target, restore)
         with changing(target):
             # vectors that no stage reads do no harm; those that a stage lacks do
@@ -167,6 +170,9 @@ class _Builder:
         except (_Dropped, FileNotFoundError, BadSegment):  # it was taken away under the build
             if not self._dropped(owner):
                 raise
+        except BadTombstones as error:
+            self.report.unknown.append(f"{owner.id}: {error}; nothing of the owner is built until it is")
+            self.tell(self.report.unknown[-1])
         if self._dropped(owner):
             dropped.clear(self.target, unfinished=True)
             if parts:
@@ -349,7 +355,8 @@ class _Builder:
 
     def _deleted(self, owner: Owner) -> Digests:
         """Of the documents that were deleted through the API: they do not come back with a build."""
-        return deletions.read(self.target).tombstones(self.target, owner.id).documents
+        with unchanging(self.target):  # two files, of which one says what is in the other
+            return deletions.read(self.target).tombstones(self.target, owner.id).documents
 
     def _folder(self, source: Source) -> Path:
         return self.target / source.origin.owner / source.origin.source

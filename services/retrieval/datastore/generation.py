@@ -25,7 +25,8 @@ class Changed(Exception):
 
 @contextmanager
 def changing(folder: Path, *, prepared_for: bytes | None = None) -> Iterator[None]:
-    """Hold the datastore's folder for a change; on leaving, also by an exception, it is another generation.
+    """Hold the datastore's folder for a change; it is another generation from the beginning, so that another process
+    opens it anew also if this one is killed, and once more on leaving, also by an exception.
 
     For the short time of putting finished things in their places: whoever opens the datastore waits. Raises Changed if
     the change was prepared for a generation that is over.
@@ -33,11 +34,11 @@ def changing(folder: Path, *, prepared_for: bytes | None = None) -> Iterator[Non
     with locked(folder / _LOCK):
         if prepared_for is not None and generation(folder) != prepared_for:
             raise Changed
+        _renew(folder)
         try:
             yield
         finally:
-            known = (folder / RECORD).exists() or recorded(folder)
-            replace(folder / _FILE, uuid4().hex.encode() + (_RECORDED if known else b""))
+            _renew(folder)
 
 
 @contextmanager
@@ -63,3 +64,13 @@ def generation(folder: Path) -> bytes:
 def recorded(folder: Path) -> bool:
     """Whether there was a record of deletions when the datastore was last changed."""
     return generation(folder).endswith(_RECORDED)
+
+
+def unmarked(folder: Path) -> bool:
+    """Whether a process was killed between the first record of deletions and the generation that says there is one."""
+    return (folder / RECORD).exists() and not recorded(folder)
+
+
+def _renew(folder: Path) -> None:
+    known = (folder / RECORD).exists() or recorded(folder)
+    replace(folder / _FILE, uuid4().hex.encode() + (_RECORDED if known else b""))

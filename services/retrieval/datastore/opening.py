@@ -25,6 +25,9 @@ Damaged = dict[Path, tuple[object, BadSegment]]
 """What was found when a segment was read to its end, by its folder, and when that was written."""
 
 LEFT_OUT = "it is left out until `candor data build` has made it anew"
+_LOST = "it is left out: if `candor data build` does not mend it, restore it from a copy or add its documents again"
+"""Of an addition, whose texts are nowhere else."""
+
 _EMPTY = "it has nothing to search: run `candor data build`, or add documents"
 _LEFT_OUT_OF_LEANN = "the index `leann` is without it until `candor data build` has made it anew"
 
@@ -113,14 +116,15 @@ class _Opening:
         try:
             gone = self.deleted.tombstones(self.folder, owner.name, self.had.get(owner.name, tombstones.NONE))
         except BadTombstones as error:
-            return self._hidden(owner, f"{error}; nothing of the owner is shown until the file is mended")
+            return self._hidden(owner, f"{error}; nothing of the owner is shown until then")
         self.tombstones[owner.name] = gone
         found, unread = [], []
-        for place in _places(owner, self.deleted):
+        for place in places(owner, self.deleted):
             try:
                 found.append(self._segment(place))
             except BadSegment as error:
-                self.notices.append(Notice(f"{self.folder.name}: {error}; {LEFT_OUT}", owner.name))
+                what = _LOST if Span.parse(place.name) else LEFT_OUT
+                self.notices.append(Notice(f"{self.folder.name}: {error}; {what}", owner.name))
                 if Span.parse(place.name):
                     unread.append(place)
         try:
@@ -146,7 +150,7 @@ class _Opening:
         return segment
 
 
-def _places(owner: Path, deleted: Deletions) -> list[Path]:
+def places(owner: Path, deleted: Deletions) -> list[Path]:
     """The folders of an owner's segments, less those from before it was dropped, those of additions that were carried
     over into another, and unfinished work on a segment that is there."""
     inside = folders(owner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,8 @@ class BadTombstones(Exception):
     """It is not known what an owner has deleted, so that nothing of the owner's may be shown."""
 
     def __init__(self, name: str, fault: str) -> None:
-        super().__init__(f"{name} {fault}, so that it is not known which documents were deleted")
+        what = f"{name} {fault}, so that it is not known which documents were deleted"
+        super().__init__(f"{what}: restore it from a copy")
 
 
 class Head(BaseModel):
@@ -66,8 +68,7 @@ def read(datastore: Path, owner: str, head: Head | None, before: Tombstones = NO
     """
     path = datastore / f"{owner}{SUFFIX}"
     if (datastore / owner / OLD).exists():
-        fault = "is of an earlier version: move it away, and delete the documents again that it names"
-        raise BadTombstones(f"{owner}/{OLD}", fault)
+        raise BadTombstones(f"{owner}/{OLD}", "is of an earlier version that has not been taken over")
     if head is None and path.exists():
         raise BadTombstones(path.name, f"is there, but {RECORD} does not have {owner}")
     if not head or not head.count:
@@ -99,6 +100,26 @@ def append(datastore: Path, owner: str, head: Head, identity: str, number: int) 
     finally:
         os.close(descriptor)
     return _chained(head, entry)
+
+
+def adopt(datastore: Path, owner: str) -> Head | None:
+    """The head of the deletions in an owner's file of the earlier version, written as `read` wants them; None without
+    one. Once it is recorded the file can go. Raises BadTombstones if it is damaged."""
+    path = datastore / owner / OLD
+    try:
+        found = json.loads(path.read_bytes())
+        deleted: dict[str, int] = found["documents"]
+        whole = hashlib.sha256(json.dumps(deleted).encode()).hexdigest() == found["digest"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadTombstones(f"{owner}/{OLD}", "is damaged") from error
+    if not whole:
+        raise BadTombstones(f"{owner}/{OLD}", "is damaged")
+    head = Head()
+    for identity, number in sorted(deleted.items(), key=lambda entry: entry[1]):
+        head = append(datastore, owner, head, identity, number)
+    return head
 
 
 def _chained(head: Head, entries: NDArray[Any]) -> Head:

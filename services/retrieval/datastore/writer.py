@@ -10,18 +10,22 @@ from pathlib import Path
 from services.retrieval.datastore import coding, deletions, dropped, workspace
 from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.catalogue import Catalogue
+from services.retrieval.datastore.deletions import BadDeletions
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.draft import Draft
 from services.retrieval.datastore.durable import discard, discard_retired, retire, retired
 from services.retrieval.datastore.embed import Embedder
-from services.retrieval.datastore.generation import Changed, changing
+from services.retrieval.datastore.generation import Changed, changing, generation, unmarked
 from services.retrieval.datastore.layout import Layout
-from services.retrieval.datastore.manifest import EncoderStamp
+from services.retrieval.datastore.layout import read as read_layout
+from services.retrieval.datastore.manifest import BadSegment, EncoderStamp
 from services.retrieval.datastore.opened import Datastore
+from services.retrieval.datastore.opening import places
 from services.retrieval.datastore.segment import Segment
-from services.retrieval.datastore.tombstones import NONE
+from services.retrieval.datastore.tombstones import NONE, BadTombstones
 from services.retrieval.datastore.unstored import SegmentVectors
 from services.retrieval.datastore.vectors import Embedders, Second, no_second
+from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.encoders.base import Encoder
 from services.retrieval.leann import codebook
 from services.retrieval.leann.codebook import BadCodebook
@@ -67,6 +71,10 @@ class Writer:
         """Finish in a datastore what processes that were killed had begun, and remove what they left behind."""
         target = self._folder / name
         workspace.sweep(target)
+        deletions.adopt(target)
+        if unmarked(target):
+            with changing(target):
+                pass
         if _stale(target):
             with changing(target):  # not while another process puts additions together
                 for folder in _stale(target):
@@ -76,9 +84,11 @@ class Writer:
     def add(self, datastore: Datastore, owner: Owner, documents: Sequence[Document]) -> Added:
         """Add these documents of one owner, in the place of any of the same id. All of them appear at once, or none.
 
-        The ids must differ. Raises UnicodeEncodeError for a lone surrogate.
+        The ids must differ. Raises UnicodeEncodeError for a lone surrogate, and BadLayout if it is not known what the
+        datastore's segments have to have.
         """
         target = self._folder / datastore.id
+        read_layout(target)
         ordered = sorted(documents, key=lambda document: document.id)
         while True:
             with workspace.workspace(target) as work:
@@ -87,9 +97,9 @@ class Writer:
                 )
                 while draft.layout == datastore.layout:
                     draft.code(datastore.codebook)
-                    number = self._next(datastore, owner.id)
                     replaced = [document.id for document in ordered if datastore.document(document.id, [owner.id])]
                     try:
+                        number = self._next(datastore, owner.id)
                         with changing(target, prepared_for=datastore.generation):
                             draft.publish(target / owner.id / Span(number, number).name)
                         return Added([document.id for document in ordered], replaced, draft.passages)
@@ -97,20 +107,22 @@ class Writer:
                         datastore = self._now(datastore)
 
     def delete(self, datastore: Datastore, owner: str, identity: str) -> bool:
-        """Hide a document of an owner from now on, also in what `candor data build` makes: whether there was one.
+        """Hide a document of an owner from now on, also in what `candor data build` makes: whether there was one, or
+        may be one in what is left out of the datastore now.
 
         `merge` takes its text out of what was added, and the next build out of the rest.
         """
         target = self._folder / datastore.id
-        while datastore.document(identity, [owner]):
-            number = self._next(datastore, owner)
+        while True:
             try:
+                number = self._next(datastore, owner)
+                if not datastore.document(identity, [owner]) and not self._left_out(datastore, owner):
+                    return False
                 with changing(target, prepared_for=datastore.generation):
                     deletions.delete(target, owner, identity, number)
                 return True
             except Changed:
                 datastore = self._now(datastore)
-        return False
 
     def drop_owner(self, datastore: Datastore, owner: str) -> bool:
         """Delete all files of an owner in a datastore: whether there were any, or a drop that had not been finished.
@@ -160,7 +172,7 @@ class Writer:
                     if documents
                     else None
                 )
-            except FileNotFoundError:
+            except (FileNotFoundError, BadSegment):
                 return False
             place = target / owner.id / _together([*_additions(parts)]).name
             while datastore.layout == layout and all(part.unchanged() for part in parts):
@@ -207,11 +219,24 @@ class Writer:
             raise FileNotFoundError(self._folder / before.id)
         return found
 
-    def _next(self, datastore: Datastore, owner: str) -> int:
-        """The number of the next change to an owner's documents, in the datastore as it was opened."""
+    def _left_out(self, datastore: Datastore, owner: str) -> bool:
+        """Whether an owner has segments that are not shown."""
         target = self._folder / datastore.id
-        deleted = deletions.read(target)
-        gone = deleted.tombstones(target, owner, datastore.tombstones.get(owner, NONE))
+        there = places(target / owner, deletions.read(target))
+        finished = {place for place in there if not place.name.startswith(UNFINISHED)}
+        return not finished <= {segment.folder for segment in datastore.of([owner])}
+
+    def _next(self, datastore: Datastore, owner: str) -> int:
+        """The number of the next change to an owner's documents, in the datastore as it was opened. Raises Changed if
+        it is not that one any more and what was deleted cannot be read for that."""
+        target = self._folder / datastore.id
+        try:
+            deleted = deletions.read(target)
+            gone = deleted.tombstones(target, owner, datastore.tombstones.get(owner, NONE))
+        except (BadDeletions, BadTombstones) as error:
+            if generation(target) != datastore.generation:
+                raise Changed from error
+            raise
         return 1 + max([0, *(span.last for span in _spans(target / owner)), gone.last, deleted.floor(owner)])
 
 

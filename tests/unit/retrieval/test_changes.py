@@ -1,5 +1,7 @@
 """Adding, updating, deleting and merging documents against a dict, whatever is done in whatever order."""
 
+import hashlib
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +13,14 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from services.retrieval.datastore import generation
 from services.retrieval.datastore.added import Span, current
-from services.retrieval.datastore.build import Sizes, build
+from services.retrieval.datastore.build import Report, Sizes, build
 from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.deletions import BadDeletions
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.generation import RECORD
+from services.retrieval.datastore.layout import BadLayout
 from services.retrieval.datastore.opened import Datastore
 from services.retrieval.datastore.tombstones import SUFFIX, BadTombstones
 from services.retrieval.datastore.writer import Writer
@@ -33,8 +37,8 @@ texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(" ".join)
 batches = st.dictionaries(st.sampled_from(IDS), texts, min_size=1, max_size=4)
 
 
-def built(home: Path) -> None:
-    build(home, OWNERS, HashingEncoder.card, HashingEncoder, lambda _: None, sizes=Sizes(bytes=400, passages=2))
+def built(home: Path) -> Report:
+    return build(home, OWNERS, HashingEncoder.card, HashingEncoder, lambda _: None, sizes=Sizes(bytes=400, passages=2))
 
 
 def opened(home: Path, *, resume: bool = True) -> tuple[Catalogue, Writer]:
@@ -279,8 +283,9 @@ def test_what_was_deleted_is_not_shown_when_the_file_that_says_so_is_damaged_or_
     assert "papers.deleted" in warning
     with pytest.raises(BadTombstones):
         writer.add(store, OWNERS[1], documents({"a": "the ant"}))
-    with pytest.raises(BadTombstones):
-        built(home)
+    (unknown,) = built(home).unknown
+    assert "papers.deleted" in unknown
+    assert main(opened(home)[0]).owners == ["public"]
 
 
 def test_a_deletion_writes_the_same_however_many_there_were_and_no_id(home: Path) -> None:
@@ -305,11 +310,87 @@ def test_a_deletion_whose_record_was_not_written_counts_for_nothing_and_the_next
     assert of(main(opened(home)[0]), "papers").keys() == {"papers-source:2"}
 
 
-def test_deletions_in_the_file_of_an_earlier_version_take_the_owner_out(home: Path) -> None:
-    (home / "retrieval" / "main" / "papers" / "tombstones.json").write_text("{}")
-    store = main(opened(home)[0])
+def earlier(home: Path, documents: dict[str, int]) -> Path:
+    """The file of deletions that an owner had before there was a record of them."""
+    digest = hashlib.sha256(json.dumps(documents).encode()).hexdigest()
+    file = home / "retrieval" / "main" / "papers" / "tombstones.json"
+    file.write_text(json.dumps({"documents": documents, "digest": digest}))
+    return file
+
+
+@pytest.mark.parametrize("by", ["a start", "a build"])
+def test_deletions_of_an_earlier_version_are_taken_over_and_hold(home: Path, by: str) -> None:
+    file = earlier(home, {"papers-source:2": 3, "papers-source:0": 1, "papers-source:3": 2})
+    catalogue, writer = opened(home, resume=False)
+    assert main(catalogue).owners == ["public"]
+    if by == "a start":
+        writer.resume("main")
+    else:
+        built(home)
+    assert not file.exists()
+    assert of(main(catalogue), "papers").keys() == {"papers-source:1"}
+    writer.delete(main(catalogue), "papers", "papers-source:1")
+    built(home)
+    assert of(main(opened(home)[0]), "papers") == {}
+    write_source(home, "papers", [*BUILT["papers"], "the elk that was deleted before"])
+    built(home)
+    assert of(main(opened(home)[0]), "papers") == {}
+
+
+def test_deletions_of_an_earlier_version_that_are_damaged_take_the_owner_out(home: Path) -> None:
+    file = earlier(home, {"papers-source:2": 3})
+    file.write_text(file.read_text().replace("2", "1", 1))
+    catalogue, writer = opened(home)
+    writer.resume("main")
+    store = main(catalogue)
     assert store.owners == ["public"]
-    assert "move it away" in store.warnings[0]
+    assert "restore it from a copy" in store.warnings[0]
+    assert file.exists()
+    assert "papers/tombstones.json" in built(home).unknown[0]
+
+
+def test_a_document_is_deleted_also_while_what_it_is_in_is_left_out(home: Path) -> None:
+    segment = home / "retrieval" / "main" / "papers" / "source"
+    whole = (segment / "texts.zst").read_bytes()
+    (segment / "texts.zst").write_bytes(b"x")
+    catalogue, writer = opened(home)
+    assert main(catalogue).owners == ["public"]
+    assert writer.delete(main(catalogue), "papers", "papers-source:1")
+    (segment / "texts.zst").write_bytes(whole)
+    assert of(main(opened(home)[0]), "papers").keys() == {"papers-source:0", "papers-source:2"}
+    assert not writer.delete(main(opened(home)[0]), "papers", "nobody knows it")
+
+
+def test_a_process_killed_at_a_deletion_leaves_another_generation(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (catalogue, writer), other = opened(home), opened(home)[0]
+    assert of(main(other), "papers")
+
+    class Killed(BaseException):
+        pass
+
+    renew, calls = generation._renew, []  # the second of a change is the one that a kill prevents
+
+    def killed(folder: Path) -> None:
+        calls.append(folder)
+        if len(calls) == 2:
+            raise Killed
+        renew(folder)
+
+    monkeypatch.setattr(generation, "_renew", killed)
+    with pytest.raises(Killed):
+        writer.delete(main(catalogue), "papers", "papers-source:0")
+    monkeypatch.undo()
+    assert "papers-source:0" not in of(main(other), "papers")
+    assert generation.unmarked(home / "retrieval" / "main")
+    writer.resume("main")
+    assert not generation.unmarked(home / "retrieval" / "main")
+
+
+def test_nothing_is_added_to_a_datastore_whose_layout_is_not_known(home: Path) -> None:
+    (home / "retrieval" / "main" / "layout.json").write_text("{")
+    catalogue, writer = opened(home)
+    with pytest.raises(BadLayout):
+        writer.add(main(catalogue), OWNERS[1], documents({"a": "the ant"}))
 
 
 @pytest.mark.parametrize("loss", ["a byte", "all"])
