@@ -64,8 +64,14 @@ def _dropped(owner: str) -> bool:
 
 def _copy(path: Path, texts: Path) -> Path:
     """A file or folder, copied whole or not at all."""
+    from services.retrieval.datastore.ingest.readers import READERS
+
     if not path.exists():
         raise Failure(f"There is no file or folder {path}.")
+    if path.resolve() in (Path.cwd(), Path(path.resolve().anchor)):
+        raise Failure(f"{path.resolve()} is the folder you are in, or all files there are: name what is to be added.")
+    if path.is_file() and path.suffix.lower() not in READERS:
+        raise Failure(f"{path} is not of a kind that can be read: {', '.join(READERS)}.")
     target, temporary = texts / path.resolve().name, texts / f".adding-{path.resolve().name}"
     if target.exists():
         raise Failure(f"{target} is there already: remove it first.")

@@ -140,10 +140,8 @@ def build_in(
 
 def _build_tracing(home: Path, owners: list[Owner], progress: Progress) -> None:
     from services.tracing.index.build import build_all
-    from services.tracing.index.texts import BadText
 
-    with explained(BadText):
-        build_all(home, owners, progress)
+    build_all(home, owners, progress)
 
 
 def _build_retrieval(

@@ -30,6 +30,8 @@ def start(settings: TracingSettings, enter: Callable[[str], None]) -> tuple[Trac
     corpora, warnings = open_corpora(folder, tokenizer)
     if not corpora:
         raise NothingToSearch(f"there is no corpus in {folder}: run `candor data build`")
+    if not any(corpus.segments for corpus in corpora):
+        warnings.append(f"the corpora in {folder} are empty: nothing can be traced")
     enter("compiling the search")
     _warm(corpora, tokenizer)
     try:
@@ -42,7 +44,9 @@ def start(settings: TracingSettings, enter: Callable[[str], None]) -> tuple[Trac
 
 def _warm(corpora: list[Corpus], tokenizer: Tokenizer) -> None:
     """Trace the first words of a corpus: compiles every function, or loads it from the cache beside its source."""
-    segment = corpora[0].segments[0]
+    segment = next((segment for corpus in corpora for segment in corpus.segments), None)
+    if segment is None:
+        return
     first, last = segment.bounds(0)
     words = tokenizer.decode(segment.index.tokens[first : min(last, first + 40)]).decode("utf-8", "ignore")
     trace(words, words, [segment], tokenizer, Options())

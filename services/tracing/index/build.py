@@ -39,14 +39,17 @@ class Built:
 def build_all(home: Path, owners: Sequence[Owner], progress: Progress) -> list[Built]:
     """Build the corpus of every owner who has texts, with the language model's tokenizer; corpus id = owner id.
 
-    What is built, whole and of unchanged input is left as it is. Raises FileNotFoundError without the tokenizer,
-    BadText for a text file that is not what it should be.
+    Files of other kinds than .jsonl are not read: an owner who has no others, or no more, gets an empty corpus. What
+    is built, whole and of unchanged input is left as it is. Raises FileNotFoundError without the tokenizer.
     """
     tokenizer = Tokenizer(tokenizer_in(home))
     built = []
     for owner in owners:
-        files = sorted((home / "texts" / owner.id).glob("*.jsonl"))
-        if files:
+        there = sorted(path for path in (home / "texts" / owner.id).glob("*") if not path.name.startswith("."))
+        files = [path for path in there if path.suffix == ".jsonl" and path.is_file()]
+        if unread := [path.name for path in there if path not in files]:
+            progress(f"{owner.id}: not traced, since only .jsonl is: {', '.join(unread)}")
+        if there or (home / "tracing" / owner.id).exists():
             built.append(build_corpus(home / "tracing" / owner.id, owner, files, tokenizer, progress))
         else:
             progress(f"{owner.id}: no texts")
@@ -64,8 +67,8 @@ def build_corpus(
 ) -> Built:
     """Build the corpus `folder` of one owner from text files, a segment for every `segment_tokens` tokens or so.
 
-    The corpus is in force once all of it is written, and the one before it until then. Documents that are empty
-    or not valid Unicode are skipped and counted. Raises BadText.
+    The corpus is in force once all of it is written, and the one before it until then. What cannot be read, is empty
+    or not valid Unicode is skipped and counted.
     """
     fingerprint = _fingerprint(owner, files, tokenizer)
     present = read_manifest(folder)
@@ -76,7 +79,7 @@ def build_corpus(
             return _built(present, whole, fresh=False)
     segments: dict[str, Manifest] = {}
     skipped = 0
-    for portion in _portions(read_documents(owner.id, files), tokenizer, segment_tokens):
+    for portion in _portions(read_documents(owner, files, progress), tokenizer, segment_tokens):
         skipped += portion.skipped
         if not portion.ids:
             continue

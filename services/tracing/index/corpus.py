@@ -94,6 +94,6 @@ def open_corpora(root: Path, tokenizer: Tokenizer) -> tuple[list[Corpus], list[s
                 segments.append(open_segment(folder / name, manifest.owner, tokenizer))
             except BadSegment as error:
                 warnings.append(f"corpus {folder.name}: {error}; left out")
-        if segments:
+        if segments or not manifest.segments:  # an owner whose texts are of no kind that is traced
             corpora.append(Corpus(manifest, segments))
     return corpora, warnings

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.tracing.index.segment import Record
-
-
-class BadText(ValueError):
-    """A line of a text file that is not a document of its owner. The message names file and line."""
+from shared.owners import Owner
 
 
 @dataclass(frozen=True)
@@ -23,24 +20,24 @@ class Document:
     text: str
 
 
-def read_documents(owner: str, files: Sequence[Path]) -> Iterator[Document | None]:
-    """The documents of an owner's files in order; None for one that is empty or not valid Unicode.
-
-    Raises BadText for a line that is no document, is another owner's, or has an id that was seen before.
+def read_documents(owner: Owner, files: Sequence[Path], tell: Callable[[str], None]) -> Iterator[Document | None]:
+    """The documents of an owner's files in order; None for one that is empty or not valid Unicode, and for a line that
+    is no document, is another owner's, or has an id that was seen before: of such a line `tell` is told file and line.
     """
     seen: set[str] = set()
     for path in files:
-        with path.open(encoding="utf-8") as lines:
+        with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
                 try:
-                    fields = json.loads(line)
-                    if fields["owner"] != owner:
-                        raise ValueError(f"is a document of {fields['owner']!r}, not of {owner!r}")
-                    if fields["id"] in seen:
-                        raise ValueError(f"has the id {fields['id']!r} of an earlier document")
-                    document = _document(fields)
-                except (KeyError, TypeError, ValueError) as error:
-                    raise BadText(f"{path}, line {number}: {error}") from error
+                    document = _document(json.loads(line.decode()), owner, path.stem)
+                    if document.record.id in seen:
+                        raise ValueError(f"the id {document.record.id!r} is an earlier document's")
+                except (ValueError, RecursionError) as error:
+                    tell(f"{owner.id}/{path.name}, line {number}: {error} (left out)")
+                    yield None
+                    continue
                 seen.add(document.record.id)
                 yield document if document.text and _is_unicode(document) else None
 
@@ -54,18 +51,28 @@ def digest(files: Sequence[Path]) -> str:
     return whole.hexdigest()
 
 
-def _document(fields: dict[str, str]) -> Document:
-    for name in ("id", "text", "source", "licence"):
-        if not isinstance(fields[name], str):
-            raise TypeError(f"{name} is not a string")
+def _document(fields: object, owner: Owner, source: str) -> Document:
+    """As the retrieval service reads a line: `id` and `text`, and what else it says of the document."""
+    if not isinstance(fields, dict):
+        raise ValueError("not a JSON object")
+    if (named := fields.get("owner")) not in (None, owner.id):
+        raise ValueError(f"the owner is {named!r}, but the file lies in the folder of {owner.id!r}")
     record = Record(
-        id=fields["id"],
-        title=fields.get("title", ""),
-        source=fields["source"],
-        licence=fields["licence"],
-        url=fields.get("url"),
+        id=_string(fields, "id"),
+        title=_string(fields, "title", ""),
+        source=_string(fields, "source", source),
+        licence=_string(fields, "licence", owner.licence),
+        url=_string(fields, "url", "") or None,
     )
-    return Document(record, fields["text"])
+    return Document(record, _string(fields, "text"))
+
+
+def _string(fields: dict[str, object], name: str, default: str | None = None) -> str:
+    value = fields.get(name)
+    value = default if value is None else value
+    if not isinstance(value, str):
+        raise ValueError(f"`{name}` must be a string")
+    return value
 
 
 def _is_unicode(document: Document) -> bool:

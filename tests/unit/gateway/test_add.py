@@ -124,6 +124,9 @@ def write(path: Path) -> Path:
         (("papers", "hub:some/ants"), "has no column 'text': body, key"),
         (("papers", "hub:"), "is no data set: write hub:NAME"),
         (("papers", "not/there.txt"), "There is no file or folder not/there.txt"),
+        (("papers", ""), "the folder you are in"),
+        (("papers", "/"), "all files there are"),
+        (("papers", "pyproject.toml"), "not of a kind that can be read: .jsonl"),
     ],
 )
 def test_what_cannot_be_added_is_explained_and_leaves_nothing(home: Path, words: tuple[str, ...], fault: str) -> None:

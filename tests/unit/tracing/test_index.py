@@ -8,8 +8,8 @@ import pytest
 
 from services.tracing.index.build import Built, build_all, build_corpus
 from services.tracing.index.corpus import open_corpora, read_manifest
-from services.tracing.index.texts import BadText
-from services.tracing.settings import tokenizer_in
+from services.tracing.settings import TracingSettings, tokenizer_in
+from services.tracing.start import start
 from services.tracing.tokenizer import Tokenizer
 from services.tracing.trace.lookup import look_up_text
 from tests.tracing_support import owner, train_tokenizer, write_texts
@@ -24,10 +24,12 @@ def texts(tmp_path: Path, paragraphs: list[str]) -> Path:
 
 @pytest.fixture
 def rebuild(tmp_path: Path, texts: Path, tokenizer: Tokenizer) -> Rebuild:
-    def rebuild(segment_tokens: int = 1 << 20, *, public: bool = False) -> Built:
+    def rebuild(
+        segment_tokens: int = 1 << 20, *, public: bool = False, progress: Callable[[str], None] = lambda _: None
+    ) -> Built:
         folder = tmp_path / "tracing" / "papers"
         return build_corpus(
-            folder, owner("papers", public=public), [texts], tokenizer, lambda _: None, segment_tokens=segment_tokens
+            folder, owner("papers", public=public), [texts], tokenizer, progress, segment_tokens=segment_tokens
         )
 
     return rebuild
@@ -147,18 +149,39 @@ def test_empty_documents_and_broken_unicode_are_skipped_and_counted(
     [
         ({"owner": "news"}, "'news'"),
         ({"id": "manual:papers-0"}, "earlier document"),
-        ({"text": None}, "line 2"),
+        ({"text": None}, "`text`"),
     ],
 )
-def test_a_line_that_is_no_document_of_the_owner_stops_the_build_and_is_named(
+def test_a_line_that_is_no_document_of_the_owner_is_named_and_left_out(
     change: dict[str, str | None], complaint: str, rebuild: Rebuild, texts: Path
 ) -> None:
     lines = texts.read_text().splitlines()
     lines[1] = json.dumps({**json.loads(lines[1]), **change})
-    texts.write_text("\n".join(lines))
-    with pytest.raises(BadText, match=complaint) as caught:
-        rebuild()
-    assert "line 2" in str(caught.value)
+    texts.write_text("\n".join([*lines, "{broken"]))
+    said: list[str] = []
+    built = rebuild(progress=said.append)
+    assert (built.documents, built.skipped) == (len(lines) - 1, 2)
+    assert complaint in said[0]
+    assert "line 2" in said[0]
+    assert f"line {len(lines) + 1}" in said[1]
+
+
+def test_a_line_needs_an_id_and_a_text_and_no_more(rebuild: Rebuild, texts: Path) -> None:
+    texts.write_text('{"id": "a", "text": "The heron waits."}\n')
+    assert rebuild().documents == 1
+
+
+def test_files_that_are_not_traced_are_named_and_the_service_starts_without_any(tmp_path: Path) -> None:
+    train_tokenizer(tokenizer_in(tmp_path))
+    (tmp_path / "texts" / "papers").mkdir(parents=True)
+    (tmp_path / "texts" / "papers" / "report.txt").write_text("The heron waits.")
+    said: list[str] = []
+    (built,) = build_all(tmp_path, [owner("papers")], said.append)
+    assert (built.documents, built.tokens) == (0, 0)
+    assert "report.txt" in said[0]
+    settings = TracingSettings(directory=tmp_path / "tracing", tokenizer=tokenizer_in(tmp_path))
+    _, warnings = start(settings, lambda _: None)
+    assert any("nothing can be traced" in warning for warning in warnings)
 
 
 def test_every_owner_with_texts_gets_a_corpus(tmp_path: Path, paragraphs: list[str]) -> None:
