@@ -13,7 +13,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.retrieval.datastore import generation
+from services.retrieval.datastore import deletions, generation
 from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.build import Report, Sizes, build
 from services.retrieval.datastore.catalogue import Catalogue
@@ -347,6 +347,25 @@ def test_deletions_of_an_earlier_version_that_are_damaged_take_the_owner_out(hom
     assert "restore it from a copy" in store.warnings[0]
     assert file.exists()
     assert "papers/tombstones.json" in built(home).unknown[0]
+
+
+def test_deletions_of_an_earlier_version_that_are_put_back_take_no_later_one_away(home: Path) -> None:
+    """As when an owner's folder is restored from a copy, or one followed what the earlier version advised."""
+    file = earlier(home, {"papers-source:2": 2, "a": 1})
+    copy = file.read_bytes()
+    catalogue, writer = opened(home)
+    writer.delete(main(catalogue), "papers", "papers-source:0")
+    writer.add(main(catalogue), OWNERS[1], documents({"papers-source:2": "the elk"}))
+    head = deletions.read(file.parent.parent).documents["papers"]
+    file.write_bytes(copy)
+    catalogue, writer = opened(home)
+    assert of(main(catalogue), "papers") == {"papers-source:1": BUILT["papers"][1], "papers-source:2": "the elk"}
+    assert deletions.read(file.parent.parent).documents["papers"] == head
+    earlier(home, {"papers-source:1": 1})
+    catalogue, writer = opened(home)
+    assert of(main(catalogue), "papers") == {"papers-source:2": "the elk"}
+    assert main(catalogue).tombstones["papers"].last == 3
+    assert not file.exists()
 
 
 def test_a_document_is_deleted_also_while_what_it_is_in_is_left_out(home: Path) -> None:
