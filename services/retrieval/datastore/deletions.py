@@ -70,10 +70,11 @@ class Deletions(BaseModel):
 
 def read(datastore: Path) -> Deletions:
     """What was deleted from the datastore in a folder. Raises BadDeletions if that is not known."""
+    known = recorded(datastore)  # before it is read: the first record of another process may come at any moment
     try:
         found = Deletions.model_validate_json((datastore / RECORD).read_bytes())
     except FileNotFoundError as error:
-        if recorded(datastore):
+        if known:
             raise BadDeletions("is missing") from error
         return Deletions()
     except ValidationError as error:

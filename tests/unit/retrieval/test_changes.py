@@ -368,6 +368,22 @@ def test_deletions_of_an_earlier_version_that_are_put_back_take_no_later_one_awa
     assert not file.exists()
 
 
+def test_the_first_deletion_of_another_process_is_no_damage_to_who_reads_meanwhile(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue, writer = opened(home)
+    store = main(catalogue)
+    known = deletions.recorded
+
+    def late(folder: Path) -> bool:  # the other process is done when this one looks whether there is a record
+        monkeypatch.undo()
+        writer.delete(store, "papers", "papers-source:0")
+        return known(folder)
+
+    monkeypatch.setattr(deletions, "recorded", late)
+    assert deletions.read(home / "retrieval" / "main").documents.keys() == {"papers"}
+
+
 def test_a_document_is_deleted_also_while_what_it_is_in_is_left_out(home: Path) -> None:
     segment = home / "retrieval" / "main" / "papers" / "source"
     whole = (segment / "texts.zst").read_bytes()
