@@ -384,6 +384,34 @@ def test_the_first_deletion_of_another_process_is_no_damage_to_who_reads_meanwhi
     assert deletions.read(home / "retrieval" / "main").documents.keys() == {"papers"}
 
 
+def test_a_change_is_made_also_if_another_process_deletes_an_owners_first_document_meanwhile(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue, writer = opened(home)
+    store, read = main(catalogue), deletions.read
+
+    def torn(folder: Path) -> deletions.Deletions:  # the record of before, and then the other's file
+        before = read(folder)
+        monkeypatch.undo()
+        Writer(home / "retrieval", catalogue, HashingEncoder()).delete(store, "papers", "papers-source:0")
+        return before
+
+    monkeypatch.setattr(deletions, "read", torn)
+    assert writer.delete(store, "papers", "papers-source:1")
+    assert of(main(catalogue), "papers").keys() == {"papers-source:2"}
+
+
+def test_a_merge_of_an_addition_that_was_damaged_since_leaves_all_as_it_is(home: Path) -> None:
+    catalogue, writer = opened(home)
+    for identity in "ab":
+        writer.add(main(catalogue), OWNERS[1], documents({identity: "the ant"}))
+    main(catalogue)
+    papers = home / "retrieval" / "main" / "papers"
+    (papers / "added-00000001-00000001.0" / "manifest.json").write_text("{")
+    writer.merge("main", OWNERS[1])
+    assert len([*papers.glob("added-*")]) == 2
+
+
 def test_a_document_is_deleted_also_while_what_it_is_in_is_left_out(home: Path) -> None:
     segment = home / "retrieval" / "main" / "papers" / "source"
     whole = (segment / "texts.zst").read_bytes()
