@@ -7,6 +7,7 @@ say more, so that nothing comes back when one of them is lost.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -69,10 +70,11 @@ class Deletions(BaseModel):
 
 def read(datastore: Path) -> Deletions:
     """What was deleted from the datastore in a folder. Raises BadDeletions if that is not known."""
+    known = recorded(datastore)  # before it is read: the first record of another process may come at any moment
     try:
         found = Deletions.model_validate_json((datastore / RECORD).read_bytes())
     except FileNotFoundError as error:
-        if recorded(datastore):
+        if known:
             raise BadDeletions("is missing") from error
         return Deletions()
     except ValidationError as error:
@@ -85,27 +87,35 @@ def read(datastore: Path) -> Deletions:
 def delete(datastore: Path, owner: str, identity: str, number: int) -> None:
     """Delete a document, as the change of its owner of this number. What it reads and writes does not grow with the
     deletions before it. Raises BadDeletions."""
-    present = read(datastore)
+    _append(datastore, read(datastore), owner, [(identity, number)])
+
+
+def adopt(datastore: Path) -> None:
+    """Take over what the earlier version recorded of each owner by itself, beside what was recorded since. Killed at
+    any step, the next call finishes it: until then nothing of the owner is shown. What is damaged stays as it is.
+    Raises BadDeletions."""
+    owners = sorted(path.name for path in datastore.iterdir() if not path.name.startswith("."))
+    for owner in owners:
+        old = datastore / owner / tombstones.OLD
+        if not old.exists():
+            continue
+        with changing(datastore):
+            present = read(datastore)
+            try:
+                deleted = tombstones.earlier(datastore, owner, present.documents.get(owner))
+            except BadTombstones:
+                continue  # opening the datastore says so
+            if deleted:
+                _append(datastore, present, owner, deleted)
+            old.unlink(missing_ok=True)
+
+
+def _append(datastore: Path, present: Deletions, owner: str, deleted: Sequence[tuple[str, int]]) -> None:
     head = present.documents.get(owner)
     if head is None:  # before the file: one that is not recorded would pass for one whose record was lost
         head = Head()
         _with_head(present, owner, head).write(datastore)
-    _with_head(present, owner, tombstones.append(datastore, owner, head, identity, number)).write(datastore)
-
-
-def adopt(datastore: Path) -> None:
-    """Take over what the earlier version recorded of each owner by itself. Killed at any step, the next call finishes
-    it: until then nothing of the owner is shown. What is damaged stays as it is. Raises BadDeletions."""
-    for old in sorted(datastore.glob(f"*/{tombstones.OLD}")):
-        owner = old.parent.name
-        with changing(datastore):
-            try:
-                head = tombstones.adopt(datastore, owner)
-            except BadTombstones:
-                continue  # opening the datastore says so
-            if head:
-                _with_head(read(datastore), owner, head).write(datastore)
-            old.unlink(missing_ok=True)
+    _with_head(present, owner, tombstones.append(datastore, owner, head, deleted)).write(datastore)
 
 
 def _with_head(deletions: Deletions, owner: str, head: Head) -> Deletions:

@@ -35,7 +35,7 @@ class Draft:
         layout: Layout,
     ) -> None:
         """Of documents in ascending order of id, for a datastore of this layout; `before` are segments that some of
-        them may be of. Raises FileNotFoundError if one of those was taken away."""
+        them may be of. Raises FileNotFoundError or BadSegment if one of those was taken away or damaged."""
         self.layout = layout
         self._folder = work / "segment"
         self._folder.mkdir()

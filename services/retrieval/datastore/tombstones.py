@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,50 @@ def read(datastore: Path, owner: str, head: Head | None, before: Tombstones = NO
 
     Raises BadTombstones if the file does not have them, and if there is one although nothing is recorded.
     """
-    path = datastore / f"{owner}{SUFFIX}"
     if (datastore / owner / OLD).exists():
         raise BadTombstones(f"{owner}/{OLD}", "is of an earlier version that has not been taken over")
+    return _logged(datastore, owner, head, before)
+
+
+def append(datastore: Path, owner: str, head: Head, deleted: Sequence[tuple[str, int]]) -> Head:
+    """Write deletions, each an id and a number, behind those that `head` is of, to disk, and nothing else; the head of
+    all.
+
+    They hold once that head is recorded. What a killed process wrote behind a head counts for nothing.
+    """
+    entries = np.empty(len(deleted), _ENTRY)
+    entries["document"] = digests([identity for identity, _ in deleted])
+    entries["number"] = [number for _, number in deleted]
+    descriptor = os.open(datastore / f"{owner}{SUFFIX}", os.O_WRONLY | os.O_CREAT, 0o666)
+    with os.fdopen(descriptor, "wb") as file:  # writes all, or raises
+        file.seek(head.count * _ENTRY.itemsize)
+        file.write(entries.tobytes())
+        file.flush()
+        os.fsync(descriptor)
+    return _chained(head, entries)
+
+
+def earlier(datastore: Path, owner: str, head: Head | None) -> list[tuple[str, int]]:
+    """What an owner's file of the earlier version has and the deletions of `head` have not, each an id and a number;
+    nothing without such a file. Once that is recorded the file can go. Raises BadTombstones if either is damaged."""
+    try:
+        found = json.loads((datastore / owner / OLD).read_bytes())
+        deleted: dict[str, int] = found["documents"]
+        whole = hashlib.sha256(json.dumps(deleted).encode()).hexdigest() == found["digest"]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadTombstones(f"{owner}/{OLD}", "is damaged") from error
+    if not whole:
+        raise BadTombstones(f"{owner}/{OLD}", "is damaged")
+    present = _logged(datastore, owner, head, NONE)
+    there = {*zip(present.documents.tolist(), present.numbers.tolist(), strict=True)}
+    keys = digests([*deleted]).tolist()
+    return [entry for key, entry in zip(keys, deleted.items(), strict=True) if (key, entry[1]) not in there]
+
+
+def _logged(datastore: Path, owner: str, head: Head | None, before: Tombstones) -> Tombstones:
+    path = datastore / f"{owner}{SUFFIX}"
     if head is None and path.exists():
         raise BadTombstones(path.name, f"is there, but {RECORD} does not have {owner}")
     if not head or not head.count:
@@ -83,43 +125,10 @@ def read(datastore: Path, owner: str, head: Head | None, before: Tombstones = NO
     entries = np.frombuffer(content[: len(content) // _ENTRY.itemsize * _ENTRY.itemsize], _ENTRY)
     if _chained(known.head, entries) != head:
         raise BadTombstones(path.name, "is damaged")
-    documents, numbers = entries["document"].astype(np.uint64), entries["number"].astype(np.int64)
-    return Tombstones(head, np.concatenate([known.documents, documents]), np.concatenate([known.numbers, numbers]))
-
-
-def append(datastore: Path, owner: str, head: Head, identity: str, number: int) -> Head:
-    """Write a deletion behind those that `head` is of, to disk, and nothing else; the head of all.
-
-    It holds once that head is recorded. What a killed process wrote behind a head counts for nothing.
-    """
-    entry = np.array([(digests([identity])[0], number)], _ENTRY)
-    descriptor = os.open(datastore / f"{owner}{SUFFIX}", os.O_WRONLY | os.O_CREAT, 0o666)
-    try:
-        os.pwrite(descriptor, entry.tobytes(), head.count * _ENTRY.itemsize)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    return _chained(head, entry)
-
-
-def adopt(datastore: Path, owner: str) -> Head | None:
-    """The head of the deletions in an owner's file of the earlier version, written as `read` wants them; None without
-    one. Once it is recorded the file can go. Raises BadTombstones if it is damaged."""
-    path = datastore / owner / OLD
-    try:
-        found = json.loads(path.read_bytes())
-        deleted: dict[str, int] = found["documents"]
-        whole = hashlib.sha256(json.dumps(deleted).encode()).hexdigest() == found["digest"]
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadTombstones(f"{owner}/{OLD}", "is damaged") from error
-    if not whole:
-        raise BadTombstones(f"{owner}/{OLD}", "is damaged")
-    head = Head()
-    for identity, number in sorted(deleted.items(), key=lambda entry: entry[1]):
-        head = append(datastore, owner, head, identity, number)
-    return head
+    documents = np.concatenate([known.documents, entries["document"].astype(np.uint64)])
+    numbers = np.concatenate([known.numbers, entries["number"].astype(np.int64)])
+    order = np.argsort(numbers, kind="stable")  # those of an earlier version may stand behind later ones
+    return Tombstones(head, documents[order], numbers[order])
 
 
 def _chained(head: Head, entries: NDArray[Any]) -> Head:

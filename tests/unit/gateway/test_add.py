@@ -15,6 +15,7 @@ from gateway.cli.data import commands
 from gateway.cli.failure import Failure
 from services.retrieval.datastore.build import build
 from services.retrieval.datastore.deletions import Deletions
+from services.retrieval.datastore.generation import RECORD
 from tests.retrieval_support import HashingEncoder, opened, owner
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -106,7 +107,15 @@ def test_who_adds_texts_of_an_owner_who_was_deleted_is_told_how_to_have_them_bui
     target = home / "retrieval" / "main"
     target.mkdir(parents=True)
     Deletions().with_owner("papers", 1, recode=False).write(target)
-    assert "Next: candor data build --restore papers" in add("papers", str(write(tmp_path / "b.txt")))
+    told = add("papers", str(write(tmp_path / "b.txt")))
+    assert told.splitlines()[-1] == "Next: candor data build --restore papers"  # as it can be pasted
+
+
+def test_texts_are_added_also_if_it_is_not_known_what_was_deleted(home: Path, tmp_path: Path) -> None:
+    target = home / "retrieval" / "main"
+    target.mkdir(parents=True)
+    (target / RECORD).write_text("{")
+    assert add("papers", str(write(tmp_path / "a.txt"))).endswith("Next: candor data build\n")
 
 
 def write(path: Path) -> Path:

@@ -13,7 +13,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.retrieval.datastore import generation
+from services.retrieval.datastore import deletions, generation
 from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.build import Report, Sizes, build
 from services.retrieval.datastore.catalogue import Catalogue
@@ -347,6 +347,69 @@ def test_deletions_of_an_earlier_version_that_are_damaged_take_the_owner_out(hom
     assert "restore it from a copy" in store.warnings[0]
     assert file.exists()
     assert "papers/tombstones.json" in built(home).unknown[0]
+
+
+def test_deletions_of_an_earlier_version_that_are_put_back_take_no_later_one_away(home: Path) -> None:
+    """As when an owner's folder is restored from a copy, or one followed what the earlier version advised."""
+    file = earlier(home, {"papers-source:2": 2, "a": 1})
+    copy = file.read_bytes()
+    catalogue, writer = opened(home)
+    writer.delete(main(catalogue), "papers", "papers-source:0")
+    writer.add(main(catalogue), OWNERS[1], documents({"papers-source:2": "the elk"}))
+    head = deletions.read(file.parent.parent).documents["papers"]
+    file.write_bytes(copy)
+    catalogue, writer = opened(home)
+    assert of(main(catalogue), "papers") == {"papers-source:1": BUILT["papers"][1], "papers-source:2": "the elk"}
+    assert deletions.read(file.parent.parent).documents["papers"] == head
+    earlier(home, {"papers-source:1": 1})
+    catalogue, writer = opened(home)
+    assert of(main(catalogue), "papers") == {"papers-source:2": "the elk"}
+    assert main(catalogue).tombstones["papers"].last == 3
+    assert not file.exists()
+
+
+def test_the_first_deletion_of_another_process_is_no_damage_to_who_reads_meanwhile(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue, writer = opened(home)
+    store = main(catalogue)
+    known = deletions.recorded
+
+    def late(folder: Path) -> bool:  # the other process is done when this one looks whether there is a record
+        monkeypatch.undo()
+        writer.delete(store, "papers", "papers-source:0")
+        return known(folder)
+
+    monkeypatch.setattr(deletions, "recorded", late)
+    assert deletions.read(home / "retrieval" / "main").documents.keys() == {"papers"}
+
+
+def test_a_change_is_made_also_if_another_process_deletes_an_owners_first_document_meanwhile(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue, writer = opened(home)
+    store, read = main(catalogue), deletions.read
+
+    def torn(folder: Path) -> deletions.Deletions:  # the record of before, and then the other's file
+        before = read(folder)
+        monkeypatch.undo()
+        Writer(home / "retrieval", catalogue, HashingEncoder()).delete(store, "papers", "papers-source:0")
+        return before
+
+    monkeypatch.setattr(deletions, "read", torn)
+    assert writer.delete(store, "papers", "papers-source:1")
+    assert of(main(catalogue), "papers").keys() == {"papers-source:2"}
+
+
+def test_a_merge_of_an_addition_that_was_damaged_since_leaves_all_as_it_is(home: Path) -> None:
+    catalogue, writer = opened(home)
+    for identity in "ab":
+        writer.add(main(catalogue), OWNERS[1], documents({identity: "the ant"}))
+    main(catalogue)
+    papers = home / "retrieval" / "main" / "papers"
+    (papers / "added-00000001-00000001.0" / "manifest.json").write_text("{")
+    writer.merge("main", OWNERS[1])
+    assert len([*papers.glob("added-*")]) == 2
 
 
 def test_a_document_is_deleted_also_while_what_it_is_in_is_left_out(home: Path) -> None:
