@@ -373,7 +373,7 @@ def test_the_first_deletion_of_another_process_is_no_damage_to_who_reads_meanwhi
 ) -> None:
     catalogue, writer = opened(home)
     store = main(catalogue)
-    known = deletions.recorded
+    known = generation.recorded
 
     def late(folder: Path) -> bool:  # the other process is done when this one looks whether there is a record
         monkeypatch.undo()
