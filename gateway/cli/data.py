@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gateway.cli.add import add
-from gateway.cli.failure import explained
+from gateway.cli.failure import Failure, explained
 from gateway.cli.terminal import errors, out
 from gateway.cli.wanting import require_pulled
 from shared.owners import BadRegistry, Owner, load_owners
@@ -109,7 +109,8 @@ def build_in(
     ray: str | None = None,
     restore: Sequence[str] = (),
 ) -> None:
-    """Build what is missing or out of date, with progress. Raises Failure without the downloads."""
+    """Build what is missing or out of date, with progress. Raises Failure without the downloads, and
+    once all else is built if it is not known what was deleted of an owner."""
     from services.retrieval.build import NO_ENCODER
     from services.retrieval.datastore.manifest import INDEXES, BadIndexes, check_indexes
 
@@ -136,6 +137,8 @@ def build_in(
             restore=restore,
         )
     _show(report)
+    if report.unknown:
+        raise Failure(f"The others are built, but {'; '.join(report.unknown)}.")
 
 
 def _build_tracing(home: Path, owners: list[Owner], progress: Progress) -> None:
@@ -190,8 +193,6 @@ def _show(report: Report) -> None:
         out.print(f"{name}: {account}", markup=False, soft_wrap=True)
     for owner in report.dropped:
         out.print(f"{owner}: {LEFT_OUT.format(owner=owner)}", markup=False, soft_wrap=True)
-    for unknown in report.unknown:
-        out.print(unknown, markup=False, soft_wrap=True)
     for fault in report.broken[:_BROKEN_SHOWN]:
         out.print(f"left out: {fault}", markup=False, soft_wrap=True)
     if (further := len(report.broken) - _BROKEN_SHOWN) > 0:
