@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from fastapi import FastAPI
 
-from services.tracing.routes import corpora, trace
+from services.tracing.routes import corpora, ngram, trace
 from services.tracing.settings import TracingSettings
 from shared.http import app as http
 from shared.http.health import Readiness
@@ -34,7 +34,7 @@ def create_app(settings: TracingSettings | None = None) -> FastAPI:
 
     return http.create_app(
         "Candor tracing",
-        [trace.router, corpora.router],
+        [trace.router, ngram.router, corpora.router],
         lifespan,
         description="Where a text stands verbatim in the corpora of data owners. All offsets are code points.",
     )

@@ -55,9 +55,8 @@ class Catalogue:
         """Where a document is. Raises as `select` does, and UnknownDocument."""
         holder = self.corpus(corpus, self._permitted(owners), field=None)
         for segment in holder.segments:
-            number = segment.document(document)
-            if number is not None:
-                return holder, segment, number
+            if found := segment.find("id", document):
+                return holder, segment, found[0]
         raise UnknownDocument(corpus, document)
 
     def corpus(self, identity: str, permitted: set[str], field: str | None = "corpora") -> Corpus:

@@ -92,11 +92,23 @@ class Trace(BaseModel):
         return {*self.owners, *spans, *documents}
 
 
-class CountRequest(Strict):
-    """POST /v1/count and /v1/find: a text or token ids."""
+Text = Annotated[str, Field(min_length=1)]
 
-    text: Annotated[str, Field(min_length=1)] | None = None
+
+class CountRequest(Strict):
+    """POST /v1/count and /v1/find: a text, token ids, or `clauses`.
+
+    `clauses` asks for places where one text of every clause stands, all in one document and at most `distance` tokens
+    from that of the rarest clause, first token to first token.
+    """
+
+    text: Text | None = None
     tokens: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
+    clauses: (
+        Annotated[list[Annotated[list[Text], Field(min_length=1, max_length=16)]], Field(min_length=1, max_length=8)]
+        | None
+    ) = None
+    distance: Annotated[int, Field(ge=1, le=10_000)] = 100
     corpora: list[str] | None = None
     owners: list[OwnerId] | None = None
 
@@ -110,9 +122,10 @@ class CorpusCount(BaseModel):
 
 
 class Count(BaseModel):
-    """The answer to POST /v1/count."""
+    """The answer to POST /v1/count. `approximate`: the rarest clause was too frequent to look at all of its places."""
 
     count: int
+    approximate: bool = False
     tokens: list[int]
     corpora: list[CorpusCount]
     owners: list[OwnerId]
@@ -144,9 +157,10 @@ class Occurrence(BaseModel):
 
 
 class Find(BaseModel):
-    """The answer to POST /v1/find."""
+    """The answer to POST /v1/find; with clauses, `approximate` as in Count, and a place of the rarest each."""
 
     count: int
+    approximate: bool = False
     tokens: list[int]
     occurrences: list[Occurrence]
     owners: list[OwnerId]

@@ -10,7 +10,9 @@ from itertools import islice
 from pathlib import Path
 
 from services.tracing.index.corpus import CorpusManifest, publish, read_manifest
-from services.tracing.index.segment import FORMAT, BadSegment, Manifest, Record, open_segment, write_segment
+from services.tracing.index.records import Record
+from services.tracing.index.segment import Segment
+from services.tracing.index.stored import FORMAT, BadSegment, Manifest, open_segment, write_segment
 from services.tracing.index.texts import Document, digest, read_documents
 from services.tracing.settings import tokenizer_in
 from services.tracing.tokenizer import Ids, Tokenizer
@@ -73,7 +75,7 @@ def build_corpus(
     fingerprint = _fingerprint(owner, files, tokenizer)
     present = read_manifest(folder)
     if present is not None and present.input == fingerprint:
-        whole = _manifests(folder, present, tokenizer)
+        whole = _segments(folder, present, tokenizer)
         if whole is not None:
             progress(f"{folder.name}: unchanged")
             return _built(present, whole, fresh=False)
@@ -133,15 +135,15 @@ def _fingerprint(owner: Owner, files: Sequence[Path], tokenizer: Tokenizer) -> s
     return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()
 
 
-def _manifests(folder: Path, corpus: CorpusManifest, tokenizer: Tokenizer) -> list[Manifest] | None:
-    """The manifests of a corpus's segments; None when one of them is not whole, so that a build mends it."""
+def _segments(folder: Path, corpus: CorpusManifest, tokenizer: Tokenizer) -> list[Segment] | None:
+    """A corpus's segments; None when one of them is not whole, so that a build mends it."""
     try:
-        return [open_segment(folder / name, corpus.owner, tokenizer).manifest for name in corpus.segments]
+        return [open_segment(folder / name, corpus.owner, tokenizer) for name in corpus.segments]
     except BadSegment:
         return None
 
 
-def _built(corpus: CorpusManifest, segments: Iterable[Manifest], *, fresh: bool) -> Built:
+def _built(corpus: CorpusManifest, segments: Iterable[Manifest | Segment], *, fresh: bool) -> Built:
     counts = [(segment.documents, segment.tokens) for segment in segments]
     documents, tokens = sum(count[0] for count in counts), sum(count[1] for count in counts)
     return Built(corpus.id, documents, tokens, corpus.skipped, fresh)

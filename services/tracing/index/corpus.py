@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from services.tracing.index.segment import FORMAT, BadSegment, Segment, open_segment, write_durably
+from services.tracing.index.segment import Segment
+from services.tracing.index.stored import FORMAT, BadSegment, open_segment, write_durably
 from services.tracing.tokenizer import Tokenizer
 
 ABANDONED_SECONDS = 3600

@@ -9,7 +9,7 @@ from pydivsufsort import divsufsort
 from services.tracing.tokenizer import Ids
 
 MAX_TOKENS = 1 << 28
-"""Tokens a segment holds at most: the sorter takes about 12 bytes a token (u16), and u32 ranks must fit."""
+"""Tokens sorted at once at most: the sorter counts bytes in 31 bits, and tokens are up to 4 bytes wide."""
 
 
 def suffix_array(tokens: Ids) -> NDArray[np.uint32]:
@@ -25,7 +25,7 @@ def suffix_array(tokens: Ids) -> NDArray[np.uint32]:
     return np.asarray(order[: tokens.size - separators], dtype=np.uint32)
 
 
-def buckets(tokens: Ids, vocabulary: int) -> NDArray[np.uint32]:
+def first_ranks(tokens: Ids, vocabulary: int) -> NDArray[np.uint32]:
     """The first rank of each token id, (vocabulary + 1,): its differences are how often each token occurs."""
     counts = np.bincount(tokens[tokens != np.iinfo(tokens.dtype).max], minlength=vocabulary)
     return np.concatenate(([0], np.cumsum(counts))).astype(np.uint32)

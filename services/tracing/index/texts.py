@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.tracing.index.segment import Record
+from services.tracing.index.records import Record
 from shared.owners import Owner
 
 
@@ -57,14 +57,17 @@ def _document(fields: object, owner: Owner, source: str) -> Document:
         raise ValueError("not a JSON object")
     if (named := fields.get("owner")) not in (None, owner.id):
         raise ValueError(f"the owner is {named!r}, but the file lies in the folder of {owner.id!r}")
+    text = _string(fields, "text")
     record = Record(
         id=_string(fields, "id"),
         title=_string(fields, "title", ""),
         source=_string(fields, "source", source),
         licence=_string(fields, "licence", owner.licence),
         url=_string(fields, "url", "") or None,
+        sha256=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+        metadata=_metadata(fields),
     )
-    return Document(record, _string(fields, "text"))
+    return Document(record, text)
 
 
 def _string(fields: dict[str, object], name: str, default: str | None = None) -> str:
@@ -73,6 +76,13 @@ def _string(fields: dict[str, object], name: str, default: str | None = None) ->
     if not isinstance(value, str):
         raise ValueError(f"`{name}` must be a string")
     return value
+
+
+def _metadata(fields: dict[str, object]) -> dict[str, str | int | float | bool]:
+    said = fields.get("metadata") or {}
+    if not isinstance(said, dict) or any(not isinstance(value, str | int | float | bool) for value in said.values()):
+        raise ValueError("`metadata` must be an object of strings, numbers, true and false")
+    return {str(key): value for key, value in said.items()}
 
 
 def _is_unicode(document: Document) -> bool:

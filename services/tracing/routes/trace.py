@@ -26,10 +26,10 @@ async def trace(body: TraceRequest, tracer: Service) -> Trace:
 @router.post("/v1/count", responses=_ERRORS)
 async def count(body: CountRequest, tracer: Service) -> Count:
     """Count a text, with or without a space before it, or exactly these tokens."""
-    return await run_in_threadpool(tracer.count, body)
+    return await run_in_threadpool(tracer.counter.count, body)
 
 
 @router.post("/v1/find", responses=_ERRORS)
 async def find(body: FindRequest, tracer: Service) -> Find:
     """Occurrences of a text or of tokens, drawn with the seed when there are more than `limit`."""
-    return await run_in_threadpool(tracer.find, body)
+    return await run_in_threadpool(tracer.counter.find, body)

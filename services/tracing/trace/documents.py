@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+import numpy as np
+
 from services.tracing.index.segment import Segment
+from services.tracing.search.kernels import living, positions
 from services.tracing.tokenizer import Tokenizer
 from services.tracing.trace.spans import Hits
 
@@ -45,7 +48,7 @@ def sample_documents(hits: Sequence[Hits], segments: Sequence[Segment], most: in
     """
     by_owner: dict[str, list[Hits]] = {}
     for hit in hits:
-        by_owner.setdefault(segments[hit.segment].manifest.owner, []).append(hit)
+        by_owner.setdefault(segments[hit.segment].owner, []).append(hit)
     firsts = [sample(theirs, segments, 1, f"{seed}:{owner}")[0] for owner, theirs in sorted(by_owner.items())]
     random.Random(seed).shuffle(firsts)
     chosen: dict[tuple[int, int], Occurrence] = {}
@@ -56,11 +59,11 @@ def sample_documents(hits: Sequence[Hits], segments: Sequence[Segment], most: in
 
 def sample(hits: Sequence[Hits], segments: Sequence[Segment], most: int, seed: str) -> list[Occurrence]:
     """At most `most` occurrences, drawn without replacement, the same for the same seed."""
-    bounds = list(accumulate((hit.high - hit.low for hit in hits), initial=0))
+    bounds = list(accumulate((hit.count for hit in hits), initial=0))
     drawn = []
     for number in random.Random(seed).sample(range(bounds[-1]), min(most, bounds[-1])):
         which = bisect_right(bounds, number) - 1
-        drawn.append(_occurrence(hits[which], hits[which].low + number - bounds[which], segments))
+        drawn.append(_occurrence(hits[which], number - bounds[which], segments))
     return drawn
 
 
@@ -98,9 +101,10 @@ def surroundings(segment: Segment, occurrence: Occurrence, context: int) -> tupl
     return max(first, occurrence.position - context), min(last, end + context)
 
 
-def _occurrence(hit: Hits, rank: int, segments: Sequence[Segment]) -> Occurrence:
+def _occurrence(hit: Hits, number: int, segments: Sequence[Segment]) -> Occurrence:
     segment = segments[hit.segment]
-    position = int(segment.index.suffixes[rank])
+    ranks = living(segment.index, hit.low, np.array([number], dtype=np.int64))
+    position = int(positions(segment.index, ranks)[0])
     return Occurrence(hit.segment, segment.document_at(position), position, hit.length)
 
 

@@ -1,4 +1,4 @@
-"""Where one text, or one run of tokens, stands."""
+"""Where one text, one run of tokens, or a conjunction of texts stands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from services.tracing.index.segment import Segment
-from services.tracing.search import whole
+from services.tracing.search.arrays import Patterns, whole
 from services.tracing.tokenizer import Ids, Tokenizer
 from services.tracing.trace.phrases import Phrases, phrases
 from services.tracing.trace.query import read
@@ -19,13 +19,34 @@ def look_up_text(text: str, segments: Sequence[Segment], tokenizer: Tokenizer) -
 
     Raises UnicodeEncodeError for a lone surrogate.
     """
-    query = read(text, tokenizer)
-    if text[0] == " ":
-        return query.ids, look_up_tokens(query.ids, segments)
-    whole_text = phrases(query, np.zeros(1, dtype=np.int64), np.array([query.tokens]), tokenizer)
-    return query.ids, locate(whole_text, segments)[0].hits
+    ids, spelt = _spelt(text, tokenizer)
+    return ids, locate(spelt, segments)[0].hits
 
 
 def look_up_tokens(ids: Ids, segments: Sequence[Segment]) -> Sequence[Hits]:
     """Where exactly these tokens stand. All must be ids of the tokenizer."""
-    return locate(Phrases(np.zeros(1, dtype=np.int64), whole(ids)), segments)[0].hits
+    return locate(_exactly(ids), segments)[0].hits
+
+
+def spellings(text: str, tokenizer: Tokenizer) -> list[Ids]:
+    """The runs of tokens that are a text, with and without a space before it."""
+    _, spelt = _spelt(text, tokenizer)
+    return [_joined(spelt.patterns, number) for number in range(spelt.start.size)]
+
+
+def _spelt(text: str, tokenizer: Tokenizer) -> tuple[Ids, Phrases]:
+    query = read(text, tokenizer)
+    if text[0] == " ":
+        return query.ids, _exactly(query.ids)
+    return query.ids, phrases(query, np.zeros(1, dtype=np.int64), np.array([query.tokens]), tokenizer)
+
+
+def _exactly(ids: Ids) -> Phrases:
+    return Phrases(np.zeros(1, dtype=np.int64), whole(ids))
+
+
+def _joined(patterns: Patterns, number: int) -> Ids:
+    """One pattern in one piece."""
+    first, cut = int(patterns.head[number]), int(patterns.split[number])
+    rest, length = int(patterns.tail[number]), int(patterns.length[number])
+    return np.concatenate((patterns.heads[first : first + cut], patterns.text[rest : rest + length - cut]))

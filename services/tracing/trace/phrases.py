@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.tracing.search import Patterns
+from services.tracing.search.arrays import Patterns
 from services.tracing.tokenizer import Tokenizer
 from services.tracing.trace.query import Query
 

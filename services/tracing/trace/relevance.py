@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -43,9 +42,9 @@ class Relevance:
         holding = np.zeros(terms.size, dtype=np.int64)
         for segment in segments:
             holding += segment.term_documents[terms]
-        documents = sum(segment.manifest.documents for segment in segments)
+        documents = sum(segment.documents for segment in segments)
         self._weights = repeats * np.log1p((documents - holding + 0.5) / (holding + 0.5))
-        self._usual = sum(_view_tokens(segment) for segment in segments) / max(documents, 1)
+        self._usual = sum(segment.tokens_of_views(2 * VIEW) for segment in segments) / max(documents, 1)
 
     def score(self, segment: Segment, start: int, end: int) -> float:
         """The score of the tokens [start, end) of a segment, 0 or more."""
@@ -54,12 +53,6 @@ class Relevance:
         norm = K1 * (1 - B + B * (end - start) / self._usual)
         saturated: NDArray[np.float64] = frequency * (K1 + 1) / (frequency + norm)
         return float(self._weights @ saturated)
-
-
-@lru_cache(maxsize=4096)
-def _view_tokens(segment: Segment) -> int:
-    """Tokens of all documents, of each at most as many as are looked at around a match."""
-    return int(np.minimum(segment.document_lengths(), 2 * VIEW).sum())
 
 
 def level(score: float, characters: int) -> Level:

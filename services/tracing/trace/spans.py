@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.tracing.index.segment import Segment
-from services.tracing.search import longest, ranges
+from services.tracing.search.kernels import longest, ranges
 from services.tracing.tokenizer import Tokenizer
 from services.tracing.trace.phrases import Phrases, phrases
 from services.tracing.trace.query import Query
@@ -22,11 +22,15 @@ KEPT = 0.05
 
 @dataclass(frozen=True)
 class Hits:
-    """The ranks [low, high) of one segment's suffixes that begin with a pattern of `length` tokens."""
+    """The ranks [low, high) of one segment's suffixes that begin with a pattern of `length` tokens.
+
+    `count` of them are of documents that are not hidden.
+    """
 
     segment: int
     low: int
     high: int
+    count: int
     length: int
 
 
@@ -46,7 +50,7 @@ class Span:
     @property
     def count(self) -> int:
         """Occurrences over all segments searched."""
-        return sum(hit.high - hit.low for hit in self.hits)
+        return sum(hit.count for hit in self.hits)
 
 
 def find_spans(
@@ -77,9 +81,9 @@ def locate(chosen: Phrases, segments: Sequence[Segment]) -> list[Span]:
         hits.setdefault(key, [])
     for number, segment in enumerate(segments):
         found = ranges(segment.index, chosen.patterns)
-        for at in np.flatnonzero(found[:, 0] < found[:, 1]).tolist():
-            low, high = found[at].tolist()
-            hits[keys[at]].append(Hits(number, low, high, int(chosen.patterns.length[at])))
+        for at in np.flatnonzero(found[:, 2]).tolist():
+            low, high, count = found[at].tolist()
+            hits[keys[at]].append(Hits(number, low, high, count, int(chosen.patterns.length[at])))
     return [Span(first, last, tuple(where)) for (first, last), where in hits.items()]
 
 
@@ -91,7 +95,7 @@ def keep(spans: Sequence[Span], query: Query, segments: Sequence[Segment], most:
     counts = np.zeros(query.tokens, dtype=np.int64)
     for segment in segments:
         counts += segment.occurrences(query.ids)
-    total = max(1, sum(segment.manifest.tokens for segment in segments))
+    total = max(1, sum(segment.tokens for segment in segments))
     # a token can be in no corpus where a span was found with its first word spelt the other way
     surprise = np.concatenate(([0.0], np.cumsum(np.log(np.maximum(counts, 1) / total))))
     most = math.ceil(KEPT * query.tokens) if most is None else most

@@ -1,0 +1,88 @@
+"""Conjunctions of alternatives: where one of each clause's runs of tokens stands, all near one another.
+
+Source: infini-gram's CNF queries (Liu et al. 2024). It lists all occurrences of every clause; here those of the rarest
+one are listed, and the tokens around each are read for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.tracing.index.segment import Segment
+from services.tracing.search.arrays import Numbers, stretches, whole
+from services.tracing.search.kernels import living, near, positions, ranges
+from services.tracing.tokenizer import Ids
+
+Clause = Sequence[Ids]
+"""Runs of tokens, any of which will do."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Places of the rarest clause that have all others near them, by segment.
+
+    `places[n]` (found,) are positions, ascending, `lengths[n]` the tokens that stand there, and `counts[n]` how many
+    such places there are. `approximate`: that clause is more frequent than the limit, so that only so many of its
+    places were looked at, drawn at even distances in suffix order, and the counts are estimated from them.
+    """
+
+    approximate: bool
+    counts: list[int]
+    places: list[Numbers]
+    lengths: list[Numbers]
+
+    @property
+    def count(self) -> int:
+        """In all segments."""
+        return sum(self.counts)
+
+
+def find_all(clauses: Sequence[Clause], segments: Sequence[Segment], distance: int, limit: int) -> Found:
+    """Places of the rarest clause with one of every other clause in the same document and at most `distance` tokens
+    away, from first token to first token. No clause and no run of tokens is empty."""
+    totals = [sum(_frequency(clause, segment) for segment in segments) for clause in clauses]
+    rarest = min(range(len(clauses)), key=totals.__getitem__)
+    others = [clause for number, clause in enumerate(clauses) if number != rarest]
+    share = min(1.0, limit / max(1, totals[rarest]))
+    counts, places, lengths = [], [], []
+    for segment in segments:
+        at, length = _places(clauses[rarest], segment, share)
+        chosen = _with_all(at, others, segment, distance)
+        looked = at.size / max(1, _frequency(clauses[rarest], segment)) if share < 1 else 1.0
+        counts.append(round(chosen.sum() / looked) if looked else 0)
+        places.append(at[chosen])
+        lengths.append(length[chosen])
+    return Found(share < 1, counts, places, lengths)
+
+
+def _frequency(clause: Clause, segment: Segment) -> int:
+    return sum(int(ranges(segment.index, whole(ids))[0, 2]) for ids in clause)
+
+
+def _places(clause: Clause, segment: Segment, share: float) -> tuple[Numbers, Numbers]:
+    """Positions of a clause, ascending, and the length of the longest alternative at each; a share of all."""
+    found: dict[int, int] = {}
+    for ids in sorted(clause, key=len):
+        low, _, count = ranges(segment.index, whole(ids))[0].tolist()
+        if count:
+            numbers = np.unique(np.linspace(0, count, max(1, round(count * share)), endpoint=False, dtype=np.int64))
+            at = positions(segment.index, living(segment.index, low, numbers))
+            found.update(dict.fromkeys(at.tolist(), int(ids.size)))
+    places = np.array(sorted(found), dtype=np.int64)
+    return places, np.array([found[place] for place in places.tolist()], dtype=np.int64)
+
+
+def _with_all(places: Numbers, others: Sequence[Clause], segment: Segment, distance: int) -> NDArray[np.bool_]:
+    """Which of the places have all other clauses near them."""
+    chosen = np.ones(places.size, dtype=np.bool_)
+    documents = np.searchsorted(segment.edges, places, side="right") - 1
+    bounds = np.array([segment.bounds(document) for document in documents.tolist()], dtype=np.int64).reshape(-1, 2)
+    for clause in others:
+        lengths = np.array([ids.size for ids in clause], dtype=np.int64)
+        runs = stretches(np.concatenate(clause), np.cumsum(lengths) - lengths, lengths)
+        chosen[chosen] = near(segment.index, places[chosen], bounds[chosen], runs, distance)
+    return chosen

@@ -1,0 +1,92 @@
+"""What is known of the documents of a segment beside their text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Key = Literal["id", "url", "sha256"]
+"""What a document can be looked up by; `sha256` is its text's, in UTF-8, as hexadecimal digits."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a document beside its text, which is its tokens; `sha256` is the text's, empty where unknown."""
+
+    id: str
+    title: str
+    source: str
+    licence: str
+    url: str | None
+    sha256: str
+    metadata: dict[str, str | int | float | bool] = field(default_factory=dict)
+
+
+class Records(Protocol):
+    """The records of a segment, by the number of the document."""
+
+    def record(self, document: int) -> Record:
+        """What is known of a document."""
+        ...
+
+    def candidates(self, key: Key, value: str) -> Sequence[int]:
+        """Documents that may have this value, and all that have it."""
+        ...
+
+
+class StoredRecords:
+    """A JSON object a document, and an index of hashes of what it can be looked up by."""
+
+    def __init__(
+        self,
+        records: NDArray[np.uint8],
+        offsets: NDArray[np.uint64],
+        keys: NDArray[np.uint64],
+        key_documents: NDArray[np.uint32],
+    ) -> None:
+        self._records, self._offsets, self._keys, self._key_documents = records, offsets, keys, key_documents
+
+    def record(self, document: int) -> Record:
+        """What is known of a document."""
+        start, end = int(self._offsets[document]), int(self._offsets[document + 1])
+        return Record(**json.loads(self._records[start:end].tobytes()))
+
+    def candidates(self, key: Key, value: str) -> Sequence[int]:
+        """Documents that may have this value: hashes can be equal by chance."""
+        hashed = _hash(key, value)
+        first = int(np.searchsorted(self._keys, hashed))
+        last = int(np.searchsorted(self._keys, hashed, side="right"))
+        return [int(document) for document in self._key_documents[first:last]]
+
+
+def stored(records: Sequence[Record]) -> dict[str, NDArray[Any]]:
+    """The arrays of a StoredRecords, by name."""
+    lines = [json.dumps(asdict(record), ensure_ascii=False).encode("utf-8") for record in records]
+    keys = [
+        (_hash(key, value), document) for document, record in enumerate(records) for key, value in _keys(record).items()
+    ]
+    keys.sort()
+    return {
+        "records": np.frombuffer(b"".join(lines), dtype=np.uint8),
+        "record_offsets": np.cumsum([0, *map(len, lines)], dtype=np.uint64),
+        "keys": np.array([hashed for hashed, _ in keys], dtype=np.uint64),
+        "key_documents": np.array([document for _, document in keys], dtype=np.uint32),
+    }
+
+
+def _keys(record: Record) -> dict[Key, str]:
+    keys: dict[Key, str] = {"id": record.id, "sha256": record.sha256}
+    if record.url:
+        keys["url"] = record.url
+    return keys
+
+
+def _hash(key: Key, value: str) -> np.uint64:
+    digest = hashlib.blake2b(f"{key}:{value}".encode(), digest_size=8).digest()
+    return np.uint64(int.from_bytes(digest, "little"))
