@@ -13,7 +13,7 @@ Numbers = NDArray[np.int64]
 
 
 class Packed(NamedTuple):
-    """Numbers of `width` bits each, one after the other from the lowest bit of the first word on.
+    """Numbers of `width` bits each, 1 to 63, one after the other from the lowest bit of the first word on.
 
     `words` (ceil(numbers x width / 64),) uint64, read-only; where a file ends within a word, that one is `last` and not
     among `words`. What a number says is shifted right by `shift` bits: infini-gram keeps positions in bytes.

@@ -105,7 +105,7 @@ def test_documents_without_metadata_are_named_by_number(tmp_path: Path, tokenize
     [
         ("table.0", b"\0\0\0", "places for"),
         ("table.0", bytes([4, 0, 2]), "not in order|places for"),
-        ("offset.0", b"\1" * 8, "does not say where documents begin"),
+        ("offset.0", 2 * (2).to_bytes(8, "little"), "does not say where documents begin"),
         ("offset.0", b"\1" * 7, "cannot be read"),
         ("metaoff.0", b"\0" * 8, "metaoff.0 is of 1 documents"),
         ("tokenized.0", b"", "cannot be read"),

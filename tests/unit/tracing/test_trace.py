@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,11 +138,33 @@ def test_an_owner_left_out_leaves_what_an_index_without_it_would_answer(
     without = build({"one": paragraphs[:60]})
     for seed in range(60):
         text = stitched(paragraphs[:120], seed)
-        left = [segment for segment in both if segment.manifest.owner == "one"]
+        left = [segment for segment in both if segment.owner == "one"]
         options = Options(documents=3, seed=seed)
         assert (
             trace(text, "why", left, tokenizer, options).spans == trace(text, "why", without, tokenizer, options).spans
         )
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.9))
+def test_hidden_documents_leave_what_an_index_without_them_would_answer(
+    seed: int, share: float, build: Build, paragraphs: list[str], tokenizer: Tokenizer
+) -> None:
+    dice = random.Random(seed)
+    hidden = {number for number in range(60) if dice.random() < share} - {0}
+    (without,) = build({"manual": [text for number, text in enumerate(paragraphs[:60]) if number not in hidden]})
+    (segment,) = build({"manual": paragraphs[:60]})
+    once = segment.hiding(np.array(sorted(hidden)[::2], dtype=np.int64))
+    left = once.hiding(np.array(sorted(hidden), dtype=np.int64))
+    renumbered = dict(enumerate(sorted(set(range(60)) - hidden)))
+    assert (left.documents, left.tokens) == (without.documents, without.tokens)
+    assert left.term_documents.tolist() == without.term_documents.tolist()
+    for text in (stitched(paragraphs[:60], seed + number) for number in range(10)):
+        ours, expected = (trace(text, "why", [one], tokenizer, ALL) for one in (left, without))
+        for mine, theirs in zip(ours.spans, expected.spans, strict=True):
+            assert (mine.start, mine.end, mine.count) == (theirs.start, theirs.end, theirs.count)
+            scores = {(found.occurrence.document, found.score) for found in mine.documents}
+            assert scores == {(renumbered[found.occurrence.document], found.score) for found in theirs.documents}
 
 
 def test_no_match_runs_from_one_document_into_the_next(build: Build, tokenizer: Tokenizer) -> None:
@@ -210,7 +233,7 @@ def test_every_owner_of_a_span_is_among_its_documents(
     segments = build({"large": paragraphs[:100], "small": [rare], "none": ["nothing of it"]})
     for seed in range(20):
         (span,) = trace("of the", "", segments, tokenizer, Options(documents=2, seed=seed)).spans
-        owners = {segments[document.occurrence.segment].manifest.owner for document in span.documents}
+        owners = {segments[document.occurrence.segment].owner for document in span.documents}
         assert owners == {"large", "small"}
 
 
