@@ -15,8 +15,9 @@ from tests.vllm.support import serving
 
 MASKS = [[], ["papers"], ["papers", "python"], ["papers", "medicine", "python"]]
 PROMPTS = ["the owner", "a harbour in the morning", "leaves and the model forgets, a lamp"]
-CLOSE = 1e-4
-"""Nats: two implementations add up the same numbers in another order."""
+CLOSE = 5e-4
+"""Nats: two implementations add up the same numbers in another order, by the processor. The farthest apart were 1.4e-4
+with AVX-512."""
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +36,18 @@ def both(engines: tuple[httpx.Client, httpx.Client], path: str, **body: Any) -> 
     return answers[0].json(), answers[1].json()
 
 
-def same(one: Any, other: Any, where: str = "", close: float = CLOSE) -> None:
+def same(one: Any, other: Any, where: str = "") -> None:
     """Equal in everything but rounding; what names a single answer (its id, its time) aside."""
     if isinstance(one, dict):
         assert one.keys() == other.keys(), where
         for key in one.keys() - {"id", "created"}:
-            same(one[key], other[key], f"{where}.{key}", close)
+            same(one[key], other[key], f"{where}.{key}")
     elif isinstance(one, list):
         assert len(one) == len(other), where
         for place, (left, right) in enumerate(zip(one, other, strict=True)):
-            same(left, right, f"{where}.{place}", close)
+            same(left, right, f"{where}.{place}")
     elif isinstance(one, float) or isinstance(other, float):
-        assert one == pytest.approx(other, abs=close, rel=0), where
+        assert one == pytest.approx(other, abs=CLOSE, rel=0), where
     else:
         assert one == other, where
 
@@ -102,8 +103,7 @@ def test_a_biased_token_with_the_log_probability_it_has_without_the_bias(
 def test_scores(engines: tuple[httpx.Client, httpx.Client], experts: list[str]) -> None:
     same(*both(engines, "/v1/score", texts=PROMPTS, experts=experts))
     same(*both(engines, "/v1/score", tokens=[[5], [5, 6]], experts=experts))
-    # over so many tokens of nonsense, fp32 itself is as far from fp64 as CLOSE
-    same(*both(engines, "/v1/score", tokens=[list(range(3, 200))], experts=experts), close=5 * CLOSE)
+    same(*both(engines, "/v1/score", tokens=[list(range(3, 200))], experts=experts))
 
 
 @pytest.mark.parametrize("experts", MASKS)
