@@ -22,7 +22,7 @@ import httpx
 import numpy as np
 import uvicorn
 
-from bench.result import finish
+from bench.result import Figures, finish
 from services.retrieval.app import create_app
 from shared.settings import candor_home
 
@@ -34,8 +34,8 @@ def main() -> None:
     """Load the service for some seconds with each index, report."""
     parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
     parser.add_argument("--callers", type=int, default=64, help="searches under way at a time")
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--index", default="compactds")
+    parser.add_argument("--seconds", type=float, default=60, help="for each index")
+    parser.add_argument("--index", nargs="+", default=["compactds", "leann", "bm25", "hybrid"])
     parser.add_argument("--quick", action="store_true", help="10 seconds")
     parser.add_argument("--serve", type=int, metavar="PORT", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -43,8 +43,11 @@ def main() -> None:
         asyncio.run(_serve(given.serve))
         return
     seconds = 10 if given.quick else given.seconds
+    figures: Figures = {}
     with _service() as address:
-        figures = asyncio.run(_load(address, given.callers, seconds, given.index))
+        for index in given.index:
+            found = asyncio.run(_load(address, given.callers, seconds, index))
+            figures |= {f"{index}_{figure}": value for figure, value in found.items()}
     finish("load", figures, vars(given))
 
 
@@ -91,7 +94,7 @@ def _service() -> Iterator[str]:
         process.wait(60)
 
 
-async def _load(address: str, callers: int, seconds: float, index: str) -> dict[str, float | int | bool | None]:
+async def _load(address: str, callers: int, seconds: float, index: str) -> Figures:
     queries = cycle(_questions())
     times: list[float] = []
     errors = 0

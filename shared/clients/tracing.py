@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.clients.base import ServiceClient, segment
+from shared.contracts.ngram import Ngram, NgramRequest
 from shared.contracts.tracing import (
     CorpusDocument,
     CorpusList,
@@ -32,6 +33,10 @@ class TracingClient(ServiceClient):
     async def find(self, request: FindRequest) -> Find:
         """Occurrences of an n-gram with their documents."""
         return await self._post(Find, "/v1/find", request)
+
+    async def ngram(self, request: NgramRequest) -> Ngram:
+        """What follows a text."""
+        return await self._post(Ngram, "/v1/ngram", request)
 
     async def corpora(self) -> CorpusList:
         """What can be searched."""
