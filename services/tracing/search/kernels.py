@@ -75,10 +75,11 @@ def living(index: Index, low: int, numbers: Numbers) -> Numbers:
     found = np.empty(numbers.size, dtype=np.int64)
     for n in range(numbers.size):
         # the answer lies so far to the right of low + number as there are dead ranks before it
-        left, right = low + numbers[n], low + numbers[n] + index.dead.size
+        first = np.int64(low)
+        left, right = first + numbers[n], first + numbers[n] + index.dead.size
         while left < right:
             middle = (left + right) >> 1
-            if _living(index, low, middle + 1) > numbers[n]:
+            if _living(index, first, middle + 1) > numbers[n]:
                 right = middle
             else:
                 left = middle + 1
