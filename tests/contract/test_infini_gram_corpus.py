@@ -91,7 +91,8 @@ def test_a_trace_has_the_documents_of_both(client: httpx.Client) -> None:
     (longest,) = sorted(alone["spans"], key=lambda span: -len(span["text"]))[:1]
     document = longest["documents"][0]["id"]
     page = client.get(f"/v1/corpora/pile/documents/{document}").json()
-    assert page["text"] == manual()[70]
+    assert longest["text"] in page["text"]
+    assert page["text"] in FOREIGN
 
 
 def test_an_owner_left_out_is_in_no_answer(client: httpx.Client) -> None:
