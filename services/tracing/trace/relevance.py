@@ -52,7 +52,7 @@ class Relevance:
     def scores(self, segment: Segment, bounds: Numbers) -> NDArray[np.float64]:
         """The scores, 0 or more, of the tokens [first, last) of a segment, for each row of `bounds` (stretches, 2)."""
         longest = int((bounds[:, 1] - bounds[:, 0]).max(initial=0))
-        norms = K1 * (1 - B + B * np.arange(longest + 1) / self._usual)
+        norms: NDArray[np.float64] = K1 * (1 - B + B * np.arange(longest + 1, dtype=np.float64) / self._usual)
         return bm25(segment.index.tokens, bounds, self._slots, self._weights, norms)
 
 
