@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+
+import numpy as np
 
 from services.tracing.catalogue import Catalogue, Selection
 from services.tracing.cnf import Found, find_all
@@ -118,7 +119,7 @@ class Counter:
         for number, position, length in drawn:
             segment = selection.segments[number]
             there = segment.tokenizer.decode(segment.index.tokens[position : position + length])
-            occurrence = Occurrence(number, segment.document_at(position), position, length)
+            occurrence = Occurrence(number, int(segment.documents_at(np.array([position]))[0]), position, length)
             # what was asked for is the text without the space before it
             matched = there.removeprefix(b" ")
             occurrences.append(self._occurrence(occurrence, matched, request.context, selection))
@@ -153,7 +154,7 @@ class Counter:
         ids, found = self._tokenizer.encode("").ids, []
         for tokenizer, numbers in reversed(by_tokenizer(selection.segments)):
             ids, hits = look_up_text(text, [selection.segments[number] for number in numbers], tokenizer)
-            found += [replace(hit, segment=numbers[hit.segment]) for hit in hits]
+            found += [hit._replace(segment=numbers[hit.segment]) for hit in hits]
         return ids, sorted(found, key=lambda hit: hit.segment)
 
     def _tokenizer_of(self, selection: Selection) -> Tokenizer:

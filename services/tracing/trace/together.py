@@ -57,7 +57,7 @@ def _renumbered(traced: Traced, numbers: Sequence[int]) -> Traced:
 
     def move(document: TracedDocument) -> TracedDocument:
         at = document.occurrence
-        return replace(document, occurrence=replace(at, segment=numbers[at.segment]))
+        return replace(document, occurrence=at._replace(segment=numbers[at.segment]))
 
     return replace(
         traced,

@@ -86,7 +86,7 @@ def test_a_shard_answers_as_its_documents_say(
     for number, text in enumerate(texts):
         first, last = segment.bounds(number)
         assert segment.index.tokens[first:last].tolist() == text
-        assert segment.document_at(first) == segment.document_at(last - 1) == number
+        assert segment.documents_at(np.array([first, last - 1])).tolist() == [number, number]
         assert segment.record(number).id == f"0.jsonl:{number}"
         assert segment.find("url", f"u{number}") == ([] if number in hidden else [number])
     assert segment.find("id", "0.jsonl:9") == []
