@@ -11,8 +11,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.tracing.index.files import write_durably
 from services.tracing.index.segment import Segment
-from services.tracing.index.stored import FORMAT, write_durably
+from services.tracing.index.stored import FORMAT
 
 ABANDONED_SECONDS = 3600
 """A folder that no corpus names and nobody has touched for this long is what a killed build left behind."""
