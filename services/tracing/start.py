@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from services.tracing.approximate.match import approximate
+from services.tracing.approximate.opened import WordIndexes
 from services.tracing.catalogue import Catalogue
 from services.tracing.index.corpus import Corpus
 from services.tracing.index.opening import open_corpora
@@ -51,3 +53,5 @@ def _warm(corpora: list[Corpus], tokenizer: Tokenizer) -> None:
     first, last = segment.bounds(0)
     words = tokenizer.decode(segment.index.tokens[first : min(last, first + 40)]).decode("utf-8", "ignore")
     trace(words, words, [segment], tokenizer, Options())
+    indexes, _ = WordIndexes().of([segment])
+    approximate(words, [(segment, index) for _, index in indexes], min_words=4, similarity=0.5, most=1)

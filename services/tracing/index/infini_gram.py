@@ -81,6 +81,7 @@ def open_shard(folder: Path, shard: int, owner: str, licence: str, tokenizer: To
         edges=np.append(starts, np.uint64(tokens.size)),
         records=records,
         term_documents=np.minimum(times, starts.size).astype(np.uint32),
+        folder=folder,
         bytes=sum(path.stat().st_size for path in folder.glob(f"*.{shard}")),
         lead=1,
     )

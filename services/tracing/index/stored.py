@@ -80,7 +80,7 @@ def open_segment(folder: Path, owner: str, tokenizer: Tokenizer) -> Segment:
     )
     size = sum(file.bytes for file in manifest.files.values())
     edges, terms = map_file(folder / "documents.bin", np.uint32), map_file(folder / "term_documents.bin", np.uint32)
-    return Segment(folder.name, owner, tokenizer, index, edges, records, terms, size)
+    return Segment(folder.name, owner, tokenizer, index, edges, records, terms, size, folder)
 
 
 def read_manifest(folder: Path, owner: str, tokenizer: Tokenizer) -> Manifest:

@@ -111,7 +111,7 @@ def test_a_changed_paragraph_is_found_and_every_difference_marked(
     seed: int, manual: Pair, paragraphs: list[str]
 ) -> None:
     dice = random.Random(seed)
-    segment, index = manual
+    segment, _ = manual
     number = dice.randrange(150)
     text = "A preface of mine. " + changed(paragraphs[number], dice, 15) + " And an end."
     for match in search(text, manual):
@@ -180,7 +180,7 @@ def test_a_damaged_index_is_named(manual: Pair, tmp_path: Path, indexed: Callabl
     assert write_words(tmp_path / "words", manual[0])
     path = tmp_path / "words" / "lexicon.bin"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(BadWords, match="lexicon.bin is missing, cut short or altered"):
+    with pytest.raises(BadWords, match=r"lexicon\.bin is missing, cut short or altered"):
         open_words(tmp_path / "words")
     (tmp_path / "words" / "manifest.json").unlink()
     with pytest.raises(BadWords, match="no usable manifest"):
