@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,7 +57,6 @@ class Tokenizer:
         self.terms, self.term_count = fold(self._bytes)
         # an index counts terms, so it depends on how tokens are folded to them as much as on the tokens
         self.fingerprint = hashlib.sha256(content + self.terms.tobytes()).hexdigest()
-        self.word = lru_cache(maxsize=1 << 16)(self._word)
 
     @property
     def separator(self) -> int:
@@ -83,18 +81,15 @@ class Tokenizer:
         if encoder is None:
             return [self.encode(text).ids for text in texts]
         found: list[Ids | None] = [self.encode(text).ids if unwritable.search(text) else None for text in texts]
-        rest = [text for text, ids in zip(texts, found, strict=True) if ids is None]
-        encodings = zip(rest, encoder.encode_batch_fast(rest, add_special_tokens=False), strict=True)
-        written = iter([self._checked(encoding, text) for text, encoding in encodings])
+        rest = [(text, text.encode("utf-8")) for text, ids in zip(texts, found, strict=True) if ids is None]
+        encodings = encoder.encode_batch_fast([text for text, _ in rest], add_special_tokens=False)
+        written = (self._checked(encoding, data) for encoding, (_, data) in zip(encodings, rest, strict=True))
         return [next(written) if ids is None else ids for ids in found]
 
     def decode(self, ids: Ids | Sequence[int]) -> bytes:
         """The UTF-8 bytes of tokens; a slice of tokens may begin or end inside a character."""
-        return b"".join([self._bytes[identity] for identity in np.asarray(ids).tolist()])
-
-    def _word(self, text: str) -> tuple[int, ...]:
-        """Token ids of one word, remembered: the words of answers repeat."""
-        return tuple(self.encode(text).ids.tolist())
+        numbers = ids if isinstance(ids, list) else np.asarray(ids).tolist()
+        return b"".join([self._bytes[identity] for identity in numbers])
 
     def _parts(self, text: str) -> list[tuple[str, bool]]:
         """The text cut into stretches the vocabulary can write and ones it cannot."""
@@ -105,8 +100,9 @@ class Tokenizer:
     def _written(self, text: str) -> Encoded:
         """A stretch in the vocabulary's pieces."""
         assert self._vocabulary.encoder is not None
+        data = text.encode("utf-8")  # first, since the library's error for a lone surrogate is no UnicodeEncodeError
         encoding = self._vocabulary.encoder.encode(text, add_special_tokens=False)
-        ids = self._checked(encoding, text)
+        ids = self._checked(encoding, data)
         numbers = np.array([word or 0 for word in encoding.word_ids], dtype=np.int64)
         begins = np.diff(numbers, prepend=numbers[:1]) != 0
         if self._vocabulary.spaced:
@@ -118,9 +114,9 @@ class Tokenizer:
         data = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
         return Encoded(self._byte_ids[data].astype(self.dtype), np.cumsum((data & 0xC0) != 0x80) - 1)
 
-    def _checked(self, encoding: Encoding, text: str) -> Ids:
-        if b"".join([self._bytes[identity] for identity in encoding.ids]) != text.encode("utf-8"):
-            raise LossyTokenizer(f"{self.name} does not give the text back: {text[:60]!r}")
+    def _checked(self, encoding: Encoding, data: bytes) -> Ids:
+        if self.decode(encoding.ids) != data:
+            raise LossyTokenizer(f"{self.name} does not give the text back: {data[:60].decode('utf-8', 'ignore')!r}")
         return np.array(encoding.ids, dtype=self.dtype)
 
 

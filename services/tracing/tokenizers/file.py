@@ -58,7 +58,9 @@ def _parsed(content: bytes) -> dict[str, Any]:
     if kind != "BPE":
         raise BadTokenizer(f"its model is {kind}. {KINDS}: take one of these")
     if model.get("end_of_word_suffix") or model.get("continuing_subword_prefix"):
-        raise LossyTokenizer(f"it marks parts of words with letters, which a text can have too. {KINDS}: take one of these")
+        raise LossyTokenizer(
+            f"it marks parts of words with letters, which a text can have too. {KINDS}: take one of these"
+        )
     whole: dict[str, Any] = fields
     return whole
 
@@ -93,13 +95,17 @@ def _pre_tokenizers(steps: list[Step]) -> list[Step]:
     for step in steps:
         if step["type"] not in CUTTING or step.get("behavior") == "Removed":
             raise LossyTokenizer(
-                f"its pre-tokenizer {step['type']} leaves out what it cuts at, so that no match could be called verbatim. "
-                f"{KINDS}: take one of these"
+                f"its pre-tokenizer {step['type']} leaves out what it cuts at, so that no match could be called "
+                f"verbatim. {KINDS}: take one of these"
             )
         if step["type"] == "Metaspace":
             if step["replacement"] != SPACE:
-                raise BadTokenizer(f"it writes spaces as {step['replacement']!r}, not as {SPACE}. {KINDS}: take one of these")
-            kept.append({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "never", "split": step.get("split", True)})
+                raise BadTokenizer(
+                    f"it writes spaces as {step['replacement']!r}, not as {SPACE}. {KINDS}: take one of these"
+                )
+            kept.append(
+                {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "never", "split": step.get("split", True)}
+            )
         else:
             kept.append({**step, "add_prefix_space": False} if step["type"] == "ByteLevel" else step)
     return kept

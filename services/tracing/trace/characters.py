@@ -6,7 +6,6 @@ Categories of characters are looked up once a process: `_KINDS` is filled as cha
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +47,14 @@ class Characters:
         return found
 
     def _are(self, kind: int) -> Flags:
-        return (self._kinds & kind) != 0
+        found: Flags = (self._kinds & kind) != 0
+        return found
 
 
 def _between(before: Kinds, after: Kinds) -> Flags:
     """Whether neighbours are of one word or one character; with False at either end, (pairs + 2,)."""
-    extended = ((after & _EXTENDS) | (before & _JOINER)) != 0
-    words = ((before & after & _WORD) != 0) & (((before | after) & _UNSPACED) == 0)
+    extended: Flags = ((after & _EXTENDS) | (before & _JOINER)) != 0
+    words: Flags = ((before & after & _WORD) != 0) & (((before | after) & _UNSPACED) == 0)
     return np.concatenate(([False], extended | words, [False]))
 
 

@@ -86,8 +86,9 @@ def _stops(points: Codes, complete: Numbers, delimiters: str) -> Numbers:
 def _starts(points: Codes, offsets: Numbers, cuts: Flags, words: Characters | None) -> Numbers:
     tokens = np.flatnonzero(cuts[:-1])
     firsts = offsets[tokens] + (points[offsets[tokens]] == ord(" "))
-    more = firsts < offsets[tokens + 1]
-    tokens, firsts = tokens[more], firsts[more]
-    if words is None:
-        return tokens
-    return tokens[~(words.spaces | words.contracted)[firsts]]
+    chosen = firsts < offsets[tokens + 1]
+    if words is not None:
+        inside = words.spaces | words.contracted
+        chosen[chosen] = ~inside[firsts[chosen]]
+    starts: Numbers = tokens[chosen]
+    return starts
