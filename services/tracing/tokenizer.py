@@ -86,6 +86,14 @@ class Tokenizer:
         written = (self._checked(encoding, data) for encoding, (_, data) in zip(encodings, rest, strict=True))
         return [next(written) if ids is None else ids for ids in found]
 
+    def spell(self, text: str) -> list[int]:
+        """The ids that `encode` gives, sooner for a word or two."""
+        encoder = self._vocabulary.encoder
+        if encoder is None or self._vocabulary.unwritable.search(text):
+            return list(map(int, self.encode(text).ids))
+        data = text.encode("utf-8")
+        return self._same(encoder.encode(text, add_special_tokens=False).ids, data)
+
     def decode(self, ids: Ids | Sequence[int]) -> bytes:
         """The UTF-8 bytes of tokens; a slice of tokens may begin or end inside a character."""
         numbers = ids if isinstance(ids, list) else np.asarray(ids).tolist()
@@ -115,9 +123,12 @@ class Tokenizer:
         return Encoded(self._byte_ids[data].astype(self.dtype), np.cumsum((data & 0xC0) != 0x80) - 1)
 
     def _checked(self, encoding: Encoding, data: bytes) -> Ids:
-        if self.decode(encoding.ids) != data:
+        return np.array(self._same(encoding.ids, data), dtype=self.dtype)
+
+    def _same(self, ids: list[int], data: bytes) -> list[int]:
+        if self.decode(ids) != data:
             raise LossyTokenizer(f"{self.name} does not give the text back: {data[:60].decode('utf-8', 'ignore')!r}")
-        return np.array(encoding.ids, dtype=self.dtype)
+        return ids
 
 
 def _narrowest(size: int) -> type[np.unsignedinteger[Any]]:

@@ -96,11 +96,12 @@ def _other(tokenizer: Tokenizer, raw: bytes) -> tuple[tuple[int, ...], int]:
     Without the tokens at its end that both spellings share, which are counted. Empty when it finds nothing more: where
     the space is a token of its own, what is found with it is also found without. Remembered: words of answers repeat.
     """
-    own = np.frombuffer(raw, dtype=tokenizer.dtype)
+    own: list[int] = np.frombuffer(raw, dtype=tokenizer.dtype).tolist()
     word = tokenizer.decode(own).decode("utf-8")
     if word.isspace():
         return (), 0
-    spelt = tokenizer.encode(word[1:] if word[0] == " " else " " + word).ids
-    most = min(own.size, spelt.size)
-    shared = int(np.argmin(np.append(own[::-1][:most] == spelt[::-1][:most], False)))
-    return ((), 0) if shared == most else (tuple(spelt[: spelt.size - shared].tolist()), shared)
+    spelt = tokenizer.spell(word[1:] if word[0] == " " else " " + word)
+    shared, most = 0, min(len(own), len(spelt))
+    while shared < most and own[-1 - shared] == spelt[-1 - shared]:
+        shared += 1
+    return ((), 0) if shared == most else (tuple(spelt[: len(spelt) - shared]), shared)

@@ -60,8 +60,8 @@ def read(text: str, tokenizer: Tokenizer, delimiters: str = DELIMITERS, whole_wo
     points = codes(text)
     characters = Characters(points)
     cuts = between & ~characters.joined[offsets] if whole_words else between
-    # a place of a text is the end of no white space if it is no place after any
-    usable = cuts & ~np.append(False, characters.spaces)[offsets] if whole_words else cuts
+    after_space = np.append(False, characters.spaces)[offsets]
+    usable = cuts & ~after_space if whole_words else cuts
     return Query(
         text=text,
         ids=encoded.ids,
@@ -88,7 +88,8 @@ def _starts(points: Codes, offsets: Numbers, cuts: Flags, words: Characters | No
     firsts = offsets[tokens] + (points[offsets[tokens]] == ord(" "))
     chosen = firsts < offsets[tokens + 1]
     if words is not None:
-        inside = words.spaces | words.contracted
+        # also where what follows a space makes one character with it: the space is no part of a span
+        inside = words.spaces | words.contracted | words.joined[:-1]
         chosen[chosen] = ~inside[firsts[chosen]]
     starts: Numbers = tokens[chosen]
     return starts

@@ -1,12 +1,15 @@
 """Traces under every kind of tokenizer are those of a search in strings."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as Encoder
 
+from services.tracing.index.infini_gram import open_shard
 from services.tracing.index.segment import Segment
 from services.tracing.tokenizer import Tokenizer
 from services.tracing.trace.lookup import look_up_text
@@ -15,6 +18,7 @@ from services.tracing.trace.query import read
 from services.tracing.trace.spans import find_spans
 from tests.unit.tracing.brute import BruteCorpus
 from tests.unit.tracing.conftest import builder
+from tests.unit.tracing.test_infini_gram import write_shard
 from tests.unit.tracing.test_trace import stitched
 from tests.unit.tracing.trained import KINDS, tokenizer_of
 from tests.unit.tracing.words import begins_word, ends_word
@@ -82,6 +86,8 @@ def test_spans_and_counts_are_those_of_a_search_in_strings(
 @given(text=st.one_of(said, st.text(min_size=1)), delimiters=delimiters, whole_words=st.booleans())
 @example(text="日本", delimiters="日", whole_words=False)
 @example(text="b日", delimiters="日", whole_words=True)
+@example(text=" a\u2019b a\u200db \u200d", delimiters=".\n", whole_words=True)
+@example(text=" \u0301", delimiters="", whole_words=True)
 def test_so_they_are_in_any_unicode(text: str, delimiters: str, whole_words: bool, words: Searched) -> None:
     assert spans(text, words, delimiters, whole_words) == expected(text, words, delimiters, whole_words)
 
@@ -127,3 +133,16 @@ def test_a_text_is_found_whole_whether_or_not_a_space_stands_before_it(manual: S
         found = [text[start:end] for start, end, *_ in spans(text, manual, ".\n", True)]
         assert middle in found
     assert sum(hit.count for hit in look_up_text(middle, manual.segments, manual.tokenizer)[1])
+
+
+def test_documents_of_infini_gram_that_were_given_a_space_first_are_found_from_their_first_word_on(
+    paragraphs: list[str], tmp_path: Path
+) -> None:
+    tokenizer = tokenizer_of("llama", tmp_path)
+    theirs = Encoder.from_file(str(tmp_path / "llama" / "tokenizer.json"))
+    write_shard(tmp_path, [theirs.encode(text, add_special_tokens=False).ids for text in paragraphs[:20]])
+    segment = open_shard(tmp_path, 0, "owner", "CC0", tokenizer)
+    for number, text in enumerate(paragraphs[:20]):
+        first, last = segment.bounds(number)
+        assert tokenizer.decode(segment.index.tokens[first:last]).decode() == " " + text
+        assert sum(hit.count for hit in look_up_text(text[:50].rsplit(" ", 1)[0], [segment], tokenizer)[1])
