@@ -11,7 +11,7 @@ from shared.contracts.base import OwnerId
 from shared.http.errors import NotReady
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services = getattr(request.app.state, "services", None)
     if not isinstance(services, Services):
         raise NotReady(f"The gateway is not ready: {request.app.state.readiness.phase}.", retry_after=1)

@@ -79,8 +79,8 @@ def _places(clause: Clause, segment: Segment, share: float) -> tuple[Numbers, Nu
 def _with_all(places: Numbers, others: Sequence[Clause], segment: Segment, distance: int) -> NDArray[np.bool_]:
     """Which of the places have all other clauses near them."""
     chosen = np.ones(places.size, dtype=np.bool_)
-    documents = np.searchsorted(segment.edges, places, side="right") - 1
-    bounds = np.array([segment.bounds(document) for document in documents.tolist()], dtype=np.int64).reshape(-1, 2)
+    documents = segment.documents_at(places).tolist()
+    bounds = np.array([segment.bounds(document) for document in documents], dtype=np.int64).reshape(-1, 2)
     for clause in others:
         lengths = np.array([ids.size for ids in clause], dtype=np.int64)
         runs = stretches(np.concatenate(clause), np.cumsum(lengths) - lengths, lengths)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from services.tracing.catalogue import Catalogue, Selection
 from services.tracing.cnf import Found, find_all
 from services.tracing.continuation import backed_off, continuation
@@ -15,6 +17,7 @@ from services.tracing.tokenizer import Ids, Tokenizer
 from services.tracing.trace.documents import Occurrence, offset, sample, snippet
 from services.tracing.trace.lookup import look_up_text, look_up_tokens, spellings
 from services.tracing.trace.spans import Hits
+from services.tracing.trace.together import by_tokenizer
 from shared.contracts import ngram as next_wire
 from shared.contracts import tracing as wire
 from shared.http.errors import InvalidRequest
@@ -58,7 +61,7 @@ class Counter:
         if request.clauses is not None:
             return self._find_all(request, selection)
         ids, hits = self._look_up(request, selection)
-        matched = self._tokenizer.decode(ids)
+        matched = request.text.encode() if request.text else self._tokenizer_of(selection).decode(ids)
         check_characters(matched)
         drawn = sample(hits, selection.segments, request.limit, f"{request.seed}")
         drawn.sort(key=lambda occurrence: (occurrence.segment, occurrence.position))
@@ -74,19 +77,20 @@ class Counter:
         selection = self._catalogue.select(request.owners, request.corpora)
         if (request.text is None) == (request.tokens is None):
             raise InvalidRequest("Give either `text` or `tokens`.", field="text")
+        tokenizer = self._tokenizer_of(selection)
         if request.text is not None:
             check_text(request.text, "text", self._limit)
-            ids = self._tokenizer.encode(request.text).ids
+            ids = tokenizer.encode(request.text).ids
         else:
-            ids = check_tokens(request.tokens or [], self._tokenizer, self._limit)
+            ids = check_tokens(request.tokens or [], tokenizer, self._limit)
         if request.next is not None:
-            check_tokens([request.next], self._tokenizer, self._limit)
+            check_tokens([request.next], tokenizer, self._limit)
         kept = ids if request.length is None else ids[max(0, ids.size - request.length) :]
         found = (backed_off if request.back_off else continuation)(kept, selection.segments)
         listed = list(found.counts.items())[: request.limit]
 
         def token(identity: int, count: int) -> next_wire.NextToken:
-            text = "" if identity == END else self._tokenizer.decode([identity]).decode("utf-8", "replace")
+            text = "" if identity == END else tokenizer.decode([identity]).decode("utf-8", "replace")
             share = count / found.count if found.count else 0.0
             return next_wire.NextToken(
                 token=None if identity == END else identity, text=text, count=count, probability=share
@@ -114,8 +118,8 @@ class Counter:
         occurrences = []
         for number, position, length in drawn:
             segment = selection.segments[number]
-            there = self._tokenizer.decode(segment.index.tokens[position : position + length])
-            occurrence = Occurrence(number, segment.document_at(position), position, length)
+            there = segment.tokenizer.decode(segment.index.tokens[position : position + length])
+            occurrence = Occurrence(number, int(segment.documents_at(np.array([position]))[0]), position, length)
             # what was asked for is the text without the space before it
             matched = there.removeprefix(b" ")
             occurrences.append(self._occurrence(occurrence, matched, request.context, selection))
@@ -132,9 +136,8 @@ class Counter:
             raise InvalidRequest("Give `clauses`, `text` or `tokens`, and one of them only.", field="clauses")
         for text in (text for clause in request.clauses or [] for text in clause):
             check_text(text, "clauses", self._limit)
-        clauses = [
-            [ids for text in clause for ids in spellings(text, self._tokenizer)] for clause in request.clauses or []
-        ]
+        tokenizer = self._tokenizer_of(selection)
+        clauses = [[ids for text in clause for ids in spellings(text, tokenizer)] for clause in request.clauses or []]
         return find_all(clauses, selection.segments, request.distance, MOST_PLACES)
 
     def _look_up(self, request: wire.CountRequest, selection: Selection) -> tuple[Ids, Sequence[Hits]]:
@@ -142,16 +145,33 @@ class Counter:
             raise InvalidRequest("Give either `text` or `tokens`.", field="text")
         if request.text is not None:
             check_text(request.text, "text", self._limit)
-            return look_up_text(request.text, selection.segments, self._tokenizer)
-        ids = check_tokens(request.tokens or [], self._tokenizer, self._limit)
+            return self._look_up_text(request.text, selection)
+        ids = check_tokens(request.tokens or [], self._tokenizer_of(selection), self._limit)
         return ids, look_up_tokens(ids, selection.segments)
+
+    def _look_up_text(self, text: str, selection: Selection) -> tuple[Ids, Sequence[Hits]]:
+        """The tokens by the first of the tokenizers, and the hits of all."""
+        ids, found = self._tokenizer.encode("").ids, []
+        for tokenizer, numbers in reversed(by_tokenizer(selection.segments)):
+            ids, hits = look_up_text(text, [selection.segments[number] for number in numbers], tokenizer)
+            found += [hit._replace(segment=numbers[hit.segment]) for hit in hits]
+        return ids, sorted(found, key=lambda hit: hit.segment)
+
+    def _tokenizer_of(self, selection: Selection) -> Tokenizer:
+        """The one tokenizer of all that is searched. Raises InvalidRequest where there are several."""
+        groups = by_tokenizer(selection.segments)
+        if len(groups) > 1:
+            names = ", ".join(tokenizer.name for tokenizer, _ in groups)
+            detail = f"The corpora are of several tokenizers ({names}): name `corpora` of one."
+            raise InvalidRequest(detail, field="corpora")
+        return groups[0][0] if groups else self._tokenizer
 
     def _occurrence(
         self, occurrence: Occurrence, matched: bytes, context: int, selection: Selection
     ) -> wire.Occurrence:
         segment, corpus = selection.segments[occurrence.segment], selection.corpora[occurrence.segment]
-        around = snippet(segment, occurrence, matched, context, self._tokenizer)
-        start = offset(segment, occurrence, matched, self._tokenizer)
+        around = snippet(segment, occurrence, matched, context, segment.tokenizer)
+        start = offset(segment, occurrence, matched, segment.tokenizer)
         return wire.Occurrence(
             **vars(segment.record(occurrence.document)),
             corpus=corpus.id,

@@ -9,7 +9,8 @@ from services.tracing.counting import Counter
 from services.tracing.index.corpus import Corpus
 from services.tracing.request import check_text
 from services.tracing.tokenizer import Tokenizer
-from services.tracing.trace.procedure import Options, TracedDocument, TracedSpan, trace
+from services.tracing.trace.procedure import Options, TracedDocument, TracedSpan
+from services.tracing.trace.together import trace_all
 from shared.contracts import tracing as wire
 
 
@@ -36,7 +37,7 @@ class Tracer:
             context=request.context,
             seed=request.seed,
         )
-        traced = trace(request.text, request.prompt, selection.segments, self._tokenizer, options)
+        traced = trace_all(request.text, request.prompt, selection.segments, self._tokenizer, options)
         return wire.Trace(
             spans=[_span(span, request.text, selection) for span in traced.spans],
             tokens=traced.tokens,
@@ -49,19 +50,18 @@ class Tracer:
     def corpora(self) -> wire.CorpusList:
         """Every loaded corpus."""
         return wire.CorpusList(
-            data=[_corpus(corpus, self._tokenizer.name) for corpus in self._catalogue.corpora.values()],
+            data=[_corpus(corpus, self._tokenizer) for corpus in self._catalogue.corpora.values()],
             warnings=self._warnings,
         )
 
     def document(self, corpus: str, document: str, owners: Sequence[str] | None) -> wire.CorpusDocument:
         """A whole document. Raises UnknownCorpus, UnknownDocument, UnknownOwner, OwnerNotPermitted."""
         holder, segment, number = self._catalogue.document(corpus, document, owners)
-        first, last = segment.bounds(number)
         return wire.CorpusDocument(
             **vars(segment.record(number)),
             corpus=holder.id,
             owner=holder.owner,
-            text=self._tokenizer.decode(segment.index.tokens[first:last]).decode("utf-8"),
+            text=segment.text(number),
         )
 
     def _about(self, selection: Selection) -> list[str]:
@@ -99,7 +99,7 @@ def _document(document: TracedDocument, selection: Selection) -> wire.TracedDocu
     )
 
 
-def _corpus(corpus: Corpus, tokenizer: str) -> wire.Corpus:
+def _corpus(corpus: Corpus, default: Tokenizer) -> wire.Corpus:
     return wire.Corpus(
         id=corpus.id,
         owner=corpus.owner,
@@ -109,5 +109,5 @@ def _corpus(corpus: Corpus, tokenizer: str) -> wire.Corpus:
         tokens=sum(segment.tokens for segment in corpus.segments),
         segments=len(corpus.segments),
         bytes=sum(segment.bytes for segment in corpus.segments),
-        tokenizer=tokenizer,
+        tokenizer=(corpus.segments[0].tokenizer if corpus.segments else default).name,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.tracing.catalogue import Catalogue
-from services.tracing.index.corpus import Corpus, open_corpora
+from services.tracing.index.corpus import Corpus
+from services.tracing.index.opening import open_corpora
 from services.tracing.service import Tracer
 from services.tracing.settings import TracingSettings
 from services.tracing.tokenizer import Tokenizer

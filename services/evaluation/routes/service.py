@@ -10,7 +10,7 @@ from services.evaluation.service import Evaluations
 from shared.http.errors import NotReady
 
 
-def _evaluations(request: Request) -> Evaluations:
+async def _evaluations(request: Request) -> Evaluations:
     service = getattr(request.app.state, "evaluations", None)
     if not isinstance(service, Evaluations):
         raise NotReady(f"The evaluation service is not ready: {request.app.state.readiness.phase}.", retry_after=1)

@@ -10,7 +10,7 @@ from services.model.service import ModelService
 from shared.http.errors import NotReady
 
 
-def _service(request: Request) -> ModelService:
+async def _service(request: Request) -> ModelService:
     service: ModelService | None = request.app.state.service
     # it may also have been ready, and its engine be gone for a while
     if service is None or not request.app.state.readiness.ready:

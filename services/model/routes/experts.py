@@ -24,7 +24,7 @@ _REPLACED: dict[int | str, dict[str, object]] = {
 router = APIRouter(tags=["models"])
 
 
-def _roster(request: Request, _: Service) -> Roster:
+async def _roster(request: Request, _: Service) -> Roster:
     roster: Roster = request.app.state.roster
     return roster
 

@@ -18,26 +18,26 @@ else:
     Assistant = Changes = Retrieval = object
 
 
-def _service(request: Request) -> Retrieval:
+async def _service(request: Request) -> Retrieval:
     service: Retrieval | None = getattr(request.app.state, "service", None)
     if service is None:
         raise NotReady(f"The retrieval service is not ready: {request.app.state.readiness.phase}.", retry_after=1)
     return service
 
 
-def _changes(request: Request) -> Changes:
+async def _changes(request: Request) -> Changes:
     _service(request)
     changes: Changes = request.app.state.changes
     return changes
 
 
-def _assistant(request: Request) -> Assistant:
+async def _assistant(request: Request) -> Assistant:
     _service(request)
     assistant: Assistant = request.app.state.assistant
     return assistant
 
 
-def _threads(request: Request) -> Workers:
+async def _threads(request: Request) -> Workers:
     workers: Workers = request.app.state.workers
     return workers
 

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from services.tracing.index.corpus import CorpusManifest, publish, read_manifest
+from services.tracing.index.foreign import is_foreign
 from services.tracing.index.records import Record
 from services.tracing.index.segment import Segment
 from services.tracing.index.stored import FORMAT, BadSegment, Manifest, open_segment, write_segment
@@ -49,10 +50,14 @@ def build_all(home: Path, owners: Sequence[Owner], progress: Progress) -> list[B
     for owner in owners:
         there = sorted(path for path in (home / "texts" / owner.id).glob("*") if not path.name.startswith("."))
         files = [path for path in there if path.suffix == ".jsonl" and path.is_file()]
+        folder = home / "tracing" / owner.id
+        if is_foreign(folder):
+            progress(f"{owner.id}: {folder.name} is an index of infini-gram's; the owner's texts are not traced")
+            continue
         if unread := [path.name for path in there if path not in files]:
             progress(f"{owner.id}: not traced, since only .jsonl is: {', '.join(unread)}")
-        if there or (home / "tracing" / owner.id).exists():
-            built.append(build_corpus(home / "tracing" / owner.id, owner, files, tokenizer, progress))
+        if there or folder.exists():
+            built.append(build_corpus(folder, owner, files, tokenizer, progress))
         else:
             progress(f"{owner.id}: no texts")
     return built

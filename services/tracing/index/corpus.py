@@ -12,8 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.tracing.index.segment import Segment
-from services.tracing.index.stored import FORMAT, BadSegment, open_segment, write_durably
-from services.tracing.tokenizer import Tokenizer
+from services.tracing.index.stored import FORMAT, write_durably
 
 ABANDONED_SECONDS = 3600
 """A folder that no corpus names and nobody has touched for this long is what a killed build left behind."""
@@ -76,25 +75,3 @@ def publish(folder: Path, manifest: CorpusManifest) -> None:
     for other in [path for path in folder.iterdir() if path.is_dir() and path.name not in kept]:
         if other.name in known or time.time() - other.stat().st_mtime > ABANDONED_SECONDS:
             shutil.rmtree(other, ignore_errors=True)
-
-
-def open_corpora(root: Path, tokenizer: Tokenizer) -> tuple[list[Corpus], list[str]]:
-    """Every corpus under a folder, by id, and a warning for each part that had to be left out.
-
-    A bad segment is left out alone: the rest of its corpus still answers, and the warning names what is missing.
-    """
-    corpora, warnings = [], []
-    for folder in sorted(path for path in root.glob("*") if path.is_dir()):
-        manifest = read_manifest(folder)
-        if manifest is None:
-            warnings.append(f"corpus {folder.name}: no usable corpus.json; left out")
-            continue
-        segments = []
-        for name in manifest.segments:
-            try:
-                segments.append(open_segment(folder / name, manifest.owner, tokenizer))
-            except BadSegment as error:
-                warnings.append(f"corpus {folder.name}: {error}; left out")
-        if segments or not manifest.segments:  # an owner whose texts are of no kind that is traced
-            corpora.append(Corpus(manifest, segments))
-    return corpora, warnings

@@ -70,14 +70,14 @@ def open_shard(folder: Path, shard: int, owner: str, licence: str, tokenizer: To
     if int((pasts - firsts).sum()) != tokens.size - starts.size:
         detail = f"has tokens that {tokenizer.name} does not have: name the tokenizer it was made with"
         raise BadSegment(f"shard {name} {detail}")
-    ranges = {"firsts": _read_only(firsts.astype(np.uint64)), "pasts": _read_only(pasts.astype(np.uint64))}
+    wide = [_read_only(ranks.astype(np.uint64)) for ranks in (firsts, pasts)]
     # the files do not say in how many documents a term stands: in as many as it stands times, at most
     times = np.bincount(tokenizer.terms, weights=(pasts - firsts).astype(np.float64), minlength=tokenizer.term_count)
     return Segment(
         name=name,
         owner=owner,
         tokenizer=tokenizer,
-        index=index._replace(**ranges),
+        index=index._replace(firsts=wide[0], pasts=wide[1]),
         edges=np.append(starts, np.uint64(tokens.size)),
         records=records,
         term_documents=np.minimum(times, starts.size).astype(np.uint32),

@@ -70,9 +70,10 @@ class Segment:
         dead = self.index.dead
         return high - low - (np.searchsorted(dead, high) - np.searchsorted(dead, low))
 
-    def document_at(self, position: int) -> int:
-        """The number of the document that holds a position of `index.tokens`."""
-        return int(np.searchsorted(self.edges, position, side="right")) - 1
+    def documents_at(self, positions: Numbers) -> Numbers:
+        """The numbers of the documents that hold positions of `index.tokens`; (positions,) int64."""
+        # of one type with the edges, which are not copied then
+        return np.searchsorted(self.edges, positions.astype(self.edges.dtype), side="right") - 1
 
     def bounds(self, document: int) -> tuple[int, int]:
         """The positions [first, last) of a document's tokens, its separator not among them."""

@@ -83,9 +83,12 @@ def open_segment(folder: Path, owner: str, tokenizer: Tokenizer) -> Segment:
         swapped=False,
         dead=no_ranks(),
     )
-    names = ("records", "record_offsets", "keys", "key_documents")
-    kinds = (np.uint8, np.uint64, np.uint64, np.uint32)
-    records = StoredRecords(*(_map(folder, name, kind) for name, kind in zip(names, kinds, strict=True)))  # type: ignore[arg-type]
+    records = StoredRecords(
+        _map(folder, "records", np.uint8),
+        _map(folder, "record_offsets", np.uint64),
+        _map(folder, "keys", np.uint64),
+        _map(folder, "key_documents", np.uint32),
+    )
     size = sum(file.bytes for file in manifest.files.values())
     edges, terms = _map(folder, "documents", np.uint32), _map(folder, "term_documents", np.uint32)
     return Segment(folder.name, owner, tokenizer, index, edges, records, terms, size)

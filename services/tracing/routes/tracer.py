@@ -15,7 +15,7 @@ else:
     Tracer = object
 
 
-def _tracer(request: Request) -> Tracer:
+async def _tracer(request: Request) -> Tracer:
     tracer: Tracer | None = getattr(request.app.state, "tracer", None)
     if tracer is None:
         raise NotReady(f"The tracing service is not ready: {request.app.state.readiness.phase}.", retry_after=1)

@@ -75,10 +75,11 @@ def living(index: Index, low: int, numbers: Numbers) -> Numbers:
     found = np.empty(numbers.size, dtype=np.int64)
     for n in range(numbers.size):
         # the answer lies so far to the right of low + number as there are dead ranks before it
-        left, right = low + numbers[n], low + numbers[n] + index.dead.size
+        first = np.int64(low)
+        left, right = first + numbers[n], first + numbers[n] + index.dead.size
         while left < right:
             middle = (left + right) >> 1
-            if _living(index, low, middle + 1) > numbers[n]:
+            if _living(index, first, middle + 1) > numbers[n]:
                 right = middle
             else:
                 left = middle + 1
@@ -235,13 +236,7 @@ def _token(index: Index, position: np.int64) -> np.int64:
 @helper
 def _key(index: Index, token: np.int64) -> np.int64:
     """What tokens are sorted by."""
-    if not index.swapped or token < 0:
-        return token
-    key = np.int64(0)
-    for _ in range(index.tokens.itemsize):
-        key = (key << 8) | (token & 255)
-        token >>= 8
-    return key
+    return _swapped(token, index.tokens.itemsize) if index.swapped and token >= 0 else token
 
 
 @helper
@@ -271,25 +266,58 @@ def _descend(
     suffix of the range shares the first. A comparison starts where both ends of the remaining range already
     agree with the pattern (Manber and Myers 1993), so that no token is compared twice on the way down one side.
     """
-    length = patterns.length[p]
+    # names for arrays, and one body: a helper that is given them counts references to each at every step, which took
+    # six times as long as the step
+    tokens, text, heads = index.tokens, patterns.text, patterns.heads
+    words, last = index.suffixes.words, index.suffixes.last
+    width, shift = np.uint64(index.suffixes.width), np.uint64(index.suffixes.shift)
+    mask = (np.uint64(1) << width) - np.uint64(1)
+    swapped, size = index.swapped, np.int64(tokens.size)
+    length, split, head = patterns.length[p], patterns.split[p], patterns.head[p]
+    tail = patterns.tail[p] - split
     low, high = within
     below = above = np.int64(1)
     while low < high:
         middle = (low + high) >> 1
-        position = _position(index.suffixes, middle)
-        shared = _extended(index, patterns, p, position, min(below, above))
+        bit = np.uint64(middle) * width
+        word, offset = np.int64(bit >> np.uint64(6)), bit & np.uint64(63)
+        number = (words[word] if word < words.size else last) >> offset
+        if offset + width > np.uint64(64):
+            word += 1
+            number |= (words[word] if word < words.size else last) << (np.uint64(64) - offset)
+        position = np.int64((number & mask) >> shift)
+        shared = min(below, above)
+        most = min(length, size - position)
+        while shared < split and shared < most and tokens[position + shared] == heads[head + shared]:
+            shared += 1
+        if shared >= split:
+            while shared < most and tokens[position + shared] == text[tail + shared]:
+                shared += 1
         if shared == length:
             smaller = after
-        elif position + shared >= index.tokens.size:
+        elif shared == most:
             smaller = True
         else:
-            there = _key(index, np.int64(index.tokens[position + shared]))
-            smaller = bool(there < _key(index, _symbol(patterns, p, shared)))
+            there = np.int64(tokens[position + shared])
+            asked = np.int64(heads[head + shared] if shared < split else text[tail + shared])
+            if swapped:
+                there, asked = _swapped(there, tokens.itemsize), _swapped(asked, tokens.itemsize)
+            smaller = there < asked
         if smaller:
             low, below = middle + np.int64(1), shared
         else:
             high, above = middle, shared
     return low, below, above
+
+
+@helper
+def _swapped(token: np.int64, size: int) -> np.int64:
+    """A token's bytes the other way round."""
+    key = np.int64(0)
+    for _ in range(size):
+        key = (key << 8) | (token & 255)
+        token >>= 8
+    return key
 
 
 @helper

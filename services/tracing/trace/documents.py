@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,7 @@ OVERSAMPLED = 4
 """Occurrences drawn for each document wanted: several may stand in the same one."""
 
 
-@dataclass(frozen=True)
-class Occurrence:
+class Occurrence(NamedTuple):
     """A match in a document: `length` tokens from `position` of segment number `segment` on."""
 
     segment: int
@@ -31,8 +30,7 @@ class Occurrence:
     length: int
 
 
-@dataclass(frozen=True)
-class Snippet:
+class Snippet(NamedTuple):
     """Text around a match: `text[start:end]` is the match, in code points."""
 
     text: str
@@ -46,25 +44,21 @@ def sample_documents(hits: Sequence[Hits], segments: Sequence[Segment], most: in
     One document of every owner comes first, so that no owner is hidden by another with more text; the rest are
     drawn from all occurrences alike.
     """
+    dice = random.Random(seed)
     by_owner: dict[str, list[Hits]] = {}
     for hit in hits:
         by_owner.setdefault(segments[hit.segment].owner, []).append(hit)
-    firsts = [sample(theirs, segments, 1, f"{seed}:{owner}")[0] for owner, theirs in sorted(by_owner.items())]
-    random.Random(seed).shuffle(firsts)
+    firsts = [_drawn(theirs, segments, 1, dice)[0] for _, theirs in sorted(by_owner.items())]
+    dice.shuffle(firsts)
     chosen: dict[tuple[int, int], Occurrence] = {}
-    for occurrence in [*firsts, *sample(hits, segments, most * OVERSAMPLED, seed)]:
+    for occurrence in [*firsts, *_drawn(hits, segments, most * OVERSAMPLED, dice)]:
         chosen.setdefault((occurrence.segment, occurrence.document), occurrence)
     return list(chosen.values())[:most]
 
 
 def sample(hits: Sequence[Hits], segments: Sequence[Segment], most: int, seed: str) -> list[Occurrence]:
     """At most `most` occurrences, drawn without replacement, the same for the same seed."""
-    bounds = list(accumulate((hit.count for hit in hits), initial=0))
-    drawn = []
-    for number in random.Random(seed).sample(range(bounds[-1]), min(most, bounds[-1])):
-        which = bisect_right(bounds, number) - 1
-        drawn.append(_occurrence(hits[which], number - bounds[which], segments))
-    return drawn
+    return _drawn(hits, segments, most, random.Random(seed))
 
 
 def snippet(segment: Segment, occurrence: Occurrence, matched: bytes, context: int, tokenizer: Tokenizer) -> Snippet:
@@ -101,11 +95,22 @@ def surroundings(segment: Segment, occurrence: Occurrence, context: int) -> tupl
     return max(first, occurrence.position - context), min(last, end + context)
 
 
-def _occurrence(hit: Hits, number: int, segments: Sequence[Segment]) -> Occurrence:
-    segment = segments[hit.segment]
-    ranks = living(segment.index, hit.low, np.array([number], dtype=np.int64))
-    position = int(positions(segment.index, ranks)[0])
-    return Occurrence(hit.segment, segment.document_at(position), position, hit.length)
+def _drawn(hits: Sequence[Hits], segments: Sequence[Segment], most: int, dice: random.Random) -> list[Occurrence]:
+    """Occurrences in the order in which they are drawn."""
+    bounds = list(accumulate((hit.count for hit in hits), initial=0))
+    numbers = dice.sample(range(bounds[-1]), min(most, bounds[-1]))
+    by_hit: dict[int, list[int]] = {}
+    for place, number in enumerate(numbers):
+        by_hit.setdefault(bisect_right(bounds, number) - 1, []).append(place)
+    found: dict[int, Occurrence] = {}
+    for which, places in by_hit.items():
+        hit, segment = hits[which], segments[hits[which].segment]
+        offsets = np.array([numbers[place] - bounds[which] for place in places], dtype=np.int64)
+        at = positions(segment.index, living(segment.index, hit.low, offsets))
+        documents = segment.documents_at(at).tolist()
+        for place, position, document in zip(places, at.tolist(), documents, strict=True):
+            found[place] = Occurrence(hit.segment, document, position, hit.length)
+    return [found[place] for place in range(len(numbers))]
 
 
 def _lead(found: bytes, matched: bytes) -> int:

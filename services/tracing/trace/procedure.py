@@ -12,6 +12,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from services.tracing.index.segment import Segment
 from services.tracing.tokenizer import Tokenizer
 from services.tracing.trace.documents import Occurrence, Snippet, sample_documents, snippet, surroundings
@@ -120,10 +122,16 @@ def _sampled(query: Query, span: Span, segments: Sequence[Segment], options: Opt
 def _scores(relevance: Relevance, segments: Sequence[Segment], places: Sequence[Sequence[Occurrence]]) -> Scores:
     """A document's score is that of its best match: the same document counts the same under every span."""
     best: Scores = {}
+    by_segment: dict[int, list[Occurrence]] = {}
     for occurrence in (one for occurrences in places for one in occurrences):
-        segment, identity = segments[occurrence.segment], (occurrence.segment, occurrence.document)
-        score = relevance.score(segment, *surroundings(segment, occurrence, VIEW))
-        best[identity] = max(score, best.get(identity, 0.0))
+        by_segment.setdefault(occurrence.segment, []).append(occurrence)
+    for number, occurrences in by_segment.items():
+        segment = segments[number]
+        bounds = np.array([surroundings(segment, occurrence, VIEW) for occurrence in occurrences], dtype=np.int64)
+        scores = relevance.scores(segment, bounds).tolist()
+        for occurrence, score in zip(occurrences, scores, strict=True):
+            identity = (number, occurrence.document)
+            best[identity] = max(score, best.get(identity, 0.0))
     return best
 
 

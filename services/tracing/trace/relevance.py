@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.tracing.index.segment import Segment
+from services.tracing.search.arrays import Numbers
+from services.tracing.search.scoring import bm25
 from services.tracing.tokenizer import Ids, Tokenizer
 
 VIEW = 250
@@ -33,26 +35,25 @@ class Relevance:
     """
 
     def __init__(self, prompt: Ids, text: Ids, segments: Sequence[Segment], tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
         terms, repeats = np.unique(tokenizer.terms[np.concatenate((prompt, text))], return_counts=True)
         said = terms != 0  # term 0 is white space and punctuation
         terms, repeats = terms[said], repeats[said]
-        self._slots = np.full(tokenizer.term_count, terms.size, dtype=np.int64)
-        self._slots[terms] = np.arange(terms.size)
+        slots = np.full(tokenizer.term_count, -1, dtype=np.int32)
+        slots[terms] = np.arange(terms.size)
+        self._slots = slots[tokenizer.terms]
         holding = np.zeros(terms.size, dtype=np.int64)
         for segment in segments:
             holding += segment.term_documents[terms]
         documents = sum(segment.documents for segment in segments)
-        self._weights = repeats * np.log1p((documents - holding + 0.5) / (holding + 0.5))
-        self._usual = sum(segment.tokens_of_views(2 * VIEW) for segment in segments) / max(documents, 1)
+        self._weights = (K1 + 1) * repeats * np.log1p((documents - holding + 0.5) / (holding + 0.5))
+        usual = sum(segment.tokens_of_views(2 * VIEW) for segment in segments) / max(documents, 1)
+        self._usual = usual or 1.0
 
-    def score(self, segment: Segment, start: int, end: int) -> float:
-        """The score of the tokens [start, end) of a segment, 0 or more."""
-        slots = self._slots[self._tokenizer.terms[segment.index.tokens[start:end]]]
-        frequency = np.bincount(slots, minlength=self._weights.size + 1)[:-1]
-        norm = K1 * (1 - B + B * (end - start) / self._usual)
-        saturated: NDArray[np.float64] = frequency * (K1 + 1) / (frequency + norm)
-        return float(self._weights @ saturated)
+    def scores(self, segment: Segment, bounds: Numbers) -> NDArray[np.float64]:
+        """The scores, 0 or more, of the tokens [first, last) of a segment, for each row of `bounds` (stretches, 2)."""
+        longest = int((bounds[:, 1] - bounds[:, 0]).max(initial=0))
+        norms: NDArray[np.float64] = K1 * (1 - B + B * np.arange(longest + 1, dtype=np.float64) / self._usual)
+        return bm25(segment.index.tokens, bounds, self._slots, self._weights, norms)
 
 
 def level(score: float, characters: int) -> Level:

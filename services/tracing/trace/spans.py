@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +22,7 @@ KEPT = 0.05
 """Spans kept for each token of the text, as OLMoTrace does."""
 
 
-@dataclass(frozen=True)
-class Hits:
+class Hits(NamedTuple):
     """The ranks [low, high) of one segment's suffixes that begin with a pattern of `length` tokens.
 
     `count` of them are of documents that are not hidden.
@@ -47,7 +48,7 @@ class Span:
         """In tokens."""
         return self.last - self.first
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Occurrences over all segments searched."""
         return sum(hit.count for hit in self.hits)
@@ -79,11 +80,12 @@ def locate(chosen: Phrases, segments: Sequence[Segment]) -> list[Span]:
     keys = list(zip(chosen.start.tolist(), chosen.ends().tolist(), strict=True))
     for key in keys:
         hits.setdefault(key, [])
+    lengths = chosen.patterns.length.tolist()
     for number, segment in enumerate(segments):
         found = ranges(segment.index, chosen.patterns)
-        for at in np.flatnonzero(found[:, 2]).tolist():
-            low, high, count = found[at].tolist()
-            hits[keys[at]].append(Hits(number, low, high, count, int(chosen.patterns.length[at])))
+        there = np.flatnonzero(found[:, 2])
+        for at, (low, high, count) in zip(there.tolist(), found[there].tolist(), strict=True):
+            hits[keys[at]].append(Hits(number, low, high, count, lengths[at]))
     return [Span(first, last, tuple(where)) for (first, last), where in hits.items()]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.tracing.index.build import build_corpus
-from services.tracing.index.corpus import open_corpora
+from services.tracing.index.opening import open_corpora
 from services.tracing.index.segment import Segment
 from services.tracing.tokenizer import Tokenizer
 from tests.tracing_support import manual, owner, train_tokenizer, write_texts

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from services.tracing.index.build import Built, build_all, build_corpus
-from services.tracing.index.corpus import open_corpora, read_manifest
+from services.tracing.index.corpus import read_manifest
+from services.tracing.index.opening import open_corpora
 from services.tracing.settings import TracingSettings, tokenizer_in
 from services.tracing.start import start
 from services.tracing.tokenizer import Tokenizer

@@ -33,7 +33,8 @@ def write_shard(folder: Path, texts: Texts, key: Callable[[np.ndarray], bytes] =
     width = -(-int(np.ceil(np.log2(tokens.nbytes))) // 8)
     table = b"".join((2 * place).to_bytes(width, "little") for place in places)
     lines = [
-        json.dumps({"path": "a.jsonl", "linenum": n, "metadata": {"url": f"u{n}"}}) + "\n" for n in range(len(texts))
+        json.dumps({"path": f"{shard}.jsonl", "linenum": n, "metadata": {"url": f"u{n}"}}) + "\n"
+        for n in range(len(texts))
     ]
     offsets = np.cumsum([0, *map(len, lines)])[:-1]
     (folder / f"tokenized.{shard}").write_bytes(tokens.tobytes())
@@ -85,10 +86,10 @@ def test_a_shard_answers_as_its_documents_say(
     for number, text in enumerate(texts):
         first, last = segment.bounds(number)
         assert segment.index.tokens[first:last].tolist() == text
-        assert segment.document_at(first) == segment.document_at(last - 1) == number
-        assert segment.record(number).id == f"a.jsonl:{number}"
+        assert segment.documents_at(np.array([first, last - 1])).tolist() == [number, number]
+        assert segment.record(number).id == f"0.jsonl:{number}"
         assert segment.find("url", f"u{number}") == ([] if number in hidden else [number])
-    assert segment.find("id", "a.jsonl:9") == []
+    assert segment.find("id", "0.jsonl:9") == []
 
 
 def test_documents_without_metadata_are_named_by_number(tmp_path: Path, tokenizer: Tokenizer) -> None:

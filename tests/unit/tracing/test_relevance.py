@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from services.tracing.tokenizer import Tokenizer
@@ -29,7 +30,7 @@ def test_a_score_is_bm25_of_the_terms(build: Build, paragraphs: list[str], token
             weight = math.log(1 + (len(texts) - holding + 0.5) / (holding + 0.5))
             norm = 1.5 * (0.25 + 0.75 * lengths[number] / usual)
             expected += repeats * weight * document.count(term) * 2.5 / (document.count(term) + norm)
-        assert relevance.score(segment, *segment.bounds(number)) == pytest.approx(expected)
+        assert relevance.scores(segment, np.array([segment.bounds(number)]))[0] == pytest.approx(expected)
 
 
 def test_levels_are_shares_of_what_a_query_of_that_length_can_score() -> None:

@@ -55,7 +55,7 @@ def places(texts: Texts, needle: list[int], hidden: set[int] | None = None) -> l
 
 
 def all_positions(index: Index) -> list[int]:
-    return positions(index, np.arange(index.suffixes.size)).tolist()
+    return [int(position) for position in positions(index, np.arange(index.suffixes.size))]
 
 
 @pytest.mark.parametrize("dtype", WIDTHS)
