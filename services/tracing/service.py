@@ -41,7 +41,9 @@ class Tracer:
             seed=request.seed,
         )
         traced = trace_all(request.text, request.prompt, selection.segments, self._tokenizer, options)
-        spent, nearly, missing = dict(traced.milliseconds), [], []
+        spent = dict(traced.milliseconds)
+        nearly: list[wire.ApproximateSpan] = []
+        missing: list[str] = []
         if request.approximate:
             began = time.perf_counter()
             nearly, missing = self._nearly.search(request, selection, traced.spans)

@@ -148,7 +148,7 @@ def write_words(folder: Path, segment: Segment) -> bool:
     words = np.insert(numbers.astype(np.uint32), ends, np.uint32(SEPARATOR))
     marks = [_marks(segment.text(number), one) for number, one in enumerate(documents)]
     suffixes, width = suffix_array(words), width_for(words.size)
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "words": words,
         "suffixes": pack(suffixes, width),
         "firsts": first_ranks(words, lexicon.size),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.tracing.approximate.index import WordIndex
 from services.tracing.approximate.kernels import extend
@@ -112,7 +113,7 @@ def _chains(number: int, index: WordIndex, ids: Ids) -> Iterator[_Chain]:
             yield chain
 
 
-def _begins(reach: Numbers) -> Numbers:
+def _begins(reach: Numbers) -> NDArray[np.bool_]:
     """Where a run of SEED equal words or more begins that is no part of the run from the word before."""
     before = np.concatenate(([0], reach[:-1])) - 1
     return (reach >= SEED) & (reach > before)

@@ -302,7 +302,7 @@ def _descend(
             asked = np.int64(heads[head + shared] if shared < split else text[tail + shared])
             if swapped:
                 there, asked = _swapped(there, tokens.itemsize), _swapped(asked, tokens.itemsize)
-            smaller = there < asked
+            smaller = bool(there < asked)
         if smaller:
             low, below = middle + np.int64(1), shared
         else:

@@ -25,13 +25,13 @@ KEPT = 0.05
 class Hits(NamedTuple):
     """The ranks [low, high) of one segment's suffixes that begin with a pattern of `length` tokens.
 
-    `count` of them are of documents that are not hidden.
+    `times` of them are of documents that are not hidden.
     """
 
     segment: int
     low: int
     high: int
-    count: int
+    times: int
     length: int
 
 
@@ -51,7 +51,7 @@ class Span:
     @cached_property
     def count(self) -> int:
         """Occurrences over all segments searched."""
-        return sum(hit.count for hit in self.hits)
+        return sum(hit.times for hit in self.hits)
 
 
 def find_spans(
