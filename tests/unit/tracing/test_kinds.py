@@ -132,7 +132,7 @@ def test_a_text_is_found_whole_whether_or_not_a_space_stands_before_it(manual: S
     for text in (middle, " " + middle, f"({middle}", f"Banana\n{middle}"):
         found = [text[start:end] for start, end, *_ in spans(text, manual, ".\n", True)]
         assert middle in found
-    assert sum(hit.count for hit in look_up_text(middle, manual.segments, manual.tokenizer)[1])
+    assert sum(hit.times for hit in look_up_text(middle, manual.segments, manual.tokenizer)[1])
 
 
 def test_documents_of_infini_gram_that_were_given_a_space_first_are_found_from_their_first_word_on(
@@ -145,4 +145,4 @@ def test_documents_of_infini_gram_that_were_given_a_space_first_are_found_from_t
     for number, text in enumerate(paragraphs[:20]):
         first, last = segment.bounds(number)
         assert tokenizer.decode(segment.index.tokens[first:last]).decode() == " " + text
-        assert sum(hit.count for hit in look_up_text(text[:50].rsplit(" ", 1)[0], [segment], tokenizer)[1])
+        assert sum(hit.times for hit in look_up_text(text[:50].rsplit(" ", 1)[0], [segment], tokenizer)[1])
