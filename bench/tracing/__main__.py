@@ -57,8 +57,8 @@ FULL = Plan(
     spans=120,
     traces=24,
     lookups=40,
-    calls=240,
-    cold=8,
+    calls=120,
+    cold=6,
 )
 QUICK = Plan(
     sizes=(200_000, 1_000_000),
@@ -72,6 +72,8 @@ QUICK = Plan(
     cold=1,
 )
 WARMING = 10
+MANY = 50
+"""With so many segments half of the texts are asked, with twice as many a third, and so on: each takes longer."""
 SPANS_LEAST = 6
 TRACED = 60_000_000
 """Tokens of the largest index over which the peer's whole trace is measured."""
@@ -143,7 +145,7 @@ def measure(bench: Bench, plan: Plan) -> None:
             rows[index.name] |= cold.first_answers(bench.indexes[0], index, bench.peer, asked)
         _show(index.name, rows[index.name])
     fixed = rows[bench.fixed.name]
-    cost = extrapolate(of_rows(rows))  # type: ignore[arg-type]
+    cost = extrapolate(of_rows(rows))
     figures: Figures = {
         **{key: fixed[key] for key in ("span_cpu_ratio", "build_cpu_ratio", "bytes_per_token")},
         **{key: fixed[key] for key in ("trace_p50_ms", "trace_p95_ms")},
@@ -184,7 +186,7 @@ def _sizes(index: Index, python: Path) -> Figures:
 
 def _asked(bench: Bench, index: Index, plan: Plan) -> Figures:
     queries = [(*_ids(bench, each), each.prompt) for each in bench.asked]
-    asked, warming = queries[: plan.responses], queries[plan.responses :]
+    asked, warming = queries[: plan.responses // (1 + index.segments // MANY)], queries[plan.responses :]
     few = min(plan.spans, max(SPANS_LEAST, plan.spans // index.segments))
     with ours.process() as mine, bench.peer.process() as theirs:
         mine.ask("open", folder=str(index.ours))

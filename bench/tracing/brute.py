@@ -1,9 +1,9 @@
 """What the answers must be, by looking at every token of a small corpus; and what the peer's are, with its faults.
 
-Two are known. A match is overlooked in a shard all of whose suffixes sort after the text: the neighbour before is looked
-at, and if there is none neither is the one after. And what follows a context that stands at the very end of a shard is
-all taken for ends of documents, if it stands at the end of another document too: both come out as the same token, and
-where the first and the last of sorted suffixes have the same, those between are not looked at.
+Two are known. A match is overlooked in a shard all of whose suffixes sort after the text: the neighbour before is
+looked at, and if there is none neither is the one after. And what follows a context that stands at the very end of a
+shard is all taken for ends of documents, if it stands at the end of another document too: both come out as the same
+token, and where the first and the last of sorted suffixes have the same, those between are not looked at.
 """
 
 from __future__ import annotations

@@ -1,23 +1,20 @@
-"""What 4 trillion tokens would take, from the growth that was measured: `python -m bench.tracing.growth`.
+"""What 4 trillion tokens would take, from the growth that was measured.
 
-The assumptions, which docs/tracing.md repeats: segments of 2^31 tokens; positions that fit them, so an eighth of a byte
-a token more for each doubling of a segment; search in a segment takes a + b log2(tokens), fitted to indexes of one
-segment; the rest of a trace takes what it takes at the largest of those; segments are searched independently, on as
-many cores as there are; pages read from disk grow with log2(tokens) as the search does.
+The assumptions, which docs/tracing.md repeats: segments of 2^31 tokens, and an eighth of a byte a token more for each
+doubling of a segment, since positions take a bit more; a trace takes o + S (a + b log2(n / S)) of CPU for n tokens in S
+segments, fitted to what was measured; segments are searched independently, on as many cores as there are; after a start
+each segment is read from disk as often as the largest one measured was, more by the ratio of log2 of the tokens.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from bench.result import RESULTS
+from bench.result import Figures
 
 TOKENS = 4e12
 SEGMENT = 1 << 31
@@ -30,21 +27,20 @@ READS = 500_000
 
 
 class Measured(NamedTuple):
-    """An index of one segment: `search_ms` of CPU a response, `trace_ms` of CPU for all of it, pages `read` from disk
-    for the first response after a start (None where that was not measured)."""
+    """An index; `trace_ms` of CPU for a response, and how often the disk was waited for after a start (`faults`, None
+    where that was not measured)."""
 
     tokens: int
+    segments: int
     bytes_per_token: float
-    search_ms: float
     trace_ms: float
-    read: float | None = None
+    faults: float | None = None
 
 
 class Cost(NamedTuple):
-    """Of one index of `tokens`, on disk in `terabytes`; of a response: `cpu_s`, `warm_s` with all in memory on CORES
-    cores, `reads` of 4 KB and `cold_s` with one disk of READS a second for each CORES cores."""
+    """Of an index, on disk in `terabytes`; of a response: `cpu_s`, `warm_s` with all in memory on CORES cores, and
+    after a start `reads` and `cold_s` on CORES cores and one disk of READS."""
 
-    tokens: float
     segments: int
     terabytes: float
     cpu_s: float
@@ -55,50 +51,40 @@ class Cost(NamedTuple):
 
 def extrapolate(measured: Sequence[Measured], tokens: float = TOKENS) -> Cost:
     """What an index of so many tokens would take."""
-    largest = max(measured, key=lambda each: each.tokens)
-    doublings = math.log2(SEGMENT / largest.tokens)
-    slope, base = np.polyfit([math.log2(each.tokens) for each in measured], [each.search_ms for each in measured], 1)
-    # a search that seems to get cheaper with size is noise: it costs what it does at the largest
-    search = max(base + slope * math.log2(SEGMENT), largest.search_ms)
+    largest = max(measured, key=lambda each: each.tokens / each.segments)
+    once, each_segment = _trace(measured)
     segments = math.ceil(tokens / SEGMENT)
-    rest = max(0.0, largest.trace_ms - largest.search_ms)
-    seen = [each for each in measured if each.read is not None]
-    reads = seconds = None
-    if seen:
-        reads = segments * (seen[-1].read or 0.0) * math.log2(SEGMENT) / math.log2(seen[-1].tokens)
-        seconds = (rest + search * segments / CORES) / 1000 + reads / READS
+    warm = (once + segments * each_segment / CORES) / 1000
+    reads = None
+    if seen := [each for each in measured if each.faults is not None and each.segments == 1]:
+        last = max(seen, key=lambda each: each.tokens)
+        reads = segments * (last.faults or 0.0) * math.log2(SEGMENT) / math.log2(last.tokens)
     return Cost(
-        tokens=tokens,
         segments=segments,
-        terabytes=tokens * (largest.bytes_per_token + doublings / 8) / 1e12,
-        cpu_s=(rest + search * segments) / 1000,
-        warm_s=(rest + search * segments / CORES) / 1000,
+        terabytes=tokens
+        * (largest.bytes_per_token + math.log2(SEGMENT * largest.segments / largest.tokens) / 8)
+        / 1e12,
+        cpu_s=(once + segments * each_segment) / 1000,
+        warm_s=warm,
         reads=reads,
-        cold_s=seconds,
+        cold_s=None if reads is None else warm + reads / READS,
     )
 
 
-def main() -> None:
-    """Extrapolate from bench/results/tracing.json."""
-    rows = json.loads((RESULTS / "tracing.json").read_text())["settings"]["rows"]
-    cost = extrapolate(of_rows(rows))
-    table = Table("of 4 trillion tokens", "Candor", "infini-gram, published")
-    low, high = (TOKENS * each / 1e12 for each in UPSTREAM_BYTES)
-    table.add_row("index on disk, TB", f"{cost.terabytes:.1f}", f"{low:.0f} to {high:.0f}")
-    table.add_row("segments", f"{cost.segments:,}", "")
-    table.add_row("CPU seconds a response", f"{cost.cpu_s:.2f}", "")
-    table.add_row(f"seconds a response, in memory, {CORES} cores", f"{cost.warm_s:.2f}", "")
-    if cost.cold_s is not None and cost.reads is not None:
-        table.add_row("pages of 4 KB read for a first response", f"{cost.reads:,.0f}", "")
-        table.add_row("seconds a response, from one disk", f"{cost.cold_s:.2f}", f"{UPSTREAM_SECONDS} (their disks)")
-    Console().print(table)
+def of_rows(rows: Mapping[str, Figures]) -> list[Measured]:
+    """The indexes that were measured."""
+    keys = ("tokens", "segments", "bytes_per_token", "trace_cpu_ms", "cold_trace_faults")
+    return [Measured(*map(row.get, keys)) for row in rows.values()]  # type: ignore[arg-type]
 
 
-def of_rows(rows: dict[str, dict[str, float]]) -> list[Measured]:
-    """The indexes of one segment among those that were measured."""
-    keys = ("tokens", "bytes_per_token", "spans_cpu_ms", "trace_cpu_ms", "cold_spans_faults")
-    return [Measured(*map(row.get, keys)) for row in rows.values() if row["segments"] == 1]  # type: ignore[arg-type]
-
-
-if __name__ == "__main__":
-    main()
+def _trace(measured: Sequence[Measured]) -> tuple[float, float]:
+    """Milliseconds of a trace: once, and for each segment of SEGMENT tokens. Least squares of relative errors."""
+    times = np.array([each.trace_ms for each in measured])
+    columns = [[1.0, each.segments, each.segments * math.log2(each.tokens / each.segments)] for each in measured]
+    once, base, slope = np.linalg.lstsq(np.array(columns) / times[:, None], np.ones(times.size), rcond=None)[0].tolist()
+    if slope < 0:  # noise: a larger segment is not searched in less time
+        once, base = np.linalg.lstsq(np.array(columns)[:, :2] / times[:, None], np.ones(times.size), rcond=None)[
+            0
+        ].tolist()
+        slope = 0.0
+    return max(once, 0.0), max(base + slope * math.log2(SEGMENT), 0.0)

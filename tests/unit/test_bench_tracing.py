@@ -141,13 +141,21 @@ def test_quantiles_are_times_that_were_taken() -> None:
 
 
 def test_extrapolation_adds_bits_for_larger_segments_and_search_for_each() -> None:
-    # 1 ms of search more for each doubling, 4 ms for the rest of a trace
-    measured = [Measured(1 << power, 5.0, float(power), power + 4.0, 100.0 * power) for power in (20, 24, 27)]
-    cost = extrapolate(measured, tokens=10 * SEGMENT)
+    # 4 ms once, and for each segment half a millisecond a doubling
+    def index(power: int, segments: int) -> Measured:
+        return Measured(segments << power, segments, 5.0, 4 + segments * power / 2, 100.0 * power)
+
+    cost = extrapolate([index(20, 1), index(24, 1), index(27, 1), index(20, 16)], tokens=10 * SEGMENT)
     assert cost.segments == 10
     assert cost.terabytes == pytest.approx(10 * SEGMENT * (5 + 4 / 8) / 1e12)
-    assert cost.cpu_s == pytest.approx((4 + 10 * 31) / 1000)
+    assert cost.cpu_s == pytest.approx((4 + 10 * 15.5) / 1000)
+    assert cost.warm_s == pytest.approx((4 + 10 * 15.5 / 64) / 1000)
     assert cost.reads == pytest.approx(10 * 3100)
+
+
+def test_extrapolation_takes_no_segment_to_get_cheaper_by_growing() -> None:
+    falling = [Measured(1 << power, 1, 5.0, 50.0 - power) for power in (20, 24, 27)]
+    assert extrapolate([*falling, Measured(1 << 24, 10, 5.0, 200.0)]).cpu_s > 1863 * 0.015
 
 
 def test_brute_force_knows_what_follows_and_backs_off() -> None:
