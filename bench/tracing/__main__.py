@@ -64,11 +64,11 @@ QUICK = Plan(
     sizes=(200_000, 1_000_000),
     indexes=((0, 1), (1, 1), (1, 3)),
     fixed=1,
-    responses=20,
-    spans=20,
-    traces=4,
+    responses=16,
+    spans=16,
+    traces=3,
     lookups=10,
-    calls=20,
+    calls=12,
     cold=1,
 )
 WARMING = 10

@@ -44,6 +44,7 @@ _DOCUMENTATION = {
     "bible-kjv-text": "**/*.gz",
 }
 _LINUX = "linux-source-6.1"
+_WRITTEN = (".c", ".h", ".S", ".rst", ".txt")
 _TABLES = "/drivers/gpu/drm/amd/include/"
 
 
@@ -69,9 +70,8 @@ def linux(home: Path) -> Iterator[str]:
         yield from pieces(
             content.read().decode("utf-8", "replace")
             for member in files
-            if member.name.endswith((".c", ".h", ".S", ".rst", ".txt")) and _TABLES not in member.name
-            for content in [files.extractfile(member)]
-            if content
+            if member.isfile() and member.name.endswith(_WRITTEN) and _TABLES not in member.name
+            if (content := files.extractfile(member))
         )
 
 
