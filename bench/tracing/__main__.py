@@ -35,7 +35,7 @@ class Plan(NamedTuple):
 
     Each of `indexes` is the last part of the text in it, and its segments: the first warms a cold process, number
     `fixed` gives the fixed figures. Of the peer are asked: `spans` over one segment, fewer over more, and `traces` over
-    those with few enough tokens for the pointers that it makes to fit into memory.
+    the fixed index, and fewer over smaller ones: the pointers that it makes are too many beyond.
     """
 
     sizes: Sequence[int]
@@ -55,7 +55,7 @@ FULL = Plan(
     fixed=2,
     responses=120,
     spans=120,
-    traces=24,
+    traces=12,
     lookups=40,
     calls=120,
     cold=6,
@@ -75,8 +75,6 @@ WARMING = 10
 MANY = 50
 """With so many segments half of the texts are asked, with twice as many a third, and so on: each takes longer."""
 SPANS_LEAST = 6
-TRACED = 60_000_000
-"""Tokens of the largest index over which the peer's whole trace is measured."""
 
 
 class Bench(NamedTuple):
@@ -193,8 +191,9 @@ def _asked(bench: Bench, index: Index, plan: Plan) -> Figures:
         bench.peer.open(theirs, index.peer, index.segments)
         compare.warm(mine, theirs, warming)
         figures = compare.spans(mine, theirs, asked, few)
-        small = index.segments == 1 and index.tokens <= TRACED and index is not bench.indexes[0]
-        figures |= compare.traces(mine, theirs, asked, plan.traces if small else 0)
+        smaller = index.segments == 1 and bench.indexes[0].tokens < index.tokens < bench.fixed.tokens
+        traces = plan.traces if index is bench.fixed else plan.traces // 3 if smaller else 0
+        figures |= compare.traces(mine, theirs, asked, traces)
         if index is bench.fixed:
             figures |= compare.lookups(mine, theirs, bench.grams, 20)
             figures |= compare.concurrent(mine, theirs, asked[:40], plan.calls)

@@ -13,10 +13,12 @@ from bench.tracing.protocol import Worker
 MOST = 10
 """Occurrences at most of the spans that are compared."""
 PRODUCTION = 1_000_000
+POINTERS = 20_000_000
 DOCUMENTS, VIEW = 10, 250
 """Documents a span, and tokens on either side of a match that are fetched of each."""
 CALLERS = (1, 2, 4, 8)
 
+Answer = dict[str, Any]
 Asked = Sequence[tuple[list[int], str, str]]
 """Texts as token ids and as such, each with its prompt."""
 
@@ -60,12 +62,24 @@ def spans(ours: Worker, peer: Worker, asked: Asked, of_peer: int) -> Figures:
 
 
 def traces(ours: Worker, peer: Worker, asked: Asked, of_peer: int) -> Figures:
-    """The whole trace with production settings; the peer has no BM25 and is asked for none."""
-    mine, theirs = [], []
-    for number, (ids, text, prompt) in enumerate(asked):
+    """The whole trace with production settings; the peer has no BM25 and is asked for none.
+
+    It makes a Python object for every occurrence of every span: texts with more than POINTERS are not asked of it,
+    since the memory would not do, and counted in `peer_traces_too_large`. The ratio is over those both were asked.
+    """
+    mine: list[Answer] = []
+    both: list[Answer] = []
+    theirs: list[Answer] = []
+    too_large = 0
+    for ids, text, prompt in asked:
         mine.append(ours.ask("trace", text=text, prompt=prompt))
-        if number < of_peer:
-            theirs.append(peer.ask("trace", ids=ids, most=PRODUCTION, documents=DOCUMENTS, context=VIEW))
+        if len(theirs) == of_peer:
+            continue
+        if sum(count for _, _, count in ours.ask("spans", ids=ids, max_count=PRODUCTION)["spans"]) > POINTERS:
+            too_large += 1
+            continue
+        theirs.append(peer.ask("trace", ids=ids, most=PRODUCTION, documents=DOCUMENTS, context=VIEW))
+        both.append(mine[-1])
     figures: Figures = {
         "trace_cpu_ms": _mean(mine, "cpu"),
         **_quantiles("trace", mine),
@@ -79,8 +93,9 @@ def traces(ours: Worker, peer: Worker, asked: Asked, of_peer: int) -> Figures:
             "peer_trace_cpu_ms": _mean(theirs, "cpu"),
             **_quantiles("peer_trace", theirs),
             "trace_p50_ratio": statistics.median(each["wall"] for each in theirs)
-            / statistics.median(each["wall"] for each in mine[: len(theirs)]),
+            / statistics.median(each["wall"] for each in both),
             "peer_traces": len(theirs),
+            "peer_traces_too_large": too_large,
         }
     return figures
 

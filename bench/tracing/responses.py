@@ -29,16 +29,17 @@ class Response(NamedTuple):
 
 
 def responses(part: Part, held_out: Sequence[str], prompts: Sequence[str], count: int, cut: Cut) -> list[Response]:
-    """Every other one stitched from a part and what was held out, the rest from what was held out alone."""
+    """Every other one stitched from a part and what was held out, the rest from what was held out alone; of both the
+    prose."""
     draw = random.Random(0)
-    corpus = _texts(part)
+    corpus, other = ([text for text in texts if is_prose(text)] for texts in (_texts(part), held_out))
     made = []
     for number in range(count):
         stitched = number % 2 == 0
         words = 0
         stretches: list[str] = []
         while words < 2 * TOKENS:  # a word has at least a token, mostly; what is too much is cut off
-            source = corpus if stitched and len(stretches) % 2 == 0 else held_out
+            source = corpus if stitched and len(stretches) % 2 == 0 else other
             stretches.append(_stretch(draw, source, draw.randint(*STRETCH) if stitched else TOKENS))
             words += len(stretches[-1].split())
         made.append(Response(cut(" ".join(stretches)), draw.choice(prompts), stitched))
@@ -60,6 +61,13 @@ def ngrams(part: Part, count: int) -> dict[int, list[list[int]]]:
                 run[draw.randrange(length)] = int(draw.choice(documents)[0])
             found[length].append(run)
     return found
+
+
+def is_prose(text: str) -> bool:
+    """Whether it reads as an answer might: English, in lines that are not those of a menu, with sentences."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    plain = sum(character < "\x80" for character in text) > 0.98 * len(text)
+    return plain and len(text) > 40 * len(lines) and text.count(". ") > len(text) / 400
 
 
 def _texts(part: Part) -> list[str]:

@@ -43,6 +43,8 @@ _DOCUMENTATION = {
     "openjdk-17-doc": "**/*.html",
     "bible-kjv-text": "**/*.gz",
 }
+_PARAGRAPH = "\f"
+"""White space that marks the end of a paragraph until it is written as an empty line."""
 _LINUX = "linux-source-6.1"
 _WRITTEN = (".c", ".h", ".S", ".rst", ".txt")
 _TABLES = "/drivers/gpu/drm/amd/include/"
@@ -107,6 +109,12 @@ def _text(path: Path) -> str:
 def _stripped(page: str) -> str:
     """The text of a page, good enough for counting words in it."""
     page = re.sub(r"(?is)<(script|style|head)\b.*?</\1>|<!--.*?-->", " ", page)
-    page = re.sub(r"(?i)</?(p|div|li|tr|pre|h\d|dt|dd|br|table|section)\b[^>]*>", "\n", page)
+    page = re.sub(r"(?i)</?(p|pre|h\d|table|title|section)\b[^>]*>", f"{_PARAGRAPH}", page)
+    page = re.sub(r"(?i)</?(div|li|tr|dt|dd|br|ul|ol)\b[^>]*>", "\n", page)
     page = html.unescape(re.sub(r"<[^>]*>", "", page))
-    return re.sub(r"\s*\n\s*\n\s*", "\n\n", re.sub(r"[ \t\xa0]+", " ", page))
+    return re.sub(r"\s+", _gap, page)
+
+
+def _gap(found: re.Match[str]) -> str:
+    white = found.group()
+    return "\n\n" if _PARAGRAPH in white else "\n" if "\n" in white else " "

@@ -13,7 +13,7 @@ from bench.tracing.brute import Brute
 from bench.tracing.compare import quantiles
 from bench.tracing.corpus import Texts, limit, portions
 from bench.tracing.growth import SEGMENT, Measured, extrapolate
-from bench.tracing.responses import responses
+from bench.tracing.responses import is_prose, responses
 from bench.tracing.rules import Ids, Rules, attribute, rules
 from bench.tracing.sources import LONGEST, pieces
 
@@ -111,10 +111,13 @@ def test_long_texts_are_cut_at_lines_and_none_is_there_twice() -> None:
 
 
 def test_half_of_the_responses_take_turns_between_the_corpus_and_other_text(tmp_path: Path) -> None:
-    inside = [" ".join(f"in{number}" for number in range(start, start + 300)) for start in range(0, 6000, 300)]
-    outside = [" ".join(f"out{number}" for number in range(start, start + 900)) for start in range(0, 6000, 900)]
+    inside, outside = (
+        [" ".join(f"{where}{number} and so on. " for number in range(start, start + 99)) for start in range(0, 999, 99)]
+        for where in ("in", "out")
+    )
     (part,) = Texts(tmp_path).make(inside, (), (1 << 30,), Bytes())
     made = responses(part, outside, ["why?"], 6, lambda text: text[:5000])
+    assert not is_prose("Contents\nIndex\nPrevious. Next. \n" * 20)
     for number, response in enumerate(made):
         words = response.text.split()[:-1]
         assert response.stitched is (number % 2 == 0)
