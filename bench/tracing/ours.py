@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.tracing.corpus import Part
-from bench.tracing.protocol import Worker, each_timed, serve, timed, together
+from bench.tracing.protocol import EOS, Worker, each_timed, serve, timed, together
 from bench.tracing.rules import Ids, Numbers, Span, attribute, rules
+from services.tracing.continuation import Continuation, backed_off, continuation
 from services.tracing.index.build import build_corpus
 from services.tracing.index.corpus import open_corpora
+from services.tracing.index.infini_gram import open_shard, shards
 from services.tracing.index.segment import Segment
-from services.tracing.search import Patterns, longest, ranges
+from services.tracing.search.arrays import stretches
+from services.tracing.search.kernels import END, longest, ranges
 from services.tracing.settings import tokenizer_in
 from services.tracing.tokenizer import Tokenizer
 from services.tracing.trace.documents import Occurrence, sample
@@ -45,7 +47,7 @@ def process() -> Worker:
 
 def segments_of(root: Path) -> list[tuple[int, int]]:
     """Documents and tokens, separators not among them, of each segment of a corpus, in the order of its documents."""
-    return [(segment.manifest.documents, segment.manifest.tokens) for segment in _opened(root, tokenizer())]
+    return [(segment.documents, segment.tokens) for segment in _opened(root, tokenizer())]
 
 
 class Known:
@@ -88,7 +90,13 @@ class Asked:
     def open(self, folder: str) -> dict[str, int]:
         """Answer from this folder of corpora from now on."""
         self._segments = _opened(Path(folder), self._tokenizer)
-        return {"segments": len(self._segments), "tokens": sum(each.manifest.tokens for each in self._segments)}
+        return {"segments": len(self._segments), "tokens": sum(each.tokens for each in self._segments)}
+
+    def open_peers(self, folder: str) -> None:
+        """Answer from the peer's own files from now on."""
+        path = Path(folder)
+        owner, licence = OWNER.id, OWNER.licence
+        self._segments = [open_shard(path, each, owner, licence, self._tokenizer) for each in shards(path)]
 
     def spans(self, ids: list[int], max_count: int) -> dict[str, Any]:
         """The spans by the peer's rules."""
@@ -114,16 +122,24 @@ class Asked:
     def find(self, queries: list[list[int]], repeats: int) -> dict[str, Any]:
         """The rank ranges of token sequences; counted, since ranks differ between systems."""
         found, walls = each_timed(self._find, self._arrays(queries), repeats)
-        return {"counts": [sum(hit.high - hit.low for hit in hits) for hits in found], "walls": walls}
+        return {"counts": [sum(hit.count for hit in hits) for hits in found], "walls": walls}
 
     def places(self, queries: list[list[int]]) -> list[list[tuple[int, int, int]]]:
         """Where each token sequence stands: segment, document and token in it, in this order."""
         found = []
         for ids in self._arrays(queries):
             hits = look_up_tokens(ids, self._segments)
-            everywhere = sample(hits, self._segments, sum(hit.high - hit.low for hit in hits), "")
+            everywhere = sample(hits, self._segments, sum(hit.count for hit in hits), "")
             found.append(sorted(self._place(one) for one in everywhere))
         return found
+
+    def next_tokens(self, contexts: list[list[int]]) -> list[dict[str, Any]]:
+        """What follows each context: counts by token, of the context itself and of its longest suffix that occurs."""
+        answers = []
+        for ids in self._arrays(contexts):
+            exact, backed = continuation(ids, self._segments), backed_off(ids, self._segments)
+            answers.append({"exact": _counts(exact), "backed": _counts(backed), "suffix": backed.context})
+        return answers
 
     def callers(self, what: str, arguments: list[Any], threads: int, calls: int) -> dict[str, Any]:
         """`spans` of token sequences or `trace` of texts with prompts, asked by several threads at once."""
@@ -140,18 +156,17 @@ class Asked:
 
     def _spans(self, ids: Ids, max_count: int) -> list[Span]:
         def reach(starts: Numbers, lengths: Numbers) -> Numbers:
-            patterns = _patterns(ids, starts, lengths)
+            patterns = stretches(ids, starts, lengths)
             found = np.zeros(starts.size, dtype=np.int64)
             for segment in self._segments:
                 np.maximum(found, longest(segment.index, patterns), out=found)
             return found
 
         def occurrences(starts: Numbers, lengths: Numbers) -> Numbers:
-            patterns = _patterns(ids, starts, lengths)
+            patterns = stretches(ids, starts, lengths)
             found = np.zeros(starts.size, dtype=np.int64)
             for segment in self._segments:
-                low_high = ranges(segment.index, patterns)
-                found += low_high[:, 1] - low_high[:, 0]
+                found += ranges(segment.index, patterns)[:, 2]
             return found
 
         return attribute(ids, self._rules, reach, occurrences, min_length=1, max_count=max_count)
@@ -168,15 +183,14 @@ class Asked:
         return trace(text, prompt, self._segments, self._tokenizer, Options())
 
     def _count(self, ids: Ids) -> int:
-        return sum(hit.high - hit.low for hit in look_up_tokens(ids, self._segments))
+        return sum(hit.count for hit in look_up_tokens(ids, self._segments))
 
     def _find(self, ids: Ids) -> Any:
         return look_up_tokens(ids, self._segments)
 
 
-def _patterns(ids: Ids, starts: Numbers, lengths: Numbers) -> Patterns:
-    zeros: NDArray[np.int64] = np.zeros(starts.size, dtype=np.int64)
-    return Patterns(ids, ids[:0], zeros, zeros, starts, lengths)
+def _counts(found: Continuation) -> list[tuple[int, int]]:
+    return sorted((EOS if token == END else token, count) for token, count in found.counts.items())
 
 
 def _tell(line: str) -> None:
@@ -191,7 +205,18 @@ def main() -> None:
         build(Path(root), int(limit), [Part(Path(part)) for part in parts])
         return
     asked = Asked()
-    names: list[str] = ["open", "spans", "own_spans", "trace", "count", "find", "places", "callers"]
+    names: list[str] = [
+        "open",
+        "open_peers",
+        "next_tokens",
+        "spans",
+        "own_spans",
+        "trace",
+        "count",
+        "find",
+        "places",
+        "callers",
+    ]
     operations: dict[str, Callable[..., object]] = {name: getattr(asked, name) for name in names}
     serve(operations)
 

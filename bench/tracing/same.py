@@ -1,7 +1,7 @@
 """A property check: `python -m bench.tracing.same [--rounds N]`.
 
-Over random small corpora, random queries have the same answers from the peer, from Candor and from brute force: count,
-find, attribute, and what follows a context.
+Over random small corpora, random queries have the same answers from the peer, from Candor, from Candor over the peer's
+files, and from brute force: count, find, attribute, and what follows a context.
 
 Each corpus has real sentences that repeat, some with an end of their own, in one to three segments; queries are
 stretches of them, some with a token exchanged. The peer has two faults here, which `brute` knows and this counts.
@@ -27,12 +27,13 @@ from bench.tracing.corpus import Texts
 from bench.tracing.indexes import Index
 from bench.tracing.peer import Peer
 from bench.tracing.protocol import EOS, Worker
-from bench.tracing.rules import rules
+from bench.tracing.rules import Rules, rules
 from services.tracing.tokenizer import Tokenizer
 from shared.settings import candor_home
 
 QUERIES = 60
 MOST = (1, 3, 10, 1_000_000)
+PEER = "infini-gram"
 
 
 class Different(AssertionError):
@@ -62,66 +63,73 @@ def _round(
     folder: Path, python: Path, tokenizer: Tokenizer, sentences: Sequence[str], draw: random.Random
 ) -> Counter[str]:
     folder.mkdir()
-    texts = Texts(folder / "texts").make(_documents(sentences, draw), (), (1 << 30,), tokenizer)
-    index = Index(folder / "index", texts, draw.randint(1, 3))
+    parts = Texts(folder / "texts").make(_documents(sentences, draw), (), (1 << 30,), tokenizer)
+    index = Index(folder / "index", parts, draw.randint(1, 3))
     index.build_ours()
     index.build_peer(python)
-    documents = iter([ids.tolist() for ids in texts[0].documents()])
+    documents = iter([ids.tolist() for ids in parts[0].documents()])
     segments = [list(islice(documents, count)) for count, _ in ours.segments_of(index.ours)]
     by = rules([tokenizer.decode([identity]) for identity in range(tokenizer.size)])
     engine = Peer(python, folder, by)
     brute = Brute(segments, EOS)
-    queries = [ids for ids in _queries(segments, draw, QUERIES) if ids]
-    with ours.process() as mine, engine.process() as theirs:
+    queries, texts = list(_queries(segments, draw, QUERIES)), list(_texts(segments, draw))
+    with ours.process() as mine, ours.process() as over_peers, engine.process() as theirs:
         mine.ask("open", folder=str(index.ours))
+        over_peers.ask("open_peers", folder=str(index.peer))
         engine.open(theirs, index.peer, len(segments))
-        checked = _found(brute, mine, theirs, index, queries)
-        checked += _next(brute, theirs, queries, draw)
-        for ids in _texts(segments, draw):
-            for most in MOST:
-                array = np.array(ids, dtype=np.uint16)
-                right, faulty = (brute.spans(array, by, most, as_peer=fault) for fault in (False, True))
-                for who, worker, expected in (("Candor", mine, right), ("infini-gram", theirs, faulty)):
-                    found = worker.ask("spans", ids=ids, max_count=most)["spans"]
-                    _equal(f"{who}: attribute", (ids, most), _listed(expected), found)
-                checked["attribute"] += 1
-                checked["attribute with the peer's fault"] += right != faulty
-    return checked
+        for who, worker in (("Candor", mine), ("Candor over infini-gram's files", over_peers), (PEER, theirs)):
+            _found(brute, who, worker, index, queries)
+            _next(brute, who, worker, queries)
+            _spans(brute, who, worker, texts, by)
+        _chances(brute, theirs, queries, draw)
+    asked = dict.fromkeys(("count", "find", "ntd", "infgram_ntd", "infgram_prob"), len(queries))
+    faults = sum(brute.following(ids) != brute.following(ids, as_peer=True) for ids in queries)
+    return Counter(asked | {"attribute": len(texts) * len(MOST), "ntd with the peer's fault": faults})
 
 
-def _found(brute: Brute, mine: Worker, theirs: Worker, index: Index, queries: list[list[int]]) -> Counter[str]:
-    right = [_listed(brute.places(ids)) for ids in queries]
-    for who, worker in (("Candor", mine), ("infini-gram", theirs)):
-        found = worker.ask("find", queries=queries, repeats=1)
-        counts = worker.ask("count", queries=queries, repeats=1)["counts"]
-        if worker is mine:
-            places = mine.ask("places", queries=queries)
-        else:
-            places = [_listed(_places(index.peer, ranks)) for ranks in found["ranks"]]
-        for number, ids in enumerate(queries):
-            _equal(f"{who}: count", ids, len(right[number]), counts[number])
-            _equal(f"{who}: find", ids, len(right[number]), found["counts"][number])
-            _equal(f"{who}: places", ids, right[number], places[number])
-    return Counter({"count": len(queries), "find": len(queries)})
+def _found(brute: Brute, who: str, worker: Worker, index: Index, queries: list[list[int]]) -> None:
+    found = worker.ask("find", queries=queries, repeats=1)
+    counts = worker.ask("count", queries=queries, repeats=1)["counts"]
+    if who == PEER:
+        places = [_listed(_places(index.peer, ranks)) for ranks in found["ranks"]]
+    else:
+        places = worker.ask("places", queries=queries)
+    for number, ids in enumerate(queries):
+        right = _listed(brute.places(ids))
+        _equal(f"{who}: count", ids, len(right), counts[number])
+        _equal(f"{who}: find", ids, len(right), found["counts"][number])
+        _equal(f"{who}: places", ids, right, places[number])
 
 
-def _next(brute: Brute, theirs: Worker, contexts: list[list[int]], draw: random.Random) -> Counter[str]:
-    # of ours once services.tracing.search.next is there
-    faults = 0
-    following = [draw.choice(draw.choice(contexts)) for _ in contexts]
-    answers = theirs.ask("next_tokens", contexts=contexts)
-    chances = theirs.ask("probabilities", contexts=contexts, following=following)
-    for context, answer, token, chance in zip(contexts, answers, following, chances, strict=True):
+def _next(brute: Brute, who: str, worker: Worker, contexts: list[list[int]]) -> None:
+    answers = worker.ask("next_tokens", contexts=contexts)
+    for context, answer in zip(contexts, answers, strict=True):
         length = brute.suffix(context)
-        suffix = context[len(context) - length :]
-        exact, backed = (brute.following(ids, as_peer=True) for ids in (context, suffix))
-        faults += (exact, backed) != (brute.following(context), brute.following(suffix))
-        _equal("ntd", context, _listed(exact), answer["exact"])
-        _equal("infgram_ntd", context, [_listed(backed), length], [answer["backed"], answer["suffix"]])
-        right = [_share(brute, ids, token) for ids in (context, suffix)]
-        _equal("infgram_prob", (context, token), [*right, length], chance)
-    answered = dict.fromkeys(("ntd", "infgram_ntd", "infgram_prob"), len(contexts))
-    return Counter(answered | {"ntd with the peer's fault": faults})
+        right = [_listed(brute.following(ids, as_peer=who == PEER)) for ids in (context, _last(context, length))]
+        _equal(f"{who}: ntd", context, right[0], answer["exact"])
+        _equal(f"{who}: infgram_ntd", context, [right[1], length], [answer["backed"], answer["suffix"]])
+
+
+def _chances(brute: Brute, worker: Worker, contexts: list[list[int]], draw: random.Random) -> None:
+    following = [draw.choice(draw.choice(contexts)) for _ in contexts]
+    chances = worker.ask("probabilities", contexts=contexts, following=following)
+    for context, token, chance in zip(contexts, following, chances, strict=True):
+        length = brute.suffix(context)
+        right = [_share(brute, ids, token) for ids in (context, _last(context, length))]
+        _equal(f"{PEER}: infgram_prob", (context, token), [*right, length], chance)
+
+
+def _spans(brute: Brute, who: str, worker: Worker, texts: list[list[int]], by: Rules) -> None:
+    for ids in texts:
+        for most in MOST:
+            right = brute.spans(np.array(ids, dtype=np.uint16), by, most, as_peer=who == PEER)
+            _equal(
+                f"{who}: attribute", (ids, most), _listed(right), worker.ask("spans", ids=ids, max_count=most)["spans"]
+            )
+
+
+def _last(context: list[int], length: int) -> list[int]:
+    return context[len(context) - length :]
 
 
 def _share(brute: Brute, context: list[int], token: int) -> float:
