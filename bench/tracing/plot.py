@@ -18,6 +18,11 @@ _LINES = (
     ("trace_p95_ms", "whole trace, Candor, p95", "C0", ":"),
     ("peer_trace_p50_ms", "whole trace, infini-gram, p50", "C1", "--"),
 )
+_CALLERS = (
+    ("spans", "spans, Candor", "C0", "-"),
+    ("peer_spans", "spans, infini-gram", "C1", "-"),
+    ("trace", "whole trace, Candor", "C0", "--"),
+)
 
 
 def draw(rows: Mapping[str, Figures], path: Path) -> None:
@@ -29,11 +34,11 @@ def draw(rows: Mapping[str, Figures], path: Path) -> None:
     cut = [row for row in every if abs((row["tokens"] or 0) - (most["tokens"] or 0)) < 0.01 * (most["tokens"] or 1)]
     _lines(panels[0], one, "tokens")
     _lines(panels[1], cut, "segments")
-    for name, label, colour in (("trace", "whole trace, Candor", "C0"), ("peer_spans", "spans, infini-gram", "C1")):
+    for name, label, colour, style in _CALLERS:
         row = next((row for row in every if f"{name}_a_second_of_1" in row), None)
         if row:
             points = [row[f"{name}_a_second_of_{threads}"] for threads in CALLERS]
-            panels[2].plot(CALLERS, points, marker="o", color=colour, label=label)
+            panels[2].plot(CALLERS, points, marker="o", color=colour, linestyle=style, label=label)
     panels[2].set(xlabel="callers, threads of one process", ylabel="texts a second", yscale="log")
     for panel in panels:
         panel.grid(alpha=0.3)
