@@ -16,6 +16,8 @@ STRETCH = (5, 60)
 LENGTHS = (1, 2, 3, 5, 8, 13, 20, 30)
 """Tokens of what is counted and found."""
 
+_COMMON = frozenset(["the", "of", "and", "to", "in", "is", "a", "that", "for", "be"])
+
 Cut = Callable[[str], str]
 """From a text its first TOKENS tokens, or a few less."""
 
@@ -64,10 +66,10 @@ def ngrams(part: Part, count: int) -> dict[int, list[list[int]]]:
 
 
 def is_prose(text: str) -> bool:
-    """Whether it reads as an answer might: English, in lines that are not those of a menu, with sentences."""
+    """Whether it reads as an answer might: English by its commonest words, in lines that are not those of a menu."""
     lines = [line for line in text.split("\n") if line.strip()]
-    plain = sum(character < "\x80" for character in text) > 0.98 * len(text)
-    return plain and len(text) > 40 * len(lines) and text.count(". ") > len(text) / 400
+    words = text.split()
+    return len(text) > 45 * len(lines) and sum(word in _COMMON for word in words) > 0.18 * len(words)
 
 
 def _texts(part: Part) -> list[str]:

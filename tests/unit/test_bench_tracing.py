@@ -112,7 +112,7 @@ def test_long_texts_are_cut_at_lines_and_none_is_there_twice() -> None:
 
 def test_half_of_the_responses_take_turns_between_the_corpus_and_other_text(tmp_path: Path) -> None:
     inside, outside = (
-        [" ".join(f"{where}{number} and so on. " for number in range(start, start + 99)) for start in range(0, 999, 99)]
+        [" ".join(f"{where}{number} is that of the " for number in range(at, at + 99)) for at in range(0, 999, 99)]
         for where in ("in", "out")
     )
     (part,) = Texts(tmp_path).make(inside, (), (1 << 30,), Bytes())
