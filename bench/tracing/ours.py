@@ -17,8 +17,8 @@ from bench.tracing.protocol import EOS, Worker, each_timed, serve, timed, togeth
 from bench.tracing.rules import Ids, Numbers, Span, attribute, rules
 from services.tracing.continuation import Continuation, backed_off, continuation
 from services.tracing.index.build import build_corpus
-from services.tracing.index.corpus import open_corpora
 from services.tracing.index.infini_gram import open_shard, shards
+from services.tracing.index.opening import open_corpora
 from services.tracing.index.segment import Segment
 from services.tracing.search.arrays import stretches
 from services.tracing.search.kernels import END, longest, ranges
