@@ -122,14 +122,14 @@ class Asked:
     def find(self, queries: list[list[int]], repeats: int) -> dict[str, Any]:
         """The rank ranges of token sequences; counted, since ranks differ between systems."""
         found, walls = each_timed(self._find, self._arrays(queries), repeats)
-        return {"counts": [sum(hit.count for hit in hits) for hits in found], "walls": walls}
+        return {"counts": [sum(hit.times for hit in hits) for hits in found], "walls": walls}
 
     def places(self, queries: list[list[int]]) -> list[list[tuple[int, int, int]]]:
         """Where each token sequence stands: segment, document and token in it, in this order."""
         found = []
         for ids in self._arrays(queries):
             hits = look_up_tokens(ids, self._segments)
-            everywhere = sample(hits, self._segments, sum(hit.count for hit in hits), "")
+            everywhere = sample(hits, self._segments, sum(hit.times for hit in hits), "")
             found.append(sorted(self._place(one) for one in everywhere))
         return found
 
@@ -183,7 +183,7 @@ class Asked:
         return trace(text, prompt, self._segments, self._tokenizer, Options())
 
     def _count(self, ids: Ids) -> int:
-        return sum(hit.count for hit in look_up_tokens(ids, self._segments))
+        return sum(hit.times for hit in look_up_tokens(ids, self._segments))
 
     def _find(self, ids: Ids) -> Any:
         return look_up_tokens(ids, self._segments)
