@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -37,21 +36,17 @@ class Hits(NamedTuple):
 
 @dataclass(frozen=True)
 class Span:
-    """The tokens [first, last) of a text, and all that is known of where they stand."""
+    """The tokens [first, last) of a text, where they stand, and how often in all segments that were searched."""
 
     first: int
     last: int
     hits: tuple[Hits, ...]
+    count: int
 
     @property
     def length(self) -> int:
         """In tokens."""
         return self.last - self.first
-
-    @cached_property
-    def count(self) -> int:
-        """Occurrences over all segments searched."""
-        return sum(hit.times for hit in self.hits)
 
 
 def find_spans(
@@ -86,7 +81,7 @@ def locate(chosen: Phrases, segments: Sequence[Segment]) -> list[Span]:
         there = np.flatnonzero(found[:, 2])
         for at, (low, high, count) in zip(there.tolist(), found[there].tolist(), strict=True):
             hits[keys[at]].append(Hits(number, low, high, count, lengths[at]))
-    return [Span(first, last, tuple(where)) for (first, last), where in hits.items()]
+    return [Span(first, last, tuple(where), sum(hit.times for hit in where)) for (first, last), where in hits.items()]
 
 
 def keep(spans: Sequence[Span], query: Query, segments: Sequence[Segment], most: int | None) -> list[Span]:
