@@ -32,7 +32,7 @@ def span_table(spans: Sequence[Span]) -> RenderableType | None:
     """Each span with how often and in whose documents it stands; None when there is none."""
     if not spans:
         return None
-    rows = table("words", "times", "owner", "in documents")
+    rows = table("words", "times", "owner", "in documents", "read before in")
     rows.columns[1].justify = "right"
     for span in spans:
         titles = list(
@@ -44,8 +44,15 @@ def span_table(spans: Sequence[Span]) -> RenderableType | None:
             f"{span.count:,}",
             ", ".join(span.owners),
             Text("; ".join(titles[:2]) + more),
+            _read_before(span),
         )
     return rows
+
+
+def _read_before(span: Span) -> str:
+    """Where the model had just read a span's words, which are then no sign of what it has in memory."""
+    passages = f"{len(span.in_passages)} passages" if len(span.in_passages) > 1 else "a passage"
+    return ", ".join(part for part, there in (("the question", span.in_prompt), (passages, span.in_passages)) if there)
 
 
 def _quoted(text: str, spans: Sequence[Span]) -> str:

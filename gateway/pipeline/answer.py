@@ -17,7 +17,7 @@ from gateway.pipeline.prompt import question, search_query
 from gateway.pipeline.retrieve import Retrieved, retrieve
 from gateway.pipeline.run import Run
 from gateway.pipeline.sample import Samples
-from gateway.pipeline.trace import check_corpora, trace
+from gateway.pipeline.trace import check_corpora, trace, trace_request
 from gateway.policy import Consent
 from gateway.services import Services
 from shared.contracts.candor import AnswerTrace, CandorOptions, CandorReport, ChatRequest, Sample
@@ -152,13 +152,17 @@ async def _traced(prepared: Prepared, marked: Marked, services: Services, run: R
     tracing = trace_of(prepared.options)
     if tracing is None or not marked.plain:
         return None
-    work = trace(marked.plain, prepared.question, tracing, prepared.consent, services.tracing)
-    found = await run.optional("trace", work, None)
+    request = trace_request(marked.plain, prepared.question, prepared.ask.passages, tracing)
+    found = await run.optional("trace", trace(request, prepared.consent, services.tracing), None)
     if found is None:
         return None
     run.warnings += found.warnings
-    spans = marked.moved(found.spans)
-    return AnswerTrace(id="trace-" + secrets.token_hex(12), corpora=found.corpora, spans=spans)
+    return AnswerTrace(
+        id="trace-" + secrets.token_hex(12),
+        corpora=found.corpora,
+        spans=marked.moved(found.spans),
+        approximate=marked.moved_nearly(found.approximate),
+    )
 
 
 def _samples(samples: Samples, chosen: Chosen) -> list[Sample]:

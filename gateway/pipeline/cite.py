@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.pipeline.sentences import is_abbreviated
 from gateway.pipeline.short_answer import contains, normalise, own_words
 from shared.contracts.candor import ReadPassage
-from shared.contracts.tracing import Span
+from shared.contracts.tracing import ApproximateSpan, Difference, Span
 
 OVERLAP = 0.6
 LEAST_WORDS = 3
@@ -55,16 +56,28 @@ class Marked:
 
     def moved(self, spans: Sequence[Span]) -> list[Span]:
         """Spans of the plain text as spans of the marked one; one that a marker would split is left out."""
-        moved = []
-        for span in spans:
-            if not any(span.start < citation.at < span.end for citation in self.citations):
-                shift = sum(
-                    end - start
-                    for citation, (start, end) in zip(self.citations, self.marks, strict=True)
-                    if citation.at <= span.start
-                )
-                moved.append(span.model_copy(update={"start": span.start + shift, "end": span.end + shift}))
-        return moved
+        return [span.model_copy(update=self._moved(span)) for span in spans if self._whole(span)]
+
+    def moved_nearly(self, spans: Sequence[ApproximateSpan]) -> list[ApproximateSpan]:
+        """The same of approximate ones, with their differences."""
+        return [
+            span.model_copy(
+                update=self._moved(span)
+                | {"differences": [one.model_copy(update=self._moved(one, span.start)) for one in span.differences]}
+            )
+            for span in spans
+            if self._whole(span)
+        ]
+
+    def _whole(self, span: Span | ApproximateSpan) -> bool:
+        return not any(span.start < citation.at < span.end for citation in self.citations)
+
+    def _moved(self, part: Span | ApproximateSpan | Difference, start: int | None = None) -> dict[str, Any]:
+        """Where a part is in the marked text; one of a span goes with it, which begins at `start`."""
+        begins = part.start if start is None else start
+        marks = zip(self.citations, self.marks, strict=True)
+        shift = sum(end - first for citation, (first, end) in marks if citation.at <= begins)
+        return {"start": part.start + shift, "end": part.end + shift}
 
 
 def cite(text: str, question: str, passages: Sequence[ReadPassage]) -> list[Citation]:

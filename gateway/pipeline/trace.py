@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from gateway.policy import Consent
 from shared.clients.tracing import TracingClient
-from shared.contracts.candor import TraceOptions
-from shared.contracts.tracing import Trace, TraceRequest
+from shared.contracts.candor import ReadPassage, TraceOptions
+from shared.contracts.tracing import PassageRead, Trace, TraceRequest
 from shared.http.errors import NotFound
 
-_OPTIONS = {"corpora", "min_length", "max_count", "max_spans", "documents"}
+_OPTIONS = {"corpora", "min_length", "max_count", "max_spans", "documents", "approximate"}
+PASSAGES, CHARACTERS = 100, 100_000
+"""What the tracing service takes of passages; in those past it spans are not looked for."""
 
 
 def check_corpora(options: TraceOptions, consent: Consent) -> None:
@@ -20,14 +24,27 @@ def check_corpora(options: TraceOptions, consent: Consent) -> None:
             raise NotFound(detail, field="candor.trace.corpora")
 
 
-async def trace(text: str, question: str, options: TraceOptions, consent: Consent, client: TracingClient) -> Trace:
-    """The spans of a text. Raises ServiceError, ConsentNotApplied."""
-    request = TraceRequest(
+def trace_request(text: str, question: str, passages: Sequence[ReadPassage], options: TraceOptions) -> TraceRequest:
+    """The question to the tracing service about an answer, with what the model read before it."""
+    return TraceRequest(
         text=text,
         prompt=question,
-        owners=[*consent.effective],
+        passages=[PassageRead(id=passage.id, text=passage.text) for passage in _taken(passages)],
         **options.model_dump(include=_OPTIONS, exclude_none=True),
     )
-    found = await client.trace(request)
+
+
+async def trace(request: TraceRequest, consent: Consent, client: TracingClient) -> Trace:
+    """The spans of a text. Raises ServiceError, ConsentNotApplied."""
+    found = await client.trace(request.model_copy(update={"owners": [*consent.effective]}))
     consent.check("tracing", found.named())
     return found
+
+
+def _taken(passages: Sequence[ReadPassage]) -> Iterator[ReadPassage]:
+    characters = 0
+    for passage in passages[:PASSAGES]:
+        characters += len(passage.text) + 1
+        if characters > CHARACTERS:
+            return
+        yield passage

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from services.tracing.catalogue import Catalogue, Selection
 from services.tracing.counting import Counter
@@ -11,6 +12,7 @@ from services.tracing.index.corpus import Corpus
 from services.tracing.nearly import Nearly
 from services.tracing.request import check_text
 from services.tracing.tokenizer import Tokenizer
+from services.tracing.trace.copied import Read
 from services.tracing.trace.procedure import Options, TracedDocument, TracedSpan
 from services.tracing.trace.together import trace_all
 from shared.contracts import tracing as wire
@@ -31,6 +33,7 @@ class Tracer:
         """Raises UnknownOwner, UnknownCorpus, OwnerNotPermitted, TextTooLong, InvalidRequest."""
         check_text(request.text, "text", self._limit)
         check_text(request.prompt, "prompt", self._limit)
+        check_text("\n".join(passage.text for passage in request.passages), "passages", self._limit)
         selection = self._catalogue.select(request.owners, request.corpora)
         options = Options(
             min_length=request.min_length,
@@ -41,6 +44,7 @@ class Tracer:
             seed=request.seed,
         )
         traced = trace_all(request.text, request.prompt, selection.segments, self._tokenizer, options)
+        read = _Read(Read(request.prompt), [(passage.id, Read(passage.text)) for passage in request.passages])
         spent = dict(traced.milliseconds)
         nearly: list[wire.ApproximateSpan] = []
         missing: list[str] = []
@@ -50,7 +54,7 @@ class Tracer:
             spent["approximate"] = 1000 * (time.perf_counter() - began)
             spent["total"] += spent["approximate"]
         return wire.Trace(
-            spans=[_span(span, request.text, selection) for span in traced.spans],
+            spans=[_span(span, request.text, selection, read) for span in traced.spans],
             approximate=nearly,
             tokens=traced.tokens,
             owners=selection.owners,
@@ -83,14 +87,24 @@ class Tracer:
         return missing + [warning for warning in self._warnings if warning.startswith(of_these)]
 
 
-def _span(span: TracedSpan, text: str, selection: Selection) -> wire.Span:
+class _Read(NamedTuple):
+    """What the writer of a text read."""
+
+    prompt: Read
+    passages: Sequence[tuple[str, Read]]
+
+
+def _span(span: TracedSpan, text: str, selection: Selection, read: _Read) -> wire.Span:
+    words = text[span.start : span.end]
     return wire.Span(
         start=span.start,
         end=span.end,
-        text=text[span.start : span.end],
+        text=words,
         length=span.length,
         count=span.count,
         relevance=span.relevance,
+        in_prompt=read.prompt.has(words),
+        in_passages=[identity for identity, passage in read.passages if passage.has(words)],
         owners=list(dict.fromkeys(selection.corpora[segment].owner for segment in span.segments)),
         documents=[_document(document, selection) for document in span.documents],
     )

@@ -18,7 +18,7 @@ from shared.contracts.openai import (
     TextCompletion,
 )
 from shared.contracts.retrieval import Index, PassageScores, Rerank
-from shared.contracts.tracing import Span
+from shared.contracts.tracing import ApproximateSpan, Span
 
 Stage = Literal["policy", "retrieve", "rewrite", "rerank", "generate", "aggregate", "trace", "ledger"]
 
@@ -69,6 +69,7 @@ class TraceOptions(Strict):
     max_count: Annotated[int, Field(ge=1)] = 1_000_000
     max_spans: Annotated[int, Field(ge=1)] | None = None
     documents: Annotated[int, Field(ge=0, le=100)] = 10
+    approximate: bool = False
 
 
 class CandorOptions(Strict):
@@ -121,6 +122,7 @@ class AnswerTrace(BaseModel):
     id: str
     corpora: list[str]
     spans: list[Span]
+    approximate: list[ApproximateSpan] = []
 
 
 class LedgerEntry(BaseModel):

@@ -11,14 +11,22 @@ from shared.contracts.base import Milliseconds, OwnerId, Strict
 Relevance = Literal["high", "medium", "low"]
 
 
+class PassageRead(Strict):
+    """A passage that was put before the model that wrote the text."""
+
+    id: str
+    text: str
+
+
 class TraceRequest(Strict):
-    """POST /v1/trace. No `corpora` means all of the owners'.
+    """POST /v1/trace. No `corpora` means all of the owners'. `prompt` and `passages` are what the text's writer read.
 
     No `owners`: at the gateway every permitted owner whose default is in; at the service itself the public ones alone.
     """
 
     text: Annotated[str, Field(min_length=1)]
     prompt: str = ""
+    passages: Annotated[list[PassageRead], Field(max_length=100)] = []
     corpora: list[str] | None = None
     owners: list[OwnerId] | None = None
     min_length: Annotated[int, Field(ge=1, description="Tokens a span has at least.")] = 1
@@ -55,7 +63,8 @@ class Span(BaseModel):
     """A stretch `text[start:end]` that stands verbatim in the corpora.
 
     `length` is in tokens, `count` over all the corpora searched. `owners` are all those in whose corpora it stands,
-    whether or not a document of theirs is among the `documents` shown.
+    whether or not a document of theirs is among the `documents` shown. `in_prompt`, `in_passages`: it stands, as whole
+    words, in the prompt and in passages of these ids: what was just read and said again is not memorised.
     """
 
     start: int
@@ -64,6 +73,8 @@ class Span(BaseModel):
     length: int
     count: int
     relevance: Relevance
+    in_prompt: bool = False
+    in_passages: list[str] = []
     owners: list[OwnerId]
     documents: list[TracedDocument]
 

@@ -213,3 +213,33 @@ def test_a_service_without_corpora_is_never_ready_and_says_what_to_do(tmp_path: 
         readiness = client.get("/readyz")
         assert (readiness.status_code, "candor data build" in readiness.json()["phase"]) == (503, True)
         assert client.post("/v1/trace", json={"text": "x"}).status_code == 503
+
+
+def test_a_span_says_whether_it_was_just_read(client: httpx.Client) -> None:
+    said, asked, new = (
+        max(manual()[part], key=len).split("\n")[0] for part in (slice(0, 20), slice(20, 40), slice(40, 60))
+    )
+    answer = ask(
+        client,
+        "/v1/trace",
+        text=f"{said} {asked} {new}",
+        prompt=f"Is it so? {asked}",
+        passages=[{"id": "p1", "text": said}, {"id": "p2", "text": "nothing"}],
+        owners=[*OWNERS],
+        max_spans=99,
+    )
+    read = {}
+    for span in answer["spans"]:
+        assert span["in_prompt"] == (span["text"] in asked) or len(span["text"]) < 12
+        read[span["text"]] = (span["in_prompt"], span["in_passages"])
+    assert (False, ["p1"]) in read.values()
+    assert (True, []) in read.values()
+    assert (False, []) in read.values()
+    assert ask(client, "/v1/trace", text=said)["spans"][0]["in_passages"] == []
+
+
+def test_passages_are_bounded_as_texts_are(client: httpx.Client) -> None:
+    body = {"text": "a", "passages": [{"id": "1", "text": "x" * 20_001}]}
+    response = client.post("/v1/trace", json=body)
+    assert response.status_code == 413
+    assert "passages" in response.json()["detail"]

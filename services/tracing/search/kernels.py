@@ -61,7 +61,7 @@ def ranges(index: Index, patterns: Patterns) -> Numbers:
 
 
 @compiled
-def range_of(index: Index, ids: Ids) -> tuple[np.int64, np.int64, np.int64]:
+def range_of(index: Index, ids: Ids) -> tuple[int, int, int]:
     """As `ranges` for the one pattern that is all of `ids`, at a third of the price of a call."""
     low, high = _bucket(index, np.int64(ids[0]))
     if low < high and ids.size > 1:
@@ -72,7 +72,7 @@ def range_of(index: Index, ids: Ids) -> tuple[np.int64, np.int64, np.int64]:
             high, _, _ = _descend(index, pattern, 0, (low, high), True)
         else:
             high = low
-    return low, high, _living(index, low, high)
+    return int(low), int(high), int(_living(index, low, high))
 
 
 @compiled
