@@ -112,6 +112,12 @@ def parse_manifest(folder: Path, content: bytes) -> CorpusManifest:
     return manifest
 
 
+def is_dropped(folder: Path) -> bool:
+    """Whether a corpus was deleted, so that no build makes it until told to restore its owner. Raises BadCorpus."""
+    manifest = read_manifest(folder)
+    return manifest is not None and manifest.dropped
+
+
 @contextmanager
 def changing(folder: Path) -> Iterator[None]:
     """Hold a corpus for a change: only for the short time of putting finished things in force."""

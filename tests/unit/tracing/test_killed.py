@@ -103,9 +103,7 @@ def test_a_change_killed_at_any_step_is_there_or_not_and_can_be_made_again(
         catalogue, writer = opened(place, tokenizer)
         seen.append((held(catalogue), answered(catalogue, tokenizer)))
         assert seen[-1] in (before, after)
-        assert not catalogue.now().warnings or catalogue.now().warnings == [
-            "the corpora are empty: nothing can be traced"
-        ]
+        assert set(catalogue.now().warnings) <= {"the corpora are empty: nothing can be traced"}
         writer.resume("papers")
         assert make(what, place, tokenizer) == after
         catalogue, writer = opened(place, tokenizer)
