@@ -7,7 +7,7 @@ import json
 import random
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def passages(home: Path) -> list[str]:
     Packages are fetched by name into CANDOR_HOME/bench/packages the first time. Raises CalledProcessError without
     apt-get.
     """
-    found = {text[chunk.start : chunk.end] for text in _documents(home) for chunk in cut(text)}
+    found = {text[chunk.start : chunk.end] for text in documents(home) for chunk in cut(text)}
     ordered = sorted(found)
     random.Random(0).shuffle(ordered)
     return ordered
@@ -42,7 +42,7 @@ def passages(home: Path) -> list[str]:
 def windows(home: Path, words: int, stride: int) -> Iterator[str]:
     """Stretches of so many words of every document, each beginning `stride` words after the last one: more passages
     than there are texts for, at the price that neighbours share words."""
-    for text in _documents(home):
+    for text in documents(home):
         split = text.split()
         for start in range(0, max(len(split) - words // 2, 1), stride):
             yield " ".join(split[start : start + words])
@@ -71,19 +71,24 @@ def sentences(texts: list[str], count: int) -> list[str]:
     return chosen
 
 
-def _documents(home: Path) -> Iterator[str]:
+def documents(home: Path) -> Iterator[str]:
+    """Every text, whole; some are the same."""
     for path in sorted((home / "texts").glob("*/*.jsonl")):
         with path.open(encoding="utf-8") as file:
             yield from (json.loads(line)["text"] for line in file)
-    packages = _unpacked(home / "bench" / "packages")
+    packages = unpacked(home / "bench" / "packages", (*_PACKAGES, *_PACKAGES_OF_PROSE))
     for pattern in _FILES:
         for path in sorted(packages.glob(pattern)):
             if path.is_file():
                 yield _text(path)
 
 
-def _unpacked(folder: Path) -> Path:
-    for name in (*_PACKAGES, *_PACKAGES_OF_PROSE):
+def unpacked(folder: Path, packages: Iterable[str]) -> Path:
+    """The folder that has a folder for each of these Debian packages, which are fetched the first time.
+
+    Raises CalledProcessError without apt-get, or where it knows no such package.
+    """
+    for name in packages:
         target = folder / name
         if not target.exists():
             folder.mkdir(parents=True, exist_ok=True)

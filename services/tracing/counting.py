@@ -43,7 +43,7 @@ class Counter:
         else:
             ids, hits = self._look_up(request, selection)
             approximate = False
-            found = ((selection.corpora[hit.segment], hit.count) for hit in hits)
+            found = ((selection.corpora[hit.segment], hit.times) for hit in hits)
         for corpus, count in found:
             counts[corpus.id] += count
         owner = {corpus.id: corpus.owner for corpus in selection.corpora}
@@ -66,7 +66,7 @@ class Counter:
         drawn = sample(hits, selection.segments, request.limit, f"{request.seed}")
         drawn.sort(key=lambda occurrence: (occurrence.segment, occurrence.position))
         return wire.Find(
-            count=sum(hit.count for hit in hits),
+            count=sum(hit.times for hit in hits),
             tokens=ids.tolist(),
             occurrences=[self._occurrence(one, matched, request.context, selection) for one in drawn],
             owners=selection.owners,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from services.tracing.catalogue import Catalogue, Selection
 from services.tracing.counting import Counter
 from services.tracing.index.corpus import Corpus
 from services.tracing.index.segment import Segment
+from services.tracing.nearly import Nearly
 from services.tracing.request import check_text
 from services.tracing.tokenizer import Tokenizer
 from services.tracing.trace.procedure import Options, TracedDocument, TracedSpan
@@ -21,6 +23,7 @@ class Tracer:
 
     def __init__(self, catalogue: Catalogue, tokenizer: Tokenizer, max_characters: int) -> None:
         self._catalogue, self._tokenizer, self._limit = catalogue, tokenizer, max_characters
+        self._nearly = Nearly()
         self.counter = Counter(catalogue, tokenizer, max_characters)
 
     def trace(self, request: wire.TraceRequest) -> wire.Trace:
@@ -37,13 +40,22 @@ class Tracer:
             seed=request.seed,
         )
         traced = trace_all(request.text, request.prompt, selection.segments, self._tokenizer, options)
+        spent = dict(traced.milliseconds)
+        nearly: list[wire.ApproximateSpan] = []
+        missing: list[str] = []
+        if request.approximate:
+            began = time.perf_counter()
+            nearly, missing = self._nearly.search(request, selection, traced.spans)
+            spent["approximate"] = 1000 * (time.perf_counter() - began)
+            spent["total"] += spent["approximate"]
         return wire.Trace(
             spans=[_span(span, request.text, selection) for span in traced.spans],
+            approximate=nearly,
             tokens=traced.tokens,
             owners=selection.owners,
             corpora=selection.ids,
-            timings=wire.TraceTimings(**{step: round(spent, 3) for step, spent in traced.milliseconds.items()}),
-            warnings=self._about(selection),
+            timings=wire.TraceTimings(**{step: round(milliseconds, 3) for step, milliseconds in spent.items()}),
+            warnings=self._about(selection) + missing,
         )
 
     def corpora(self) -> wire.CorpusList:

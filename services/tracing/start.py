@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from services.tracing.approximate.match import approximate
+from services.tracing.approximate.opened import WordIndexes
 from services.tracing.catalogue import Catalogue
 from services.tracing.changes import Changes
 from services.tracing.index.opening import Opened
@@ -65,3 +67,5 @@ def _warm(corpora: list[Opened]) -> None:
     words = segment.tokenizer.decode(tokens).decode("utf-8", "ignore")
     trace(words, words, [segment], segment.tokenizer, Options())
     segment.hiding(np.zeros(1, dtype=np.int64))
+    indexes, _ = WordIndexes().of([segment])
+    approximate(words, [(segment, index) for _, index in indexes], min_words=4, similarity=0.5, most=1)

@@ -1,31 +1,30 @@
 """Text to token ids and back, byte for byte.
 
-An index holds its text only as tokens, and a match is promised to be verbatim, so encoding must lose nothing.
-Byte-level BPE nearly keeps that promise: a vocabulary may lack some of the 256 bytes, which the tokenizer then
-drops in silence (SmolLM2's lacks 21, control characters among them). Each such byte gets an id past the end of
-the vocabulary.
+An index holds its text only as tokens, and a match is promised to be verbatim, so encoding must lose nothing. What
+the vocabulary of a tokenizer cannot write is written in bytes, if need be with ids past its end.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer as Encoder
+from tokenizers import Encoding
+
+from services.tracing.tokenizers import plain
+from services.tracing.tokenizers.file import read_vocabulary
+from services.tracing.tokenizers.terms import fold
+from services.tracing.tokenizers.vocabulary import BadTokenizer, LossyTokenizer
+
+__all__ = ["BadTokenizer", "Encoded", "Ids", "LossyTokenizer", "Tokenizer"]
 
 Ids = NDArray[np.unsignedinteger[Any]]
-"""Token ids, uint16 while they fit below 0xFFFF (the document separator) and uint32 otherwise."""
-
-
-class LossyTokenizer(ValueError):
-    """The tokenizer does not give a text back byte for byte, so no match could be called verbatim."""
+"""Token ids: uint8 for bytes; else uint16 while all are below 0xFFFF, which separates documents; else uint32."""
 
 
 class Encoded(NamedTuple):
@@ -36,23 +35,28 @@ class Encoded(NamedTuple):
 
 
 class Tokenizer:
-    """A byte-level BPE tokenizer from a `tokenizer.json`. Encodes special tokens' names as plain text."""
+    """A BPE tokenizer from a `tokenizer.json`, byte-level or sentencepiece's; without a file, bytes.
 
-    def __init__(self, path: Path) -> None:
-        content = path.read_bytes()
-        self.name = path.parent.name
-        self._encoder = Encoder.from_str(content.decode("utf-8"))
-        self._encoder.encode_special_tokens = True
-        self._bytes = _vocabulary_bytes(self._encoder)
-        self._byte_ids = _complete(self._bytes)
-        self._unwritable = _unwritable(self._bytes, self._encoder.get_vocab_size(with_added_tokens=True))
+    A text's own tokens and nothing more: names of special tokens are plain text, and no space is put before it.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Raises BadTokenizer, LossyTokenizer."""
+        content = b"" if path is None else path.read_bytes()
+        self.name = "bytes" if path is None else path.parent.name
+        try:
+            self._vocabulary = plain.vocabulary() if path is None else read_vocabulary(content)
+        except BadTokenizer as error:
+            raise type(error)(f"{path} cannot be used for tracing: {error}.") from error
+        self._bytes = list(self._vocabulary.pieces)
+        self._byte_ids = np.array(self._vocabulary.byte_ids)
         self.size = len(self._bytes)
-        self.dtype: np.dtype[np.unsignedinteger[Any]] = np.dtype(np.uint16 if self.size < 0xFFFF else np.uint32)
+        self.dtype: np.dtype[np.unsignedinteger[Any]] = np.dtype(_narrowest(self.size))
         self.lengths = np.array([len(piece) for piece in self._bytes], dtype=np.int64)
-        self.terms, self.term_count = _terms(self._bytes)
+        self._spaced = np.array([(piece[:1] == b" ", piece[-1:] == b" ") for piece in self._bytes])
+        self.terms, self.term_count = fold(self._bytes)
         # an index counts terms, so it depends on how tokens are folded to them as much as on the tokens
         self.fingerprint = hashlib.sha256(content + self.terms.tobytes()).hexdigest()
-        self.word = lru_cache(maxsize=1 << 16)(self._word)
 
     @property
     def separator(self) -> int:
@@ -61,105 +65,72 @@ class Tokenizer:
 
     def encode(self, text: str) -> Encoded:
         """Token ids of a text. Raises UnicodeEncodeError for a lone surrogate, LossyTokenizer for a lossy one."""
-        ids: list[int] = []
-        words: list[int] = []
+        ids = [np.zeros(0, dtype=self.dtype)]
+        words = [np.zeros(0, dtype=np.int64)]
+        seen = 0
         for part, writable in self._parts(text):
-            first = words[-1] + 1 if words else 0
-            if writable:
-                encoding = self._encoder.encode(part, add_special_tokens=False)
-                ids += encoding.ids
-                words += [first + (word or 0) for word in encoding.word_ids]
-            else:
-                raw = [self._byte_ids[byte] for byte in part.encode("utf-8")]
-                ids += raw
-                words += [first] * len(raw)
-        return Encoded(self._checked(ids, text), np.array(words, dtype=np.int64))
+            more, within = self._written(part) if writable else self._spelt(part)
+            ids.append(more)
+            words.append(within + seen)
+            seen += int(within[-1]) + 1
+        return Encoded(np.concatenate(ids), np.concatenate(words))
 
     def encode_many(self, texts: Sequence[str]) -> list[Ids]:
         """Token ids of many texts, in all threads the tokenizer library takes."""
-        if any(self._unwritable.search(text) for text in texts):
+        encoder, unwritable = self._vocabulary.encoder, self._vocabulary.unwritable
+        if encoder is None:
             return [self.encode(text).ids for text in texts]
-        encodings = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [self._checked(encoding.ids, text) for encoding, text in zip(encodings, texts, strict=True)]
+        found: list[Ids | None] = [self.encode(text).ids if unwritable.search(text) else None for text in texts]
+        rest = [(text, text.encode("utf-8")) for text, ids in zip(texts, found, strict=True) if ids is None]
+        encodings = encoder.encode_batch_fast([text for text, _ in rest], add_special_tokens=False)
+        written = (self._checked(encoding, data) for encoding, (_, data) in zip(encodings, rest, strict=True))
+        return [next(written) if ids is None else ids for ids in found]
+
+    def spell(self, text: str) -> list[int]:
+        """The ids that `encode` gives, sooner for a word or two."""
+        encoder = self._vocabulary.encoder
+        if encoder is None or self._vocabulary.unwritable.search(text):
+            return list(map(int, self.encode(text).ids))
+        data = text.encode("utf-8")
+        return self._same(encoder.encode(text, add_special_tokens=False).ids, data)
 
     def decode(self, ids: Ids | Sequence[int]) -> bytes:
         """The UTF-8 bytes of tokens; a slice of tokens may begin or end inside a character."""
-        return b"".join([self._bytes[identity] for identity in np.asarray(ids).tolist()])
-
-    def _word(self, text: str) -> tuple[int, ...]:
-        """Token ids of one word, remembered: the words of answers repeat."""
-        return tuple(self.encode(text).ids.tolist())
+        numbers = ids if isinstance(ids, list) else np.asarray(ids).tolist()
+        return b"".join([self._bytes[identity] for identity in numbers])
 
     def _parts(self, text: str) -> list[tuple[str, bool]]:
         """The text cut into stretches the vocabulary can write and ones it cannot."""
-        cuts = [0, *[edge for match in self._unwritable.finditer(text) for edge in match.span()], len(text)]
+        cuts = [0, *[edge for match in self._vocabulary.unwritable.finditer(text) for edge in match.span()], len(text)]
         stretches = enumerate(pairwise(cuts))
         return [(text[start:end], number % 2 == 0) for number, (start, end) in stretches if start < end]
 
-    def _checked(self, ids: Sequence[int], text: str) -> Ids:
-        if b"".join([self._bytes[identity] for identity in ids]) != text.encode("utf-8"):
-            raise LossyTokenizer(f"{self.name} does not give the text back: {text[:60]!r}")
-        return np.array(ids, dtype=self.dtype)
+    def _written(self, text: str) -> Encoded:
+        """A stretch in the vocabulary's pieces."""
+        assert self._vocabulary.encoder is not None
+        data = text.encode("utf-8")  # first, since the library's error for a lone surrogate is no UnicodeEncodeError
+        encoding = self._vocabulary.encoder.encode(text, add_special_tokens=False)
+        ids = self._checked(encoding, data)
+        numbers = np.array([word or 0 for word in encoding.word_ids], dtype=np.int64)
+        begins = np.diff(numbers, prepend=numbers[:1]) != 0
+        if self._vocabulary.spaced:
+            begins[1:] |= self._spaced[ids[1:], 0] & ~self._spaced[ids[:-1], 1]
+        return Encoded(ids, np.cumsum(begins))
+
+    def _spelt(self, text: str) -> Encoded:
+        """A stretch in bytes, each character a word of its own."""
+        data = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+        return Encoded(self._byte_ids[data].astype(self.dtype), np.cumsum((data & 0xC0) != 0x80) - 1)
+
+    def _checked(self, encoding: Encoding, data: bytes) -> Ids:
+        return np.array(self._same(encoding.ids, data), dtype=self.dtype)
+
+    def _same(self, ids: list[int], data: bytes) -> list[int]:
+        if self.decode(ids) != data:
+            raise LossyTokenizer(f"{self.name} does not give the text back: {data[:60].decode('utf-8', 'ignore')!r}")
+        return ids
 
 
-def _vocabulary_bytes(encoder: Encoder) -> list[bytes]:
-    """The bytes that each id stands for."""
-    to_byte = {character: byte for byte, character in enumerate(_byte_alphabet())}
-    pieces = [b""] * encoder.get_vocab_size(with_added_tokens=True)
-    for piece, identity in encoder.get_vocab(with_added_tokens=False).items():
-        pieces[identity] = bytes(to_byte[character] for character in piece if character in to_byte)
-    for identity, added in encoder.get_added_tokens_decoder().items():
-        pieces[identity] = added.content.encode("utf-8")
-    return pieces
-
-
-def _byte_alphabet() -> list[str]:
-    """The character GPT-2's byte-level BPE writes for each byte: itself if printable, else the next from U+0100."""
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = iter(range(0x100, 0x200))
-    return [chr(byte if byte in printable else next(others)) for byte in range(256)]
-
-
-def _complete(pieces: list[bytes]) -> list[int]:
-    """The id of each single byte; bytes the vocabulary lacks are appended to it."""
-    known = {piece: identity for identity, piece in reversed(list(enumerate(pieces))) if len(piece) == 1}
-    for byte in range(256):
-        if bytes([byte]) not in known:
-            known[bytes([byte])] = len(pieces)
-            pieces.append(bytes([byte]))
-    return [known[bytes([byte])] for byte in range(256)]
-
-
-def _unwritable(pieces: list[bytes], vocabulary: int) -> re.Pattern[str]:
-    """Characters whose UTF-8 needs a byte that the vocabulary lacks."""
-    lacking = {piece[0] for piece in pieces[vocabulary:]}
-    simple = [chr(byte) for byte in lacking if byte < 0x80]
-    wide = [range(*_led_by(byte)) for byte in lacking if 0xC2 <= byte <= 0xF4]
-    if any(0x80 <= byte < 0xC0 for byte in lacking):
-        raise LossyTokenizer("the vocabulary lacks continuation bytes: it is not a byte-level one")
-    classes = [re.escape(character) for character in simple]
-    classes += [f"{chr(span[0])}-{chr(span[-1])}" for span in wide if len(span)]
-    return re.compile(f"[{''.join(classes)}]+" if classes else r"(?!)")
-
-
-def _led_by(byte: int) -> tuple[int, int]:
-    """The range of code points whose UTF-8 begins with this byte, 0xC2 to 0xF4."""
-    if byte < 0xE0:
-        return (byte & 0x1F) << 6, ((byte & 0x1F) + 1) << 6
-    if byte < 0xF0:
-        return max(0x800, (byte & 0x0F) << 12), ((byte & 0x0F) + 1) << 12
-    return max(0x10000, (byte & 0x07) << 18), min(0x110000, ((byte & 0x07) + 1) << 18)
-
-
-def _terms(pieces: list[bytes]) -> tuple[NDArray[np.uint32], int]:
-    """Tokens folded for relevance: "Paris", " Paris" and " paris" are one term; term 0 is all that is no word."""
-    numbers: dict[str | bytes, int] = {"": 0}
-    table = np.zeros(len(pieces), dtype=np.uint32)
-    for identity, piece in enumerate(pieces):
-        try:
-            text = piece.decode("utf-8").strip().casefold()
-            folded: str | bytes = text if any(character.isalnum() for character in text) else ""
-        except UnicodeDecodeError:
-            folded = piece
-        table[identity] = numbers.setdefault(folded, len(numbers))
-    return table, len(numbers)
+def _narrowest(size: int) -> type[np.unsignedinteger[Any]]:
+    """The dtype for so many ids and, as its largest number, the separator."""
+    return np.uint8 if size <= 0xFF else np.uint16 if size <= 0xFFFF else np.uint32

@@ -29,6 +29,9 @@ class TraceRequest(Strict):
     documents: Annotated[int, Field(ge=0, le=100, description="Documents sampled for each span at most.")] = 10
     context: Annotated[int, Field(ge=0, le=1000, description="Tokens of a snippet on either side.")] = 40
     seed: int = 0
+    approximate: Annotated[bool, Field(description="Look for stretches that stand nearly, too.")] = False
+    similarity: Annotated[float, Field(ge=0.5, le=1, description="Of an approximate match, at least.")] = 0.8
+    min_words: Annotated[int, Field(ge=4, le=1000, description="Words of an approximate match, at least.")] = 8
 
 
 class TracedDocument(BaseModel):
@@ -65,6 +68,37 @@ class Span(BaseModel):
     documents: list[TracedDocument]
 
 
+class Difference(BaseModel):
+    """`text[start:end]` of the traced text stands as `snippet[match_start:match_end]`; either may be empty."""
+
+    start: int
+    end: int
+    match_start: int
+    match_end: int
+
+
+class ApproximateSpan(BaseModel):
+    """A stretch `text[start:end]` that stands nearly in a document, there as `snippet`.
+
+    `similarity` is twice the equal words over the words of both; words are equal whatever their case, punctuation and
+    Unicode form. No `differences` means that only those are others.
+    """
+
+    start: int
+    end: int
+    text: str
+    similarity: float
+    id: str
+    owner: OwnerId
+    corpus: str
+    source: str
+    title: str
+    licence: str
+    url: str | None = None
+    snippet: str
+    differences: list[Difference]
+
+
 class TraceTimings(BaseModel):
     """Wall time by step."""
 
@@ -72,13 +106,18 @@ class TraceTimings(BaseModel):
     search: Milliseconds = 0
     documents: Milliseconds = 0
     relevance: Milliseconds = 0
+    approximate: Milliseconds = 0
     total: Milliseconds = 0
 
 
 class Trace(BaseModel):
-    """The answer to POST /v1/trace. `owners` and `corpora` are what was really searched."""
+    """The answer to POST /v1/trace. `owners` and `corpora` are what was really searched.
+
+    `approximate` has, if asked for, what stands nearly and is no part of a span.
+    """
 
     spans: list[Span]
+    approximate: list[ApproximateSpan] = []
     tokens: int
     owners: list[OwnerId]
     corpora: list[str]
@@ -89,7 +128,7 @@ class Trace(BaseModel):
         """Every owner that any part of the answer names, to be checked against those that may take part."""
         spans = [owner for span in self.spans for owner in span.owners]
         documents = [document.owner for span in self.spans for document in span.documents]
-        return {*self.owners, *spans, *documents}
+        return {*self.owners, *spans, *documents, *(span.owner for span in self.approximate)}
 
 
 Text = Annotated[str, Field(min_length=1)]

@@ -26,13 +26,13 @@ async def _service(request: Request) -> Retrieval:
 
 
 async def _changes(request: Request) -> Changes:
-    _service(request)
+    await _service(request)
     changes: Changes = request.app.state.changes
     return changes
 
 
 async def _assistant(request: Request) -> Assistant:
-    _service(request)
+    await _service(request)
     assistant: Assistant = request.app.state.assistant
     return assistant
 

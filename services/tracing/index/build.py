@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from services.tracing.approximate.opened import make_words
 from services.tracing.index import log
 from services.tracing.index.corpus import CorpusManifest, publish_built, read_manifest
 from services.tracing.index.foreign import is_foreign
@@ -98,6 +99,7 @@ def build_corpus(
     if present is not None and present.input == fingerprint:
         whole = _segments(folder, present, tokenizer)
         if whole is not None:
+            _make_words(folder, whole, progress)
             progress(f"{folder.name}: unchanged")
             return _built(present, whole, fresh=False)
     segments: dict[str, Manifest] = {}
@@ -120,6 +122,7 @@ def build_corpus(
         segments=list(segments),
     )
     corpus = publish_built(folder, corpus, restoring=present.floor if present else None)
+    _make_words(folder, [open_segment(folder / name, owner.id, tokenizer) for name in corpus.segments], progress)
     return _built(corpus, [segments[name] for name in corpus.segments], fresh=True)
 
 
@@ -174,6 +177,13 @@ def _segments(folder: Path, corpus: CorpusManifest, tokenizer: Tokenizer) -> lis
         return [open_segment(folder / name, corpus.owner, tokenizer) for name in corpus.segments]
     except BadSegment:
         return None
+
+
+def _make_words(folder: Path, segments: Iterable[Segment], progress: Progress) -> None:
+    """Indexes of words for approximate matches: what is published answers without them until they are there."""
+    made = sum(make_words(segment) for segment in segments)
+    if made:
+        progress(f"{folder.name}: words of {made} segments indexed for approximate matches")
 
 
 def _built(corpus: CorpusManifest, segments: Iterable[Manifest | Segment], *, fresh: bool) -> Built:

@@ -16,11 +16,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.tracing.index.files import map_file
 from services.tracing.index.records import Hashes, Key, Record, hashes
 from services.tracing.index.segment import Segment
 from services.tracing.index.stored import BadSegment
@@ -34,7 +35,6 @@ PROBES = 1000
 TITLES, URLS, LICENCES = ("title", "name"), ("url", "uri", "link"), ("licence", "license")
 
 Said = dict[str, str | int | float | bool]
-Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def shards(folder: Path) -> list[int]:
@@ -50,9 +50,9 @@ def open_shard(folder: Path, shard: int, owner: str, licence: str, tokenizer: To
     """
     name = f"{folder.name}.{shard}"
     try:
-        tokens: Ids = _map(folder / f"tokenized.{shard}", tokenizer.dtype.type)
-        table = _map(folder / f"table.{shard}", np.uint8)
-        starts = _map(folder / f"offset.{shard}", np.uint64) // np.uint64(tokenizer.dtype.itemsize)
+        tokens: Ids = map_file(folder / f"tokenized.{shard}", tokenizer.dtype.type)
+        table = map_file(folder / f"table.{shard}", np.uint8)
+        starts = map_file(folder / f"offset.{shard}", np.uint64) // np.uint64(tokenizer.dtype.itemsize)
         records = _Lines(folder, shard, starts.size, Record("", "", owner, licence, None, ""))
     except (OSError, ValueError) as error:
         raise BadSegment(f"shard {name} cannot be read: {error}") from error
@@ -81,6 +81,7 @@ def open_shard(folder: Path, shard: int, owner: str, licence: str, tokenizer: To
         edges=np.append(starts, np.uint64(tokens.size)),
         records=records,
         term_documents=np.minimum(times, starts.size).astype(np.uint32),
+        folder=folder,
         bytes=sum(path.stat().st_size for path in folder.glob(f"*.{shard}")),
         lead=1,
     )
@@ -96,8 +97,8 @@ class _Lines:
         self._shard, self._documents, self._unknown = shard, documents, unknown
         self._lines = self._offsets = None
         if (folder / f"metadata.{shard}").exists():
-            self._lines = _map(folder / f"metadata.{shard}", np.uint8)
-            self._offsets = np.append(_map(folder / f"metaoff.{shard}", np.uint64), np.uint64(self._lines.size))
+            self._lines = map_file(folder / f"metadata.{shard}", np.uint8)
+            self._offsets = np.append(map_file(folder / f"metaoff.{shard}", np.uint64), np.uint64(self._lines.size))
             if self._offsets.size != documents + 1:
                 raise ValueError(f"metaoff.{shard} is of {self._offsets.size - 1:,} documents, not of {documents:,}")
 
@@ -146,10 +147,6 @@ def _is_swapped(index: Index, name: str) -> bool:
     if not (left <= right).all():
         raise BadSegment(f"shard {name}: its table is not in order")
     return False
-
-
-def _map(path: Path, dtype: type[Scalar]) -> NDArray[Scalar]:
-    return np.asarray(np.memmap(path, dtype=dtype, mode="r"))
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -32,11 +32,11 @@ def groups(opened: Opened) -> Iterator[list[Segment]]:
             yield alike[:FAN]
 
 
-def living(segment: Segment) -> Iterator[tuple[Ids, Record]]:
-    """The documents that are not hidden, each with its tokens and what is known of it."""
+def living(segment: Segment) -> Iterator[tuple[Record, Ids]]:
+    """The documents that are not hidden, each with what is known of it and its tokens."""
     for document in segment.alive().tolist():
         first, last = segment.bounds(document)
-        yield segment.index.tokens[first:last], segment.record(document)
+        yield segment.record(document), segment.index.tokens[first:last]
 
 
 def _tier(segment: Segment) -> int:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class Segment:
     records: Records
     term_documents: NDArray[np.unsignedinteger[Any]]
     bytes: int
+    folder: Path
     lead: int = 0
     hidden: Numbers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 

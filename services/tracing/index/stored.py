@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.tracing.index.files import File, is_whole, map_file, no_ranks, write_durably, write_file
 from services.tracing.index.records import Record, StoredRecords, stored
 from services.tracing.index.segment import Segment, term_documents
 from services.tracing.index.suffixes import first_ranks, suffix_array
@@ -32,18 +31,9 @@ FILES = (
     "term_documents",
 )
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-
 
 class BadSegment(ValueError):
     """A segment that is incomplete, altered, or of another format, tokenizer or owner. The message names it."""
-
-
-class File(BaseModel):
-    """Size and checksum of one file of a segment."""
-
-    bytes: int
-    sha256: str
 
 
 class Manifest(BaseModel):
@@ -69,29 +59,28 @@ def open_segment(folder: Path, owner: str, tokenizer: Tokenizer) -> Segment:
     """Open a segment after checking every byte of it. Raises BadSegment."""
     manifest = read_manifest(folder, owner, tokenizer)
     for name, file in manifest.files.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != file.bytes or _sha256(path) != file.sha256:
+        if not is_whole(folder / name, file):
             raise BadSegment(f"segment {folder.name}: {name} is missing, cut short or altered")
-    tokens: Ids = _map(folder, "tokens", np.dtype(manifest.dtype).type)
-    buckets = _map(folder, "buckets", np.uint32)
+    tokens: Ids = map_file(folder / "tokens.bin", np.dtype(manifest.dtype).type)
+    buckets = map_file(folder / "buckets.bin", np.uint32)
     index = Index(
         tokens=tokens,
         separator=np.int64(tokenizer.separator),
-        suffixes=packed(_map(folder, "suffixes", np.uint64), manifest.tokens, manifest.width),
+        suffixes=packed(map_file(folder / "suffixes.bin", np.uint64), manifest.tokens, manifest.width),
         firsts=buckets[:-1],
         pasts=buckets[1:],
         swapped=False,
         dead=no_ranks(),
     )
     records = StoredRecords(
-        _map(folder, "records", np.uint8),
-        _map(folder, "record_offsets", np.uint64),
-        _map(folder, "keys", np.uint64),
-        _map(folder, "key_documents", np.uint32),
+        map_file(folder / "records.bin", np.uint8),
+        map_file(folder / "record_offsets.bin", np.uint64),
+        map_file(folder / "keys.bin", np.uint64),
+        map_file(folder / "key_documents.bin", np.uint32),
     )
     size = sum(file.bytes for file in manifest.files.values())
-    edges, terms = _map(folder, "documents", np.uint32), _map(folder, "term_documents", np.uint32)
-    return Segment(folder.name, owner, tokenizer, index, edges, records, terms, size)
+    edges, terms = map_file(folder / "documents.bin", np.uint32), map_file(folder / "term_documents.bin", np.uint32)
+    return Segment(folder.name, owner, tokenizer, index, edges, records, terms, size, folder)
 
 
 def read_manifest(folder: Path, owner: str, tokenizer: Tokenizer) -> Manifest:
@@ -140,38 +129,7 @@ def write_segment(
         width=width,
         vocabulary=tokenizer.size,
         tokenizer=tokenizer.fingerprint,
-        files={f"{name}.bin": _write(folder / f"{name}.bin", arrays[name]) for name in FILES},
+        files={f"{name}.bin": write_file(folder / f"{name}.bin", arrays[name]) for name in FILES},
     )
     write_durably(folder / "manifest.json", manifest.model_dump_json(indent=2).encode("utf-8"))
     return manifest
-
-
-def no_ranks() -> NDArray[np.uint32]:
-    """The dead ranks of a segment that hides nothing; read-only like all others, so that the search has one type."""
-    none = np.zeros(0, dtype=np.uint32)
-    none.flags.writeable = False
-    return none
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a file and wait until it is on disk, so that nothing published can name what a power cut loses."""
-    with path.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _map(folder: Path, name: str, dtype: type[Scalar]) -> NDArray[Scalar]:
-    """A read-only view of a file; an ndarray and not a memmap, so that numba sees one type."""
-    return np.asarray(np.memmap(folder / f"{name}.bin", dtype=dtype, mode="r"))
-
-
-def _write(path: Path, array: NDArray[Any]) -> File:
-    data = array.tobytes()
-    write_durably(path, data)
-    return File(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from services.tracing.approximate.opened import make_words
 from services.tracing.index import log
 from services.tracing.index.corpus import WRITTEN, Added, CorpusManifest, changing, clear, publish
 from services.tracing.index.foreign import is_foreign
@@ -14,7 +15,7 @@ from services.tracing.index.merging import groups, living
 from services.tracing.index.opening import Opened
 from services.tracing.index.records import Record
 from services.tracing.index.segment import Segment
-from services.tracing.index.stored import write_segment
+from services.tracing.index.stored import open_segment, write_segment
 from services.tracing.tokenizer import Ids, Tokenizer
 from shared.durable import settle, sync
 from shared.workspace import sweep, workspace
@@ -52,9 +53,7 @@ class Writer:
         manifest = self._look(corpus).manifest
         with workspace(folder) as work:
             made = work / "segment"
-            texts, records = [ids for _, ids in documents], [record for record, _ in documents]
-            tokens = write_segment(made, manifest.owner, self._tokenizer, texts, records).tokens
-            settle(made)
+            tokens = self._write(made, manifest.owner, documents)
             with changing(folder):
                 now = self._look(corpus)
                 replaced = [identity for identity in ids if _holds(now, identity)]
@@ -116,15 +115,21 @@ class Writer:
         with workspace(folder) as work:
             made = work / "segment"
             if documents:
-                texts, records = [ids for ids, _ in documents], [record for _, record in documents]
-                write_segment(made, parts[0].owner, self._tokenizer, texts, records)
-                settle(made)
+                self._write(made, parts[0].owner, documents)
             with changing(folder):
                 now = self._look(corpus).manifest
                 if not names <= now.numbers.keys():
                     return False
                 publish(folder, _with_merged(now, names, _place(made, folder) if documents else None))
         return True
+
+    def _write(self, made: Path, owner: str, documents: Sequence[tuple[Record, Ids]]) -> int:
+        """Write a segment with its index of words, to disk; its tokens."""
+        texts, records = [ids for _, ids in documents], [record for record, _ in documents]
+        tokens = write_segment(made, owner, self._tokenizer, texts, records).tokens
+        make_words(open_segment(made, owner, self._tokenizer))
+        settle(made)
+        return tokens
 
     def _folder(self, corpus: str) -> Path:
         folder = self._root / corpus

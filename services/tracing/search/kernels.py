@@ -61,6 +61,21 @@ def ranges(index: Index, patterns: Patterns) -> Numbers:
 
 
 @compiled
+def range_of(index: Index, ids: Ids) -> tuple[np.int64, np.int64, np.int64]:
+    """As `ranges` for the one pattern that is all of `ids`, at a third of the price of a call."""
+    low, high = _bucket(index, np.int64(ids[0]))
+    if low < high and ids.size > 1:
+        zero, length = np.zeros(1, dtype=np.int64), np.full(1, np.int64(ids.size))
+        pattern = Patterns(ids, ids[:0], zero, zero, zero, length)
+        low, _, shared = _descend(index, pattern, 0, (low, high), False)
+        if shared == ids.size:
+            high, _, _ = _descend(index, pattern, 0, (low, high), True)
+        else:
+            high = low
+    return low, high, _living(index, low, high)
+
+
+@compiled
 def positions(index: Index, ranks: Numbers) -> Numbers:
     """The positions in `index.tokens` of suffixes; (ranks,) int64."""
     found = np.empty(ranks.size, dtype=np.int64)
@@ -302,7 +317,7 @@ def _descend(
             asked = np.int64(heads[head + shared] if shared < split else text[tail + shared])
             if swapped:
                 there, asked = _swapped(there, tokens.itemsize), _swapped(asked, tokens.itemsize)
-            smaller = there < asked
+            smaller = bool(there < asked)
         if smaller:
             low, below = middle + np.int64(1), shared
         else:

@@ -97,7 +97,7 @@ def surroundings(segment: Segment, occurrence: Occurrence, context: int) -> tupl
 
 def _drawn(hits: Sequence[Hits], segments: Sequence[Segment], most: int, dice: random.Random) -> list[Occurrence]:
     """Occurrences in the order in which they are drawn."""
-    bounds = list(accumulate((hit.count for hit in hits), initial=0))
+    bounds = list(accumulate((hit.times for hit in hits), initial=0))
     numbers = dice.sample(range(bounds[-1]), min(most, bounds[-1]))
     by_hit: dict[int, list[int]] = {}
     for place, number in enumerate(numbers):

@@ -8,6 +8,7 @@ import numpy as np
 
 from services.tracing.index.segment import Segment
 from services.tracing.search.arrays import Patterns, whole
+from services.tracing.search.kernels import range_of
 from services.tracing.tokenizer import Ids, Tokenizer
 from services.tracing.trace.phrases import Phrases, phrases
 from services.tracing.trace.query import read
@@ -25,7 +26,8 @@ def look_up_text(text: str, segments: Sequence[Segment], tokenizer: Tokenizer) -
 
 def look_up_tokens(ids: Ids, segments: Sequence[Segment]) -> Sequence[Hits]:
     """Where exactly these tokens stand. All must be ids of the tokenizer."""
-    return locate(_exactly(ids), segments)[0].hits
+    found = [(number, range_of(segment.index, ids)) for number, segment in enumerate(segments)]
+    return [Hits(number, low, high, times, ids.size) for number, (low, high, times) in found if times]
 
 
 def spellings(text: str, tokenizer: Tokenizer) -> list[Ids]:

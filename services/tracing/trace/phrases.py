@@ -1,19 +1,21 @@
 """Stretches of a text as patterns to search for, with a space before the first word and without.
 
 A text is tokenised on its own, and its first word has no space before it; nor has a word after a bracket or a
-newline. The same words in the middle of a document do, and byte-level BPE gives them other tokens. So each
-stretch is looked for both ways. An occurrence is only ever found one way: see `_other`.
+newline. The same words in the middle of a document do, and BPE gives them other tokens. So each stretch is looked
+for both ways. An occurrence is only ever found one way: the spellings of a word end in different tokens, so that both
+cannot stand in one place.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.tracing.search.arrays import Patterns
-from services.tracing.tokenizer import Tokenizer
+from services.tracing.tokenizer import Ids, Tokenizer
 from services.tracing.trace.query import Query
 
 Numbers = NDArray[np.int64]
@@ -50,37 +52,56 @@ class Phrases:
 
 def phrases(query: Query, starts: Numbers, ends: Numbers, tokenizer: Tokenizer) -> Phrases:
     """The patterns of stretches from some tokens of a text to an edge after each, ordered by start."""
-    rows: list[tuple[int, int, int, int, int]] = []
+    others, heads, split, tail = _others(query, starts, tokenizer)
+    within = tail <= ends[others]
+    nothing = np.zeros_like(starts)
+    columns = (
+        (starts, starts[others]),
+        (nothing, np.cumsum(split) - split),
+        (nothing, split),
+        (starts, tail),
+        (ends - starts, split + ends[others] - tail),
+    )
+    order = np.argsort(np.concatenate((starts, starts[others][within])), kind="stable")
+    start, *rest = (np.concatenate((own, other[within]))[order] for own, other in columns)
+    return Phrases(start, Patterns(query.ids, heads, *rest))
+
+
+def _others(query: Query, starts: Numbers, tokenizer: Tokenizer) -> tuple[Numbers, Ids, Numbers, Numbers]:
+    """Other spellings of the words at some tokens of a text.
+
+    Which of the starts have one (others,), the spellings one after the other, how many tokens each has (others,), and
+    the edge that each goes up to (others,). A word goes on to the end of its pre-token: no merge crosses that, so that
+    what follows has the same tokens whatever stands before the word.
+    """
+    tails = np.searchsorted(query.words, query.words[starts], side="right")
+    short = query.offsets[tails] - query.offsets[starts] <= LONGEST_WORD
+    width, raw = query.ids.itemsize, query.ids.tobytes()
+    found: list[tuple[int, int, int]] = []
     heads: list[int] = []
-    begins, tails = _words(query, starts)
-    for start, end, tail, begun in zip(starts.tolist(), ends.tolist(), tails, begins, strict=True):
-        rows.append((start, 0, 0, start, end - start))
-        other = _other(query, start, tail, tokenizer) if begun and tail <= end else ()
-        if other:
-            rows.append((start, len(heads), len(other), tail, len(other) + end - tail))
-            heads += other
-    first, *columns = np.array(rows, dtype=np.int64).reshape(-1, 5).T.copy()
-    return Phrases(first, Patterns(query.ids, np.array(heads, dtype=query.ids.dtype), *columns))
+    for number in np.flatnonzero(short).tolist():
+        start, tail = int(starts[number]), int(tails[number])
+        spelt, shared = _other(tokenizer, raw[width * start : width * tail])
+        if spelt:
+            found.append((number, len(spelt), tail - shared))
+            heads += spelt
+    others, split, edges = np.array(found, dtype=np.int64).reshape(-1, 3).T.copy()
+    return others, np.array(heads, dtype=query.ids.dtype), split, edges
 
 
-def _words(query: Query, starts: Numbers) -> tuple[list[bool], list[int]]:
-    """Of some tokens, which begin a pre-token, and the token after it.
+@lru_cache(maxsize=1 << 16)
+def _other(tokenizer: Tokenizer, raw: bytes) -> tuple[tuple[int, ...], int]:
+    """A word, given as its tokens in memory, spelt the other way: with a space before it, or without the one it has.
 
-    No merge crosses the edges of a pre-token, so that its tokens are the same wherever it stands; those of a part of
-    it are not.
+    Without the tokens at its end that both spellings share, which are counted. Empty when it finds nothing more: where
+    the space is a token of its own, what is found with it is also found without. Remembered: words of answers repeat.
     """
-    before = np.concatenate(([-1], query.words))[starts]
-    begins = before != query.words[starts]
-    return begins.tolist(), np.searchsorted(query.words, query.words[starts], side="right").tolist()
-
-
-def _other(query: Query, start: int, tail: int, tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The word of the tokens [start, tail) spelt the other way; empty when that finds nothing more.
-
-    Where the space is a token of its own, what is found with it is also found without.
-    """
-    word = query.text[int(query.offsets[start]) : int(query.offsets[tail])]
-    if len(word) > LONGEST_WORD or word.isspace():
-        return ()
-    spelt = tokenizer.word(word[1:] if word[0] == " " else " " + word)
-    return () if spelt[1:] == tuple(query.ids[start:tail].tolist()) else spelt
+    own: list[int] = np.frombuffer(raw, dtype=tokenizer.dtype).tolist()
+    word = tokenizer.decode(own).decode("utf-8")
+    if word.isspace():
+        return (), 0
+    spelt = tokenizer.spell(word[1:] if word[0] == " " else " " + word)
+    shared, most = 0, min(len(own), len(spelt))
+    while shared < most and own[-1 - shared] == spelt[-1 - shared]:
+        shared += 1
+    return ((), 0) if shared == most else (tuple(spelt[: len(spelt) - shared]), shared)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -25,33 +24,29 @@ KEPT = 0.05
 class Hits(NamedTuple):
     """The ranks [low, high) of one segment's suffixes that begin with a pattern of `length` tokens.
 
-    `count` of them are of documents that are not hidden.
+    `times` of them are of documents that are not hidden.
     """
 
     segment: int
     low: int
     high: int
-    count: int
+    times: int
     length: int
 
 
 @dataclass(frozen=True)
 class Span:
-    """The tokens [first, last) of a text, and all that is known of where they stand."""
+    """The tokens [first, last) of a text, where they stand, and how often in all segments that were searched."""
 
     first: int
     last: int
     hits: tuple[Hits, ...]
+    count: int
 
     @property
     def length(self) -> int:
         """In tokens."""
         return self.last - self.first
-
-    @cached_property
-    def count(self) -> int:
-        """Occurrences over all segments searched."""
-        return sum(hit.count for hit in self.hits)
 
 
 def find_spans(
@@ -86,7 +81,7 @@ def locate(chosen: Phrases, segments: Sequence[Segment]) -> list[Span]:
         there = np.flatnonzero(found[:, 2])
         for at, (low, high, count) in zip(there.tolist(), found[there].tolist(), strict=True):
             hits[keys[at]].append(Hits(number, low, high, count, lengths[at]))
-    return [Span(first, last, tuple(where)) for (first, last), where in hits.items()]
+    return [Span(first, last, tuple(where), sum(hit.times for hit in where)) for (first, last), where in hits.items()]
 
 
 def keep(spans: Sequence[Span], query: Query, segments: Sequence[Segment], most: int | None) -> list[Span]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from services.tracing.tokenizer import Tokenizer
+from tests.unit.tracing.words import begins_word, ends_word
 
 SEPARATOR = "\uffff"
 
@@ -45,62 +46,72 @@ class BruteCorpus:
             length += 1
         return length
 
-    def spans(self, text: str) -> list[BruteSpan]:
-        """Maximal spans of an English text, in order."""
+    def spans(self, text: str, delimiters: str = ".\n", whole_words: bool = True) -> list[BruteSpan]:
+        """Maximal spans of a text, in order."""
         encoded = self.tokenizer.encode(text)
         ids, words = encoded.ids.tolist(), encoded.words.tolist()
-        pieces = [self.tokenizer.decode([one]).decode() for one in ids]
-        edges = [sum(map(len, pieces[:n])) for n in range(len(pieces) + 1)]
+        edges = [place(self.tokenizer.decode(ids[:n])) for n in range(len(ids) + 1)]
         whole = spell(ids)
         found: list[BruteSpan] = []
-        for first, piece in enumerate(pieces):
-            shown = piece.removeprefix(" ")
-            if not shown or shown[0].isspace() or not begins_word(text, edges[first] + (piece[0] == " ")):
+        for first, (at, after) in enumerate(pairwise(edges)):
+            begin = int(at) + (text[int(at)] == " ") if at.is_integer() else None
+            if begin is None or begin >= after or (whole_words and not starts_word(text, int(at), begin)):
                 continue
-            spellings = [(whole[first:], 0)]
-            if first == 0 or words[first] != words[first - 1]:
-                tail = max(n for n, word in enumerate(words) if word == words[first]) + 1
-                word = text[edges[first] : edges[tail]]
+            spellings = [(whole[first:], 0, first + 1)]
+            tail = max(n for n, word in enumerate(words) if word == words[first]) + 1
+            word = text[int(at) : int(edges[tail])]
+            if len(word) <= 64 and not word.isspace():
                 other = spell(self.tokenizer.encode(word[1:] if word[0] == " " else " " + word).ids.tolist())
-                if not other.endswith(whole[first:tail]):
-                    spellings.append((other + whole[tail:], len(other) - (tail - first)))
+                while other and tail > first and other[-1] == whole[tail - 1]:
+                    other, tail = other[:-1], tail - 1
+                if other and tail > first:
+                    spellings.append((other + whole[tail:], len(other) - (tail - first), tail))
             ends = []
-            for spelling, longer in spellings:
+            for spelling, longer, least in spellings:
                 last = first + self.reach(spelling) - longer
-                stops = [n + 1 for n in range(first, last) if "." in pieces[n] or "\n" in pieces[n]]
+                stops = [n for n in range(first + 1, len(edges)) if completes(text, edges[n - 1], edges[n], delimiters)]
                 last = min([last, *stops])
-                while last > first and not (ends_word(text, edges[last]) and not text[edges[last] - 1].isspace()):
+                while last > first and not may_end(text, edges[last], whole_words):
                     last -= 1
-                least = first + 1 if spelling is spellings[0][0] else tail
                 ends.append(last if last >= least else 0)
             last = max(ends)
             if last <= first:
                 continue
             places = [
-                place
-                for spelling, longer in spellings
-                if (not longer and spelling is spellings[0][0]) or last >= tail
-                for place in self.positions(spelling[: last - first + longer])
+                found
+                for spelling, longer, least in spellings
+                if last >= least
+                for found in self.positions(spelling[: last - first + longer])
             ]
-            start = edges[first] + (piece[0] == " ")
             documents = frozenset(document for document, _ in places)
-            found.append(BruteSpan(start, edges[last], last - first, len(places), documents))
+            found.append(BruteSpan(begin, int(edges[last]), last - first, len(places), documents))
         return [span for span in found if not any(contains(other, span) for other in found if other is not span)]
+
+
+def place(before: bytes) -> float:
+    """Code points in front of an edge between tokens, and a half where it splits one."""
+    complete = len(before.decode("utf-8", "ignore"))
+    return float(complete) if before.decode("utf-8", "ignore").encode() == before else complete + 0.5
+
+
+def starts_word(text: str, at: int, begin: int) -> bool:
+    """Whether a span may begin at code point `begin`, with the space before it (from `at` on) or without."""
+    return ends_word(text, at) and not text[begin].isspace() and begins_word(text, begin)
+
+
+def may_end(text: str, at: float, whole_words: bool) -> bool:
+    """Whether a span may end there."""
+    return at.is_integer() and (not whole_words or (ends_word(text, int(at)) and not text[int(at) - 1].isspace()))
+
+
+def completes(text: str, before: float, after: float, delimiters: str) -> bool:
+    """Whether the last byte of a delimiter is between two edges."""
+    return any(character in delimiters for character in text[int(before) : int(after)])
 
 
 def spell(ids: Sequence[int]) -> str:
     """A character for each token."""
     return "".join(chr(identity + 0x100) for identity in ids)
-
-
-def begins_word(text: str, at: int) -> bool:
-    """Whether no word goes on across this place: letters, digits, underscores, and an apostrophe between such."""
-    return not any(match.start() < at < match.end() for match in re.finditer(r"\w+(?:'\w+)*", text))
-
-
-def ends_word(text: str, at: int) -> bool:
-    """The same, but a word may end before or after its apostrophe."""
-    return not any(match.start() < at < match.end() for match in re.finditer(r"\w+", text))
 
 
 def contains(outer: BruteSpan, inner: BruteSpan) -> bool:

@@ -31,9 +31,14 @@ def paragraphs() -> list[str]:
 @pytest.fixture(scope="session")
 def build(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Build:
     """Builds corpora of {owner: texts} in a folder of their own and opens all their segments, by owner."""
+    return builder(tokenizer, tmp_path_factory)
+
+
+def builder(tokenizer: Tokenizer, folders: pytest.TempPathFactory) -> Build:
+    """Builds with this tokenizer."""
 
     def build(texts: dict[str, list[str]]) -> list[Segment]:
-        home = tmp_path_factory.mktemp("corpora")
+        home = folders.mktemp("corpora")
         for identity, documents in texts.items():
             file = write_texts(home / "texts" / f"{identity}.jsonl", identity, documents)
             build_corpus(home / "tracing" / identity, owner(identity), [file], tokenizer, lambda _: None)

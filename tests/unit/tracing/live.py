@@ -77,7 +77,7 @@ def answers(segments: list[Segment], tokenizer: Tokenizer, text: str) -> Any:
         hits = look_up_text(probe, segments, tokenizer)[1]
         following = backed_off(tokenizer.encode(probe).ids, segments)
         found = {segment.record(number).id for segment in segments for number in segment.find("id", probe)}
-        counts[probe] = (sum(hit.count for hit in hits), following, found)
+        counts[probe] = (sum(hit.times for hit in hits), following, found)
     traced = trace(text, "", segments, tokenizer, Options(max_spans=50, documents=100))
     spans = [
         (

@@ -1,6 +1,7 @@
 """What follows tokens, and conjunctions of them, against counting in plain lists; segments with hidden documents."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def make_segments(shards: Shards, tokenizer: Tokenizer) -> list[Segment]:
         edges = np.cumsum([0, *(len(text) + 1 for text in documents)]).astype(np.uint32)
         records = StoredRecords(**_no_records())
         terms = np.full(tokenizer.term_count, len(documents), dtype=np.uint32)
-        segment = Segment(f"{number}", "owner", tokenizer, index, edges, records, terms, 0)
+        segment = Segment(f"{number}", "owner", tokenizer, index, edges, records, terms, 0, Path())
         there = np.array([one for one in hidden if one < len(documents)], dtype=np.int64)
         made.append(segment.hiding(there))
     return made

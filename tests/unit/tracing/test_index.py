@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,9 +114,7 @@ def test_a_segment_that_no_corpus_names_is_not_searched(rebuild: Rebuild, tmp_pa
     corpus = tmp_path / "tracing" / "papers"
     (segment,) = corpus.glob("segment-*")
     # as a build leaves it that was killed before it published
-    (corpus / "segment-unfinished").mkdir()
-    for file in segment.iterdir():
-        (corpus / "segment-unfinished" / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(segment, corpus / "segment-unfinished")
     assert counted(tmp_path, "the", tokenizer) == before
 
 

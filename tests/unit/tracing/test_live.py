@@ -1,5 +1,6 @@
 """Adding, replacing, deleting and merging documents: always as if only what is left had ever been there."""
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -123,9 +124,10 @@ def test_a_corpus_is_left_out_if_it_is_not_known_what_was_deleted(
     catalogue, writer = opened(root, tokenizer)
     assert catalogue.select(["papers"], None).segments == []
     assert any("papers" in warning and "deleted" in warning for warning in catalogue.now().warnings)
-    for change in (lambda: writer.delete("papers", "b"), lambda: writer.drop("papers")):
+    refused: list[Callable[[], bool]] = [lambda: writer.delete("papers", "b"), lambda: writer.drop("papers")]
+    for attempt in refused:
         with pytest.raises(log.BadCorpus, match="not known what was deleted"):
-            change()
+            attempt()
 
 
 def test_a_damaged_segment_is_named_and_does_not_bring_back_what_it_replaced(

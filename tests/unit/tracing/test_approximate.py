@@ -1,0 +1,187 @@
+"""Approximate matches: on paragraphs of CPython's manual, changed in ways that are known."""
+
+import random
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.tracing.approximate.index import BadWords, WordIndex, open_words, write_words
+from services.tracing.approximate.match import Approximate, approximate
+from services.tracing.approximate.words import read
+from services.tracing.index.segment import Segment
+from tests.unit.tracing.conftest import Build
+
+Pair = tuple[Segment, WordIndex]
+
+
+@pytest.fixture(scope="module")
+def indexed(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str]], Pair]:
+    def indexed(texts: list[str]) -> Pair:
+        (segment,) = build({"manual": texts})
+        folder = tmp_path_factory.mktemp("words")
+        assert write_words(folder / "words", segment)
+        return segment, open_words(folder / "words")
+
+    return indexed
+
+
+@pytest.fixture(scope="module")
+def manual(indexed: Callable[[list[str]], Pair], paragraphs: list[str]) -> Pair:
+    return indexed(paragraphs[:150])
+
+
+def search(text: str, *pairs: Pair, min_words: int = 6, similarity: float = 0.7) -> list[Approximate]:
+    return approximate(text, pairs, min_words=min_words, similarity=similarity, most=100)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Don't STOP", "dont stop"),
+        ("don\u2019t stop!", "don't \u2014 stop"),
+        ("\ufb01ne \uff21", "fine a"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("stra\u00dfe", "STRASSE"),
+        ("well-known, (here)", "well known here"),
+        ("\u6771\u4eac", "\u6771 \u4eac"),
+    ],
+)
+def test_words_are_the_same_but_for_case_punctuation_and_spelling_in_unicode(one: str, other: str) -> None:
+    assert read(one).keys.tolist() == read(other).keys.tolist()
+
+
+def test_different_words_are_different_and_no_words_are_none() -> None:
+    assert len(set(read("one two 2 two_ tow \u4eac \u6771").keys.tolist())) == 6
+    assert read(" ... \n").keys.size == 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(max_size=60))
+def test_words_lie_where_they_say_in_any_text(text: str) -> None:
+    words = read(text)
+    last = 0
+    for key, start, end in zip(words.keys.tolist(), words.starts.tolist(), words.ends.tolist(), strict=True):
+        assert last <= start < end <= len(text)
+        assert read(text[start:end]).keys.tolist() == [key]
+        assert not any(unicodedata.category(one)[0] in "LN" for one in text[last:start])
+        last = end
+    assert not any(unicodedata.category(one)[0] in "LN" for one in text[last:])
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_words_of_a_document_are_found_in_its_text_as_written(
+    data: st.DataObject, indexed: Callable[[list[str]], Pair]
+) -> None:
+    alphabet = st.sampled_from(["word", "caf\u00e9", "\U0001f600", " ", ", ", "\n", "\u6771", "it's", "x"])
+    texts = data.draw(st.lists(st.lists(alphabet, min_size=1, max_size=150).map("".join), min_size=1, max_size=3))
+    texts = [text for text in texts if read(text).keys.size]
+    if not texts:
+        return
+    segment, index = indexed(texts)
+    document = data.draw(st.integers(0, len(texts) - 1))
+    words = read(texts[document])
+    first = data.draw(st.integers(0, words.keys.size - 1))
+    last = data.draw(st.integers(first + 1, words.keys.size))
+    text, found = index.text(segment, document, first, last)
+    assert text == texts[document][words.starts[first] : words.ends[last - 1]]
+    assert found.keys.tolist() == words.keys[first:last].tolist()
+    assert index.bounds(document)[1] - index.bounds(document)[0] == words.keys.size
+
+
+def changed(text: str, dice: random.Random, every: int) -> str:
+    """Another case, other punctuation, and about one word in `every` another, dropped or put in."""
+    said = []
+    for word in text.split():
+        if dice.random() < 1 / every:
+            said += dice.choice([["zebra"], [], ["zebra", word]])
+        else:
+            said.append(dice.choice([word, word.upper(), word + ","]))
+    return " ".join(said)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_a_changed_paragraph_is_found_and_every_difference_marked(
+    seed: int, manual: Pair, paragraphs: list[str]
+) -> None:
+    dice = random.Random(seed)
+    segment, _ = manual
+    number = dice.randrange(150)
+    text = "A preface of mine. " + changed(paragraphs[number], dice, 15) + " And an end."
+    for match in search(text, manual):
+        document = segment.text(match.document)
+        assert match.there in document
+        ours, theirs = read(text[match.start : match.end]), read(match.there)
+        assert read(document).keys[match.offset : match.offset + theirs.keys.size].tolist() == theirs.keys.tolist()
+        left, there, equal = match.start, 0, 0
+        for one in [*match.differences, None]:
+            end, there_end = (one.start, one.there_start) if one else (match.end, len(match.there))
+            same = read(text[left:end]).keys.tolist()
+            assert same == read(match.there[there:there_end]).keys.tolist()
+            equal += len(same)
+            if one:
+                left, there = one.end, one.there_end
+        # the chain takes the shortest way over a gap, the differences the longest common run: neither counts less
+        assert match.similarity <= 2 * equal / (ours.keys.size + theirs.keys.size) + 1e-9
+    if read(paragraphs[number]).keys.size > 40:
+        longest = max(search(text, manual), key=lambda match: match.end - match.start, default=None)
+        if longest is not None:
+            assert longest.similarity >= 0.7
+
+
+def test_a_copy_with_other_case_and_punctuation_has_no_differences(manual: Pair, paragraphs: list[str]) -> None:
+    text = " ".join(paragraphs[85].upper().replace(".", " ;").split())
+    (match,) = search(text, manual)
+    assert (match.similarity, match.differences) == (1.0, [])
+    assert manual[0].text(match.document) == paragraphs[85]
+    assert read(text[match.start : match.end]).keys.tolist() == read(paragraphs[85]).keys.tolist()
+
+
+def test_one_word_in_the_middle_is_the_one_difference(indexed: Callable[[list[str]], Pair]) -> None:
+    pair = indexed(["The quick brown fox jumps over the lazy dog and is gone."])
+    text = "They say the quick brown fox leaps over the lazy dog and is gone!"
+    (match,) = search(text, pair)
+    (one,) = match.differences
+    assert text[one.start : one.end] == "leaps"
+    assert match.there[one.there_start : one.there_end] == "jumps"
+    assert match.there == "The quick brown fox jumps over the lazy dog and is gone"
+    assert match.similarity == pytest.approx(2 * 11 / 24)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), share=st.floats(0.1, 0.9))
+def test_hidden_documents_are_as_if_they_were_not_there(
+    seed: int, share: float, indexed: Callable[[list[str]], Pair], paragraphs: list[str]
+) -> None:
+    dice = random.Random(seed)
+    texts = paragraphs[:40]
+    hidden = [number for number in range(40) if dice.random() < share]
+    shown = [text for number, text in enumerate(texts) if number not in hidden]
+    if not shown:
+        return
+    segment, index = indexed(texts)
+    gone = np.array(hidden, dtype=np.int64)
+    left = (segment.hiding(gone), index.hiding(gone[::2]).hiding(gone))
+    for _ in range(5):
+        text = changed(dice.choice(texts), dice, 10)
+        ours, expected = search(text, left), search(text, indexed(shown))
+        assert [(one.start, one.end, one.similarity) for one in ours] == [
+            (one.start, one.end, one.similarity) for one in expected
+        ]
+
+
+def test_a_damaged_index_is_named(manual: Pair, tmp_path: Path, indexed: Callable[[list[str]], Pair]) -> None:
+    assert write_words(tmp_path / "words", manual[0])
+    path = tmp_path / "words" / "lexicon.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(BadWords, match=r"lexicon\.bin is missing, cut short or altered"):
+        open_words(tmp_path / "words")
+    (tmp_path / "words" / "manifest.json").unlink()
+    with pytest.raises(BadWords, match="no usable manifest"):
+        open_words(tmp_path / "words")
