@@ -128,7 +128,8 @@ class Catalogue:
         if shown and shown[0] is state and shown[1] is blocks:
             return shown[2]
         with self._opening:
-            corpora = [blocks.hide(one.corpus) for one in state.opened.values() if not one.gone]
+            shown_at_all = [one for one in state.opened.values() if not one.gone and (one.segments or not one.damaged)]
+            corpora = [blocks.hide(one.corpus) for one in shown_at_all]
             snapshot = Snapshot(corpora, self._registered, _warnings(state))
             self._shown = state, blocks, snapshot
         return snapshot
