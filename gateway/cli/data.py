@@ -72,7 +72,9 @@ def build(
     ] = None,
     restore: Annotated[
         list[str] | None,
-        typer.Option(metavar="OWNER", help="An owner who was deleted from the datastore: take the texts in again."),
+        typer.Option(
+            metavar="OWNER", help="An owner who was deleted from the datastore or tracing: take the texts in again."
+        ),
     ] = None,
 ) -> None:
     """Merge the experts into the model, and index the texts for retrieval and tracing. What is built stays."""
@@ -123,8 +125,9 @@ def build_in(
         from services.model.flexolmo.build import ensure_merged
 
         ensure_merged(home)
+    restored = _dropped_from_tracing(home, restore)
     with step("tracing", "indexing the texts") as progress:
-        _build_tracing(home, owners, progress)
+        unknown = _build_tracing(home, owners, progress, restore)
     with step("retrieval", "embedding the texts, some minutes the first time") as progress:
         report = _build_retrieval(
             home,
@@ -134,17 +137,41 @@ def build_in(
             indexes=indexes or INDEXES,
             exact=exact,
             ray=ray,
-            restore=restore,
+            restore=_dropped_from_retrieval(home, restore, restored),
         )
     _show(report)
-    if report.unknown:
-        raise Failure(f"The others are built, but {'; '.join(report.unknown)}.")
+    if unknown := [*unknown, *report.unknown]:
+        raise Failure(f"The others are built, but {'; '.join(unknown)}.")
 
 
-def _build_tracing(home: Path, owners: list[Owner], progress: Progress) -> None:
+def _build_tracing(home: Path, owners: list[Owner], progress: Progress, restore: Sequence[str]) -> list[str]:
+    """Build the corpora; what is said of those of which it is not known what was deleted."""
     from services.tracing.index.build import build_all
+    from services.tracing.index.log import BadCorpus
 
-    build_all(home, owners, progress)
+    try:
+        build_all(home, owners, progress, restore)
+    except BadCorpus as error:
+        return [str(error)]
+    return []
+
+
+def _dropped_from_tracing(home: Path, owners: Sequence[str]) -> list[str]:
+    """Those of the owners whose corpora were deleted."""
+    from services.tracing.index.corpus import is_dropped
+    from services.tracing.index.log import BadCorpus
+
+    with explained(BadCorpus):
+        return [owner for owner in owners if is_dropped(home / "tracing" / owner)]
+
+
+def _dropped_from_retrieval(home: Path, owners: Sequence[str], restored: Sequence[str]) -> list[str]:
+    """The owners to restore in the datastore: not those who were deleted from tracing alone."""
+    from services.retrieval.datastore import deletions
+
+    with explained(deletions.BadDeletions):
+        there = deletions.read(home / "retrieval" / "main").dropped
+    return [owner for owner in owners if owner in there or owner not in restored]
 
 
 def _build_retrieval(

@@ -9,23 +9,22 @@ from typing import NamedTuple
 from services.tracing.catalogue import Catalogue, Selection
 from services.tracing.counting import Counter
 from services.tracing.index.corpus import Corpus
+from services.tracing.index.segment import Segment
 from services.tracing.nearly import Nearly
 from services.tracing.request import check_text
 from services.tracing.tokenizer import Tokenizer
 from services.tracing.trace.copied import Read
 from services.tracing.trace.procedure import Options, TracedDocument, TracedSpan
 from services.tracing.trace.together import trace_all
+from shared.contracts import corpora as documents_wire
 from shared.contracts import tracing as wire
 
 
 class Tracer:
     """Answers the tracing service's requests. All methods compute, so callers run them in threads."""
 
-    def __init__(
-        self, catalogue: Catalogue, tokenizer: Tokenizer, warnings: Sequence[str], max_characters: int
-    ) -> None:
-        self._catalogue, self._tokenizer = catalogue, tokenizer
-        self._warnings, self._limit = list(warnings), max_characters
+    def __init__(self, catalogue: Catalogue, tokenizer: Tokenizer, max_characters: int) -> None:
+        self._catalogue, self._tokenizer, self._limit = catalogue, tokenizer, max_characters
         self._nearly = Nearly()
         self.counter = Counter(catalogue, tokenizer, max_characters)
 
@@ -65,10 +64,29 @@ class Tracer:
 
     def corpora(self) -> wire.CorpusList:
         """Every loaded corpus."""
+        now = self._catalogue.now()
         return wire.CorpusList(
-            data=[_corpus(corpus, self._tokenizer) for corpus in self._catalogue.corpora.values()],
-            warnings=self._warnings,
+            data=[_corpus(corpus, self._tokenizer) for corpus in now.corpora.values()],
+            warnings=list(now.warnings),
         )
+
+    def documents(
+        self, corpus: str, owners: Sequence[str] | None, offset: int, limit: int
+    ) -> documents_wire.DocumentList:
+        """A page of a corpus's documents. Raises UnknownCorpus, UnknownOwner, OwnerNotPermitted."""
+        holder = self._catalogue.now().documents(corpus, owners)
+        total = sum(segment.documents for segment in holder.segments)
+        page: list[documents_wire.ListedDocument] = []
+        skipped = offset
+        for segment in holder.segments:
+            alive = segment.alive()[skipped : skipped + limit - len(page)]
+            page += [_listed(segment, document) for document in alive.tolist()]
+            skipped = max(0, skipped - segment.documents)
+        return documents_wire.DocumentList(data=page, offset=offset, total=total)
+
+    def faults(self) -> list[str]:
+        """On what is left out of any corpus now. Raises NotReady if nothing may be shown."""
+        return list(self._catalogue.now().warnings)
 
     def document(self, corpus: str, document: str, owners: Sequence[str] | None) -> wire.CorpusDocument:
         """A whole document. Raises UnknownCorpus, UnknownDocument, UnknownOwner, OwnerNotPermitted."""
@@ -84,7 +102,12 @@ class Tracer:
         """What a reader of a trace should know: owners without a corpus, and parts of corpora that did not load."""
         missing = [f"owner {owner}: no corpus is loaded; nothing of it was searched" for owner in selection.absent]
         of_these = tuple(f"corpus {identity}:" for identity in [*selection.ids, *selection.absent])
-        return missing + [warning for warning in self._warnings if warning.startswith(of_these)]
+        return missing + [warning for warning in selection.warnings if warning.startswith(of_these)]
+
+
+def _listed(segment: Segment, document: int) -> documents_wire.ListedDocument:
+    first, last = segment.bounds(document)
+    return documents_wire.ListedDocument(**vars(segment.record(document)), tokens=last - first)
 
 
 class _Read(NamedTuple):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from services.tracing.approximate.opened import make_words
-from services.tracing.index.corpus import CorpusManifest, publish, read_manifest
+from services.tracing.index import log
+from services.tracing.index.corpus import CorpusManifest, publish_built, read_manifest
 from services.tracing.index.foreign import is_foreign
-from services.tracing.index.records import Record
+from services.tracing.index.log import BadCorpus
+from services.tracing.index.records import Record, hashes
 from services.tracing.index.segment import Segment
 from services.tracing.index.stored import FORMAT, BadSegment, Manifest, open_segment, write_segment
 from services.tracing.index.texts import Document, digest, read_documents
@@ -40,14 +42,16 @@ class Built:
     fresh: bool
 
 
-def build_all(home: Path, owners: Sequence[Owner], progress: Progress) -> list[Built]:
+def build_all(home: Path, owners: Sequence[Owner], progress: Progress, restore: Collection[str] = ()) -> list[Built]:
     """Build the corpus of every owner who has texts, with the language model's tokenizer; corpus id = owner id.
 
     Files of other kinds than .jsonl are not read: an owner who has no others, or no more, gets an empty corpus. What
-    is built, whole and of unchanged input is left as it is. Raises FileNotFoundError without the tokenizer.
+    is built, whole and of unchanged input is left as it is. An owner whose corpus was deleted has none until the build
+    is told to `restore` the owner. Raises FileNotFoundError without the tokenizer, and BadCorpus once all others are
+    built if it is not known what was deleted from one.
     """
     tokenizer = Tokenizer(tokenizer_in(home))
-    built = []
+    built, unknown = [], []
     for owner in owners:
         there = sorted(path for path in (home / "texts" / owner.id).glob("*") if not path.name.startswith("."))
         files = [path for path in there if path.suffix == ".jsonl" and path.is_file()]
@@ -58,9 +62,14 @@ def build_all(home: Path, owners: Sequence[Owner], progress: Progress) -> list[B
         if unread := [path.name for path in there if path not in files]:
             progress(f"{owner.id}: not traced, since only .jsonl is: {', '.join(unread)}")
         if there or folder.exists():
-            built.append(build_corpus(folder, owner, files, tokenizer, progress))
+            try:
+                built.append(build_corpus(folder, owner, files, tokenizer, progress, restore=owner.id in restore))
+            except BadCorpus as error:
+                unknown.append(f"corpus {folder.name}: {error}")
         else:
             progress(f"{owner.id}: no texts")
+    if unknown:
+        raise BadCorpus("; ".join(unknown))
     return built
 
 
@@ -72,14 +81,21 @@ def build_corpus(
     progress: Progress,
     *,
     segment_tokens: int = SEGMENT_TOKENS,
+    restore: bool = False,
 ) -> Built:
     """Build the corpus `folder` of one owner from text files, a segment for every `segment_tokens` tokens or so.
 
     The corpus is in force once all of it is written, and the one before it until then. What cannot be read, is empty
-    or not valid Unicode is skipped and counted.
+    or not valid Unicode is skipped and counted. Documents that were deleted, or that an added one stands over, are not
+    written; they would be hidden. Raises BadCorpus if it is not known which.
     """
     fingerprint = _fingerprint(owner, files, tokenizer)
     present = read_manifest(folder)
+    if present is not None and present.dropped and not restore:
+        progress(
+            f"{folder.name}: deleted, and left out: `candor data build --restore {owner.id}` takes the texts in again"
+        )
+        return Built(folder.name, 0, 0, 0, fresh=False)
     if present is not None and present.input == fingerprint:
         whole = _segments(folder, present, tokenizer)
         if whole is not None:
@@ -88,7 +104,7 @@ def build_corpus(
             return _built(present, whole, fresh=False)
     segments: dict[str, Manifest] = {}
     skipped = 0
-    for portion in _portions(read_documents(owner, files, progress), tokenizer, segment_tokens):
+    for portion in _portions(_kept(folder, present, read_documents(owner, files, progress)), tokenizer, segment_tokens):
         skipped += portion.skipped
         if not portion.ids:
             continue
@@ -105,9 +121,21 @@ def build_corpus(
         skipped=skipped,
         segments=list(segments),
     )
-    publish(folder, corpus)
-    _make_words(folder, [open_segment(folder / name, owner.id, tokenizer) for name in segments], progress)
-    return _built(corpus, segments.values(), fresh=True)
+    corpus = publish_built(folder, corpus, restoring=present.floor if present else None)
+    _make_words(folder, [open_segment(folder / name, owner.id, tokenizer) for name in corpus.segments], progress)
+    return _built(corpus, [segments[name] for name in corpus.segments], fresh=True)
+
+
+def _kept(
+    folder: Path, present: CorpusManifest | None, documents: Iterable[Document | None]
+) -> Iterator[Document | None]:
+    """Those that the corpus, as it is before the build, does not hide. Raises BadCorpus."""
+    hidden: set[int] = set()
+    if present is not None:
+        hidden.update(log.read(folder, present.log).hidden(0, present.floor).tolist())
+    for document in documents:
+        if document is None or int(hashes("id", [document.record.id])[0]) not in hidden:
+            yield document
 
 
 @dataclass

@@ -179,8 +179,9 @@ def test_files_that_are_not_traced_are_named_and_the_service_starts_without_any(
     assert (built.documents, built.tokens) == (0, 0)
     assert "report.txt" in said[0]
     settings = TracingSettings(directory=tmp_path / "tracing", tokenizer=tokenizer_in(tmp_path))
-    _, warnings = start(settings, lambda _: None)
-    assert any("nothing can be traced" in warning for warning in warnings)
+    started = start(settings, lambda _: None)
+    assert any("nothing can be traced" in warning for warning in started.tracer.faults())
+    started.changes.close()
 
 
 def test_every_owner_with_texts_gets_a_corpus(tmp_path: Path, paragraphs: list[str]) -> None:
