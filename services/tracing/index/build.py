@@ -64,6 +64,7 @@ def build_all(home: Path, owners: Sequence[Owner], progress: Progress, restore: 
         if there or folder.exists():
             try:
                 built.append(build_corpus(folder, owner, files, tokenizer, progress, restore=owner.id in restore))
+                _make_words(folder, tokenizer, progress)
             except BadCorpus as error:
                 unknown.append(f"corpus {folder.name}: {error}")
         else:
@@ -99,7 +100,6 @@ def build_corpus(
     if present is not None and present.input == fingerprint:
         whole = _segments(folder, present, tokenizer)
         if whole is not None:
-            _make_words(folder, whole, progress)
             progress(f"{folder.name}: unchanged")
             return _built(present, whole, fresh=False)
     segments: dict[str, Manifest] = {}
@@ -122,7 +122,6 @@ def build_corpus(
         segments=list(segments),
     )
     corpus = publish_built(folder, corpus, restoring=present.floor if present else None)
-    _make_words(folder, [open_segment(folder / name, owner.id, tokenizer) for name in corpus.segments], progress)
     return _built(corpus, [segments[name] for name in corpus.segments], fresh=True)
 
 
@@ -179,10 +178,11 @@ def _segments(folder: Path, corpus: CorpusManifest, tokenizer: Tokenizer) -> lis
         return None
 
 
-def _make_words(folder: Path, segments: Iterable[Segment], progress: Progress) -> None:
+def _make_words(folder: Path, tokenizer: Tokenizer, progress: Progress) -> None:
     """Indexes of words for approximate matches: what is published answers without them until they are there."""
-    made = sum(make_words(segment) for segment in segments)
-    if made:
+    present = read_manifest(folder)
+    segments = _segments(folder, present, tokenizer) if present else None
+    if made := sum(make_words(segment) for segment in segments or ()):
         progress(f"{folder.name}: words of {made} segments indexed for approximate matches")
 
 
