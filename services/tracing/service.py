@@ -41,6 +41,8 @@ class Tracer:
             documents=request.documents,
             context=request.context,
             seed=request.seed,
+            delimiters=request.delimiters,
+            whole_words=request.whole_words,
         )
         traced = trace_all(request.text, request.prompt, selection.segments, self._tokenizer, options)
         read = _Read(Read(request.prompt), [(passage.id, Read(passage.text)) for passage in request.passages])
