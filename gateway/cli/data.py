@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,8 @@ from gateway.cli.failure import Failure, explained
 from gateway.cli.terminal import errors, out
 from gateway.cli.wanting import require_pulled
 from shared.owners import BadRegistry, Owner, load_owners
-from shared.settings import candor_home
+from shared.schedule import Processes
+from shared.settings import candor_home, cores
 
 if TYPE_CHECKING:
     from services.retrieval.datastore.build import Report
@@ -42,6 +43,7 @@ def pull() -> None:
 
 @commands.command()
 def build(
+    *,
     decontaminate: Annotated[
         list[Path] | None,
         typer.Option(
@@ -67,9 +69,13 @@ def build(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="A Ray cluster that reads and embeds for the datastore: HOST:PORT, auto, or local to start one here.",
+            help="A Ray cluster that reads, embeds and sorts: HOST:PORT, auto, or local to start one here.",
         ),
     ] = None,
+    memory: Annotated[
+        float,
+        typer.Option(metavar="GB", min=0.1, help="What sorting the texts for tracing may take in all."),
+    ] = 4,
     restore: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,7 +85,7 @@ def build(
 ) -> None:
     """Merge the experts into the model, and index the texts for retrieval and tracing. What is built stays."""
     home = candor_home()
-    build_in(home, decontaminate or [], indexes.split(","), exact=exact, ray=ray, restore=restore or [])
+    build_in(home, decontaminate or [], indexes.split(","), exact=exact, ray=ray, memory=memory, restore=restore or [])
     out.print(f"Everything is built in {home}. Next: candor up", soft_wrap=True)
 
 
@@ -109,6 +115,7 @@ def build_in(
     *,
     exact: str | None = None,
     ray: str | None = None,
+    memory: float = 4,
     restore: Sequence[str] = (),
 ) -> None:
     """Build what is missing or out of date, with progress. Raises Failure without the downloads, and
@@ -127,7 +134,7 @@ def build_in(
         ensure_merged(home)
     restored = _dropped_from_tracing(home, restore)
     with step("tracing", "indexing the texts") as progress:
-        unknown = _build_tracing(home, owners, progress, restore)
+        unknown = _build_tracing(home, owners, progress, ray=ray, memory=memory, restore=restore)
     with step("retrieval", "embedding the texts, some minutes the first time") as progress:
         report = _build_retrieval(
             home,
@@ -144,15 +151,19 @@ def build_in(
         raise Failure(f"The others are built, but {'; '.join(unknown)}.")
 
 
-def _build_tracing(home: Path, owners: list[Owner], progress: Progress, restore: Sequence[str]) -> list[str]:
+def _build_tracing(
+    home: Path, owners: list[Owner], progress: Progress, *, ray: str | None, memory: float, restore: Sequence[str]
+) -> list[str]:
     """Build the corpora; what is said of those of which it is not known what was deleted."""
-    from services.tracing.index.build import build_all
+    from services.tracing.index.build import build_all, within
     from services.tracing.index.log import BadCorpus
+    from shared.cluster import NoCluster, cluster
 
-    try:
-        build_all(home, owners, progress, restore)
-    except BadCorpus as error:
-        return [str(error)]
+    with explained(NoCluster), cluster(ray) if ray else nullcontext(Processes(cores())) as scheduler:
+        try:
+            build_all(home, owners, progress, restore, within(int(memory * (1 << 30)), cores(), scheduler))
+        except BadCorpus as error:
+            return [str(error)]
     return []
 
 
@@ -187,7 +198,6 @@ def _build_retrieval(
 ) -> Report:
     from services.retrieval.build import BadExact, build_all
     from services.retrieval.datastore.build import NothingToBuild
-    from services.retrieval.datastore.cluster import NoCluster
     from services.retrieval.datastore.deletions import BadDeletions
     from services.retrieval.datastore.dropped import NotDropped
     from services.retrieval.datastore.ingest.decontaminate import BadQueries
@@ -195,6 +205,7 @@ def _build_retrieval(
     from services.retrieval.datastore.lock import BuildRunning
     from services.retrieval.datastore.manifest import BadIndexes
     from services.retrieval.encoders.recipe import Unsupported
+    from shared.cluster import NoCluster
 
     with explained(
         FileNotFoundError,

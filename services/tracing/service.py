@@ -33,6 +33,8 @@ class Tracer:
         check_text(request.text, "text", self._limit)
         check_text(request.prompt, "prompt", self._limit)
         check_text("\n".join(passage.text for passage in request.passages), "passages", self._limit)
+        check_text("\n".join(passage.id for passage in request.passages), "passages", self._limit)
+        check_text(request.delimiters, "delimiters", self._limit)
         selection = self._catalogue.select(request.owners, request.corpora)
         options = Options(
             min_length=request.min_length,
@@ -41,6 +43,8 @@ class Tracer:
             documents=request.documents,
             context=request.context,
             seed=request.seed,
+            delimiters=request.delimiters,
+            whole_words=request.whole_words,
         )
         traced = trace_all(request.text, request.prompt, selection.segments, self._tokenizer, options)
         read = _Read(Read(request.prompt), [(passage.id, Read(passage.text)) for passage in request.passages])

@@ -32,7 +32,6 @@ from services.retrieval.datastore.manifest import COMPACTDS, INDEXES, BadSegment
 from services.retrieval.datastore.opening import folders
 from services.retrieval.datastore.passages import Passages
 from services.retrieval.datastore.renew import due, renew
-from services.retrieval.datastore.schedule import Here, Once, Scheduler
 from services.retrieval.datastore.segment import write_texts
 from services.retrieval.datastore.tombstones import BadTombstones
 from services.retrieval.datastore.unstored import SegmentVectors, drop_vectors
@@ -41,6 +40,7 @@ from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.encoders.base import Card, Encoder, Loadable
 from shared.durable import discard, discard_retired, publish, retire, settle
 from shared.owners import Owner
+from shared.schedule import Here, Once, Scheduler
 
 Tell = Callable[[str], None]
 

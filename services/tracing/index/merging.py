@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from services.tracing.index.opening import Opened
-from services.tracing.index.records import Record
 from services.tracing.index.segment import Segment
-from services.tracing.tokenizer import Ids
 
 FAN = 8
 """So many additions of like size are merged: sizes are alike that have the same number of digits to this base."""
@@ -30,13 +28,6 @@ def groups(opened: Opened) -> Iterator[list[Segment]]:
     for _, alike in sorted(tiers.items()):
         if len(alike) >= FAN and sum(int(segment.index.tokens.size) for segment in alike[:FAN]) <= MOST_TOKENS:
             yield alike[:FAN]
-
-
-def living(segment: Segment) -> Iterator[tuple[Record, Ids]]:
-    """The documents that are not hidden, each with what is known of it and its tokens."""
-    for document in segment.alive().tolist():
-        first, last = segment.bounds(document)
-        yield segment.record(document), segment.index.tokens[first:last]
 
 
 def _tier(segment: Segment) -> int:

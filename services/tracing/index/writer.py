@@ -11,7 +11,8 @@ from services.tracing.approximate.opened import make_words
 from services.tracing.index import log
 from services.tracing.index.corpus import WRITTEN, Added, CorpusManifest, changing, clear, publish
 from services.tracing.index.foreign import is_foreign
-from services.tracing.index.merging import groups, living
+from services.tracing.index.merge import write_merged
+from services.tracing.index.merging import groups
 from services.tracing.index.opening import Opened
 from services.tracing.index.records import Record
 from services.tracing.index.segment import Segment
@@ -111,25 +112,30 @@ class Writer:
     def _put_together(self, corpus: str, folder: Path, parts: Sequence[Segment]) -> bool:
         """Write segments as one, or none if all that they hold is hidden: whether they were still there."""
         names = {part.name for part in parts}
-        documents = [document for part in parts for document in living(part)]
+        held = [part for part in parts if part.documents]
         with workspace(folder) as work:
             made = work / "segment"
-            if documents:
-                self._write(made, parts[0].owner, documents)
+            if held:
+                write_merged(made, parts[0].owner, self._tokenizer, held)
+                self._finish(made, parts[0].owner)
             with changing(folder):
                 now = self._look(corpus).manifest
                 if not names <= now.numbers.keys():
                     return False
-                publish(folder, _with_merged(now, names, _place(made, folder) if documents else None))
+                publish(folder, _with_merged(now, names, _place(made, folder) if held else None))
         return True
 
     def _write(self, made: Path, owner: str, documents: Sequence[tuple[Record, Ids]]) -> int:
         """Write a segment with its index of words, to disk; its tokens."""
         texts, records = [ids for _, ids in documents], [record for record, _ in documents]
         tokens = write_segment(made, owner, self._tokenizer, texts, records).tokens
+        self._finish(made, owner)
+        return tokens
+
+    def _finish(self, made: Path, owner: str) -> None:
+        """The index of words of a segment that is written, and all of it to disk."""
         make_words(open_segment(made, owner, self._tokenizer))
         settle(made)
-        return tokens
 
     def _folder(self, corpus: str) -> Path:
         folder = self._root / corpus
