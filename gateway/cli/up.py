@@ -40,6 +40,7 @@ def up(
         out.print(f"  API documentation  {stack.address}/docs", soft_wrap=True)
         out.print(f"  model service      {stack.urls['model']}", soft_wrap=True)
         out.print(f"  retrieval service  {stack.urls['retrieval']}", soft_wrap=True)
+        out.print(f"  tracing service    {stack.urls['tracing']}", soft_wrap=True)
         out.print(f"  logs               {stack.state / 'logs'}", soft_wrap=True)
         elsewhere = "" if stack.address == DEFAULT_URL else f" --url {stack.address}"
         out.print(f'  try                candor ask "Who were the Normans?"{elsewhere}', soft_wrap=True)

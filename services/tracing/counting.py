@@ -80,13 +80,19 @@ class Counter:
         tokenizer = self._tokenizer_of(selection)
         if request.text is not None:
             check_text(request.text, "text", self._limit)
-            ids = tokenizer.encode(request.text).ids
+            spelt = spellings(request.text, tokenizer) if request.text else [check_tokens([], tokenizer, self._limit)]
         else:
-            ids = check_tokens(request.tokens or [], tokenizer, self._limit)
+            spelt = [check_tokens(request.tokens or [], tokenizer, self._limit)]
         if request.next is not None:
             check_tokens([request.next], tokenizer, self._limit)
-        kept = ids if request.length is None else ids[max(0, ids.size - request.length) :]
-        found = (backed_off if request.back_off else continuation)(kept, selection.segments)
+        look_up = backed_off if request.back_off else continuation
+        lengths = [ids.size if request.length is None else min(request.length, ids.size) for ids in spelt]
+        looked = [
+            (look_up(ids[ids.size - length :], selection.segments), ids)
+            for ids, length in zip(spelt, lengths, strict=True)
+        ]
+        # with a space before the first word or without: whichever stands there at greater length, or more often
+        found, ids = max(looked, key=lambda one: (one[0].context, one[0].count))
         listed = list(found.counts.items())[: request.limit]
 
         def token(identity: int, count: int) -> next_wire.NextToken:

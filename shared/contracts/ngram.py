@@ -12,7 +12,8 @@ from shared.contracts.base import OwnerId, Strict
 class NgramRequest(Strict):
     """POST /v1/ngram: what follows a text, or token ids. An empty text asks how often each token occurs.
 
-    With `back_off` the longest end of the text that occurs is taken (infinity-gram), else the whole of it. `length`
+    A text is looked up with a space before it and without, and what stands there at greater length, or more often, is
+    taken. With `back_off` the longest end of it that occurs is taken (infinity-gram), else the whole of it. `length`
     keeps no more than so many tokens of its end: the n - 1 of an n-gram model.
     """
 

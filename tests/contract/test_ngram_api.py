@@ -78,3 +78,10 @@ def test_texts_that_stand_near_each_other_are_counted_and_shown(client: httpx.Cl
 def test_bad_clauses_are_refused(client: httpx.Client, body: dict[str, object]) -> None:  # noqa: F811
     for path in ("/v1/count", "/v1/find"):
         assert client.post(path, json=body).status_code in {400, 422}
+
+
+def test_a_text_need_not_begin_with_the_space_that_stands_before_it(client: httpx.Client) -> None:  # noqa: F811
+    spaced, plain = (
+        ask(client, "/v1/ngram", text=text, owners=[*OWNERS], back_off=False)["count"] for text in (" in the", "in the")
+    )
+    assert plain == spaced > 0
