@@ -78,6 +78,11 @@ class Span(BaseModel):
     owners: list[OwnerId]
     documents: list[TracedDocument]
 
+    @property
+    def copied(self) -> bool:
+        """Whether the model had just read it."""
+        return self.in_prompt or bool(self.in_passages)
+
 
 class Difference(BaseModel):
     """`text[start:end]` of the traced text stands as `snippet[match_start:match_end]`; either may be empty."""
