@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from gateway.cli.terminal import TITLE_CHARACTERS, cut, table
-from shared.contracts.tracing import Relevance, Span
+from shared.contracts.tracing import Relevance, Span, TracedDocument
 
 STYLES: dict[Relevance, str] = {"low": "underline green", "medium": "bold green", "high": "bold black on green"}
 COPIED = "italic yellow"
@@ -43,16 +43,19 @@ def legend(spans: Sequence[Span], *, colour: bool) -> Text | None:
     return shown
 
 
-def span_table(spans: Sequence[Span]) -> RenderableType | None:
-    """Each span with how often and in whose documents it stands; None when there is none."""
+def span_table(spans: Sequence[Span], documents: Sequence[TracedDocument]) -> RenderableType | None:
+    """Each span with how often and in which of a trace's documents it stands; None when there is none."""
     if not spans:
         return None
+    named = {(document.corpus, document.id): document.title for document in documents}
     any_copied = any(span.copied for span in spans)
     rows = table("words", "times", "owner", "in documents", *(["just read in"] if any_copied else []))
     rows.columns[1].justify = "right"
     for span in spans:
         titles = list(
-            dict.fromkeys(cut(document.title or document.id, TITLE_CHARACTERS) for document in span.documents)
+            dict.fromkeys(
+                cut(named.get((match.corpus, match.id)) or match.id, TITLE_CHARACTERS) for match in span.documents
+            )
         )
         more = f" and {len(titles) - 2} more" if len(titles) > 2 else ""
         rows.add_row(

@@ -56,7 +56,7 @@ def trace(
         out.print(marks)
     out.print(Text(f"\n{len(found.spans)} spans in the corpora {', '.join(found.corpora) or '(none)'}", style="bold"))
     if found.spans:
-        out.print(span_table(found.spans))
+        out.print(span_table(found.spans, found.documents))
     for warning in found.warnings:
         out.print(Text(f"Note: {warning}", style="yellow"))
     out.print(Text(f"{found.tokens:,} tokens in {found.timings.total:,.0f} ms", style="dim"))

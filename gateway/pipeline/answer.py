@@ -162,6 +162,7 @@ async def _traced(prepared: Prepared, marked: Marked, services: Services, run: R
         id="trace-" + secrets.token_hex(12),
         corpora=found.corpora,
         spans=marked.moved(found.spans),
+        documents=found.documents,
         approximate=marked.moved_nearly(found.approximate),
     )
 

@@ -292,6 +292,19 @@ def test_counting_finding_and_tracing_forget_an_owner_that_is_not_named(client: 
     assert {found["owner"] for found in find["occurrences"]} <= {"encyclopedia", "news"}
     trace = client.post("/v1/trace", json={"text": "He said that he was sorry.", "owners": ["news"]}).json()
     assert set(trace["owners"]) == {"encyclopedia", "news"}
+    for path in ("/v1/count", "/v1/trace"):
+        batch = client.post(f"{path}/batch", json={"items": [{**body, "owners": ["news"]}, body]}).json()["data"]
+        assert [set(one["owners"]) for one in batch] == [{"encyclopedia", "news"}, {*whole["owners"]}]
+
+
+def test_a_match_is_shown_in_a_longer_view_through_the_gateway(client: httpx.Client) -> None:
+    trace = client.post("/v1/trace", json={"text": "He said that he was sorry.", "owners": ["news"]}).json()
+    match = trace["spans"][0]["documents"][0]
+    path = f"/v1/corpora/{match['corpus']}/documents/{match['id']}"
+    view = client.get(path, params={"token": match["token"], "tokens": match["tokens"], "context": 100}).json()
+    assert view["text"][view["match_start"] : view["match_end"]] == trace["spans"][0]["text"]
+    assert match["snippet"] in view["text"]
+    assert client.get(path, params={"token": 10**8}).json()["field"] == "token"
 
 
 def test_a_score_is_computed_by_the_experts_of_the_owners_named(client: httpx.Client) -> None:

@@ -81,6 +81,7 @@ def test_no_spans_leave_the_text_alone() -> None:
         "mussels",
         "17.250",
         "1,234",
+        "On the tides",
         "37.5%",
         "Left out: medicine",
         "Without trace: the corpus of medicine is gone",
