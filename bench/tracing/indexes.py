@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bench.tracing import ours, peer
 from bench.tracing.built import Took, built, emptied
-from bench.tracing.corpus import Part, limit
+from bench.tracing.corpus import Part
 
 
 class Index(NamedTuple):
@@ -42,9 +42,8 @@ class Index(NamedTuple):
 
     def build_ours(self) -> Took:
         """Build the corpus, unless it was."""
-        lengths = [length for part in self.parts for length in part.lengths]
         command: list[str | Path] = [sys.executable, "-m", "bench.tracing.ours", "build", self.ours]
-        command += [str(limit(lengths, self.segments)), *(part.folder for part in self.parts)]
+        command += [str(self.segments), *(part.folder for part in self.parts)]
         return built(emptied(self.ours), command, {})
 
     def build_peer(self, python: Path) -> Took:

@@ -1,6 +1,6 @@
 """All that the benchmark knows of Candor's tracing: building a corpus, and asking it in a process of its own.
 
-`python -m bench.tracing.ours build ROOT SEGMENT_TOKENS PART...` or `... serve`.
+`python -m bench.tracing.ours build ROOT SEGMENTS PART...` or `... serve`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from bench.tracing.corpus import Part
+from bench.tracing.corpus import Part, limit
 from bench.tracing.protocol import EOS, Worker, each_timed, serve, timed, together
 from bench.tracing.rules import Ids, Numbers, Span, attribute, rules
 from services.tracing.continuation import Continuation, backed_off, continuation
-from services.tracing.index.build import build_corpus
+from services.tracing.index.build import How, build_corpus
 from services.tracing.index.infini_gram import open_shard, shards
 from services.tracing.index.opening import open_corpora
 from services.tracing.index.segment import Segment
@@ -65,11 +65,14 @@ class Known:
         return getattr(self._real, name)
 
 
-def build(root: Path, segment_tokens: int, parts: Sequence[Part]) -> None:
-    """Build the corpus `bench` in a folder of corpora."""
+def build(root: Path, segments: int, parts: Sequence[Part]) -> None:
+    """Build the corpus `bench`, of so many segments, in a folder of corpora."""
     known = cast(Tokenizer, Known(parts))
     files = [part.texts for part in parts]
-    build_corpus(root / OWNER.id, OWNER, files, known, _tell, segment_tokens=segment_tokens)
+    # a line counts as its bytes, and a document in `limit` as its tokens and one
+    lines = [len(line) - 1 for file in files for line in file.open("rb")]
+    how = How(block_bytes=limit(lines, segments) + 1, most_tokens=0)
+    build_corpus(root / OWNER.id, OWNER, files, known, _tell, how=how)
 
 
 def _opened(root: Path, known: Tokenizer) -> list[Segment]:
@@ -201,8 +204,8 @@ def main() -> None:
     """Build, or answer."""
     what, *rest = sys.argv[1:]
     if what == "build":
-        root, limit, *parts = rest
-        build(Path(root), int(limit), [Part(Path(part)) for part in parts])
+        root, segments, *parts = rest
+        build(Path(root), int(segments), [Part(Path(part)) for part in parts])
         return
     asked = Asked()
     names: list[str] = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,8 @@ from gateway.cli.failure import Failure, explained
 from gateway.cli.terminal import errors, out
 from gateway.cli.wanting import require_pulled
 from shared.owners import BadRegistry, Owner, load_owners
-from shared.settings import candor_home
+from shared.schedule import Processes
+from shared.settings import candor_home, cores
 
 if TYPE_CHECKING:
     from services.retrieval.datastore.build import Report
@@ -42,6 +43,7 @@ def pull() -> None:
 
 @commands.command()
 def build(
+    *,
     decontaminate: Annotated[
         list[Path] | None,
         typer.Option(
@@ -67,17 +69,23 @@ def build(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="A Ray cluster that reads and embeds for the datastore: HOST:PORT, auto, or local to start one here.",
+            help="A Ray cluster that reads, embeds and sorts: HOST:PORT, auto, or local to start one here.",
         ),
     ] = None,
+    memory: Annotated[
+        float,
+        typer.Option(metavar="GB", min=0.1, help="What sorting the texts for tracing may take in all."),
+    ] = 4,
     restore: Annotated[
         list[str] | None,
-        typer.Option(metavar="OWNER", help="An owner who was deleted from the datastore: take the texts in again."),
+        typer.Option(
+            metavar="OWNER", help="An owner who was deleted from the datastore or tracing: take the texts in again."
+        ),
     ] = None,
 ) -> None:
     """Merge the experts into the model, and index the texts for retrieval and tracing. What is built stays."""
     home = candor_home()
-    build_in(home, decontaminate or [], indexes.split(","), exact=exact, ray=ray, restore=restore or [])
+    build_in(home, decontaminate or [], indexes.split(","), exact=exact, ray=ray, memory=memory, restore=restore or [])
     out.print(f"Everything is built in {home}. Next: candor up", soft_wrap=True)
 
 
@@ -107,6 +115,7 @@ def build_in(
     *,
     exact: str | None = None,
     ray: str | None = None,
+    memory: float = 4,
     restore: Sequence[str] = (),
 ) -> None:
     """Build what is missing or out of date, with progress. Raises Failure without the downloads, and
@@ -123,8 +132,9 @@ def build_in(
         from services.model.flexolmo.build import ensure_merged
 
         ensure_merged(home)
+    restored = _dropped_from_tracing(home, restore)
     with step("tracing", "indexing the texts") as progress:
-        _build_tracing(home, owners, progress)
+        unknown = _build_tracing(home, owners, progress, ray=ray, memory=memory, restore=restore)
     with step("retrieval", "embedding the texts, some minutes the first time") as progress:
         report = _build_retrieval(
             home,
@@ -134,17 +144,45 @@ def build_in(
             indexes=indexes or INDEXES,
             exact=exact,
             ray=ray,
-            restore=restore,
+            restore=_dropped_from_retrieval(home, restore, restored),
         )
     _show(report)
-    if report.unknown:
-        raise Failure(f"The others are built, but {'; '.join(report.unknown)}.")
+    if unknown := [*unknown, *report.unknown]:
+        raise Failure(f"The others are built, but {'; '.join(unknown)}.")
 
 
-def _build_tracing(home: Path, owners: list[Owner], progress: Progress) -> None:
-    from services.tracing.index.build import build_all
+def _build_tracing(
+    home: Path, owners: list[Owner], progress: Progress, *, ray: str | None, memory: float, restore: Sequence[str]
+) -> list[str]:
+    """Build the corpora; what is said of those of which it is not known what was deleted."""
+    from services.tracing.index.build import build_all, within
+    from services.tracing.index.log import BadCorpus
+    from shared.cluster import NoCluster, cluster
 
-    build_all(home, owners, progress)
+    with explained(NoCluster), cluster(ray) if ray else nullcontext(Processes(cores())) as scheduler:
+        try:
+            build_all(home, owners, progress, restore, within(int(memory * (1 << 30)), cores(), scheduler))
+        except BadCorpus as error:
+            return [str(error)]
+    return []
+
+
+def _dropped_from_tracing(home: Path, owners: Sequence[str]) -> list[str]:
+    """Those of the owners whose corpora were deleted."""
+    from services.tracing.index.corpus import is_dropped
+    from services.tracing.index.log import BadCorpus
+
+    with explained(BadCorpus):
+        return [owner for owner in owners if is_dropped(home / "tracing" / owner)]
+
+
+def _dropped_from_retrieval(home: Path, owners: Sequence[str], restored: Sequence[str]) -> list[str]:
+    """The owners to restore in the datastore: not those who were deleted from tracing alone."""
+    from services.retrieval.datastore import deletions
+
+    with explained(deletions.BadDeletions):
+        there = deletions.read(home / "retrieval" / "main").dropped
+    return [owner for owner in owners if owner in there or owner not in restored]
 
 
 def _build_retrieval(
@@ -160,7 +198,6 @@ def _build_retrieval(
 ) -> Report:
     from services.retrieval.build import BadExact, build_all
     from services.retrieval.datastore.build import NothingToBuild
-    from services.retrieval.datastore.cluster import NoCluster
     from services.retrieval.datastore.deletions import BadDeletions
     from services.retrieval.datastore.dropped import NotDropped
     from services.retrieval.datastore.ingest.decontaminate import BadQueries
@@ -168,6 +205,7 @@ def _build_retrieval(
     from services.retrieval.datastore.lock import BuildRunning
     from services.retrieval.datastore.manifest import BadIndexes
     from services.retrieval.encoders.recipe import Unsupported
+    from shared.cluster import NoCluster
 
     with explained(
         FileNotFoundError,

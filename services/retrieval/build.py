@@ -50,9 +50,9 @@ def build_all(
     """
     # faiss and the readers of files: the command line must start fast
     from services.retrieval.datastore.build import build  # noqa: PLC0415
-    from services.retrieval.datastore.cluster import cluster  # noqa: PLC0415
     from services.retrieval.datastore.ingest.decontaminate import Queries  # noqa: PLC0415
-    from services.retrieval.datastore.schedule import Here  # noqa: PLC0415
+    from shared.cluster import cluster  # noqa: PLC0415
+    from shared.schedule import Here  # noqa: PLC0415
 
     settings = RetrievalSettings()
     card = base.describe(settings.encoder, home)

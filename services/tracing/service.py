@@ -9,6 +9,7 @@ from services.tracing.batch import count_each, trace_each
 from services.tracing.catalogue import Catalogue, Selection
 from services.tracing.counting import Counter
 from services.tracing.index.corpus import Corpus
+from services.tracing.index.segment import Segment
 from services.tracing.nearly import Nearly
 from services.tracing.request import check_characters, check_text
 from services.tracing.tokenizer import Tokenizer
@@ -17,6 +18,7 @@ from services.tracing.trace.copied import Read
 from services.tracing.trace.documents import Occurrence, snippet
 from services.tracing.trace.procedure import Options
 from services.tracing.trace.together import trace_all
+from shared.contracts import corpora as documents_wire
 from shared.contracts import tracing as wire
 from shared.http.errors import InvalidRequest
 
@@ -24,11 +26,8 @@ from shared.http.errors import InvalidRequest
 class Tracer:
     """Answers the tracing service's requests. All methods compute, so callers run them in threads."""
 
-    def __init__(
-        self, catalogue: Catalogue, tokenizer: Tokenizer, warnings: Sequence[str], max_characters: int
-    ) -> None:
-        self._catalogue, self._tokenizer = catalogue, tokenizer
-        self._warnings, self._limit = list(warnings), max_characters
+    def __init__(self, catalogue: Catalogue, tokenizer: Tokenizer, max_characters: int) -> None:
+        self._catalogue, self._tokenizer, self._limit = catalogue, tokenizer, max_characters
         self._nearly = Nearly()
         self.counter = Counter(catalogue, tokenizer, max_characters)
 
@@ -37,6 +36,8 @@ class Tracer:
         check_text(request.text, "text", self._limit)
         check_text(request.prompt, "prompt", self._limit)
         check_text("\n".join(passage.text for passage in request.passages), "passages", self._limit)
+        check_text("\n".join(passage.id for passage in request.passages), "passages", self._limit)
+        check_text(request.delimiters, "delimiters", self._limit)
         selection = self._catalogue.select(request.owners, request.corpora)
         options = Options(
             min_length=request.min_length,
@@ -45,6 +46,8 @@ class Tracer:
             documents=request.documents,
             context=request.context,
             seed=request.seed,
+            delimiters=request.delimiters,
+            whole_words=request.whole_words,
         )
         traced = trace_all(request.text, request.prompt, selection.segments, self._tokenizer, options)
         passages = [(passage.id, Read(passage.text)) for passage in request.passages]
@@ -78,10 +81,29 @@ class Tracer:
 
     def corpora(self) -> wire.CorpusList:
         """Every loaded corpus."""
+        now = self._catalogue.now()
         return wire.CorpusList(
-            data=[_corpus(corpus, self._tokenizer) for corpus in self._catalogue.corpora.values()],
-            warnings=self._warnings,
+            data=[_corpus(corpus, self._tokenizer) for corpus in now.corpora.values()],
+            warnings=list(now.warnings),
         )
+
+    def documents(
+        self, corpus: str, owners: Sequence[str] | None, offset: int, limit: int
+    ) -> documents_wire.DocumentList:
+        """A page of a corpus's documents. Raises UnknownCorpus, UnknownOwner, OwnerNotPermitted."""
+        holder = self._catalogue.now().documents(corpus, owners)
+        total = sum(segment.documents for segment in holder.segments)
+        page: list[documents_wire.ListedDocument] = []
+        skipped = offset
+        for segment in holder.segments:
+            alive = segment.alive()[skipped : skipped + limit - len(page)]
+            page += [_listed(segment, document) for document in alive.tolist()]
+            skipped = max(0, skipped - segment.documents)
+        return documents_wire.DocumentList(data=page, offset=offset, total=total)
+
+    def faults(self) -> list[str]:
+        """On what is left out of any corpus now. Raises NotReady if nothing may be shown."""
+        return list(self._catalogue.now().warnings)
 
     def document(self, corpus: str, document: str, owners: Sequence[str] | None) -> wire.CorpusDocument:
         """A whole document. Raises UnknownCorpus, UnknownDocument, UnknownOwner, OwnerNotPermitted."""
@@ -123,7 +145,12 @@ class Tracer:
         """What a reader of a trace should know: owners without a corpus, and parts of corpora that did not load."""
         missing = [f"owner {owner}: no corpus is loaded; nothing of it was searched" for owner in selection.absent]
         of_these = tuple(f"corpus {identity}:" for identity in [*selection.ids, *selection.absent])
-        return missing + [warning for warning in self._warnings if warning.startswith(of_these)]
+        return missing + [warning for warning in selection.warnings if warning.startswith(of_these)]
+
+
+def _listed(segment: Segment, document: int) -> documents_wire.ListedDocument:
+    first, last = segment.bounds(document)
+    return documents_wire.ListedDocument(**vars(segment.record(document)), tokens=last - first)
 
 
 def _corpus(corpus: Corpus, default: Tokenizer) -> wire.Corpus:

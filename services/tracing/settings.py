@@ -20,6 +20,8 @@ class TracingSettings(BaseSettings):
     """The folder of corpora; default `tracing` in the data folder."""
     tokenizer: Path | None = None
     """The tokenizer.json they were built with; default the embedded language model's."""
+    blocked: Path | None = None
+    """The takedown list: a file of JSON lines, each with `id`, `url` or `sha256`, and perhaps `corpus`."""
     max_characters: Annotated[int, Field(ge=1)] = 100_000
     """Code points of a text or a prompt; a longer one is refused."""
 

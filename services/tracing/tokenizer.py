@@ -42,6 +42,7 @@ class Tokenizer:
 
     def __init__(self, path: Path | None = None) -> None:
         """Raises BadTokenizer, LossyTokenizer."""
+        self._path = path
         content = b"" if path is None else path.read_bytes()
         self.name = "bytes" if path is None else path.parent.name
         try:
@@ -57,6 +58,10 @@ class Tokenizer:
         self.terms, self.term_count = fold(self._bytes)
         # an index counts terms, so it depends on how tokens are folded to them as much as on the tokens
         self.fingerprint = hashlib.sha256(content + self.terms.tobytes()).hexdigest()
+
+    def __reduce__(self) -> tuple[type[Tokenizer], tuple[Path | None]]:
+        """Pickled by its file: another process reads it again."""
+        return Tokenizer, (self._path,)
 
     @property
     def separator(self) -> int:

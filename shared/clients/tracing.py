@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.clients.base import ServiceClient, ServiceError, segment
+from shared.contracts.corpora import AddedToCorpus, AddToCorpus, DeletedFromCorpora, DocumentList
 from shared.contracts.ngram import Ngram, NgramRequest
 from shared.contracts.tracing import (
     CorpusDocument,
@@ -65,6 +66,24 @@ class TracingClient(ServiceClient):
         """A whole document, or what is around a place in it, if it is one of these owners'."""
         path = f"/v1/corpora/{segment(corpus)}/documents/{segment(document)}"
         return await self._get(CorpusDocument, path, owners=owners, **(place.model_dump() if place else {}))
+
+    async def documents(self, corpus: str, owners: list[str], offset: int = 0, limit: int = 100) -> DocumentList:
+        """A page of a corpus's documents, if it is one of these owners'."""
+        path = f"/v1/corpora/{segment(corpus)}/documents"
+        return await self._get(DocumentList, path, owners=owners, offset=offset, limit=limit)
+
+    async def add_documents(self, corpus: str, request: AddToCorpus) -> AddedToCorpus:
+        """Add documents to a corpus, in the place of those of the same ids."""
+        return await self._post(AddedToCorpus, f"/v1/corpora/{segment(corpus)}/documents", request)
+
+    async def delete_document(self, corpus: str, document: str) -> DeletedFromCorpora:
+        """Delete a document."""
+        path = f"/v1/corpora/{segment(corpus)}/documents/{segment(document)}"
+        return await self._call(DeletedFromCorpora, "DELETE", path)
+
+    async def drop_corpus(self, corpus: str) -> DeletedFromCorpora:
+        """Delete a corpus with all its files."""
+        return await self._call(DeletedFromCorpora, "DELETE", f"/v1/corpora/{segment(corpus)}")
 
     def _check_whole(self, answered: int, asked: int) -> None:
         if answered != asked:

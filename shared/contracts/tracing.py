@@ -37,6 +37,8 @@ class TraceRequest(Strict):
     documents: Annotated[int, Field(ge=0, le=100, description="Documents sampled for each span at most.")] = 10
     context: Annotated[int, Field(ge=0, le=1000, description="Tokens of a snippet on either side.")] = 40
     seed: int = 0
+    delimiters: Annotated[str, Field(max_length=100, description="Characters after which a span ends.")] = ".\n"
+    whole_words: Annotated[bool, Field(description="Spans begin and end with words, and not within them.")] = True
     approximate: Annotated[bool, Field(description="Look for stretches that stand nearly, too.")] = False
     similarity: Annotated[float, Field(ge=0.5, le=1, description="Of an approximate match, at least.")] = 0.8
     min_words: Annotated[int, Field(ge=4, le=1000, description="Words of an approximate match, at least.")] = 8

@@ -69,8 +69,9 @@ def health_router(readiness: Readiness) -> APIRouter:
         return {"live": True}
 
     async def answer(response: Response) -> base.Readiness:
+        warnings = await readiness.current()  # first: what changes while the app runs may make it not ready
         response.status_code = 200 if readiness.ready else 503
-        return base.Readiness(ready=readiness.ready, phase=readiness.phase, warnings=await readiness.current())
+        return base.Readiness(ready=readiness.ready, phase=readiness.phase, warnings=warnings)
 
     @router.get("/readyz", responses={503: {"model": base.Readiness}})
     async def readyz(response: Response) -> base.Readiness:

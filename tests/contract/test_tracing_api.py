@@ -1,5 +1,6 @@
 """The tracing service over HTTP: the real app, on corpora of CPython's manual."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -326,3 +327,23 @@ def test_a_bad_item_of_a_batch_is_named(
 ) -> None:
     response = client.post(path, json={"items": items})
     assert (response.status_code, response.json()["field"]) == (status, field)
+
+
+@pytest.mark.parametrize("body", [{"delimiters": "\ud800"}, {"passages": [{"id": "\ud800", "text": "a"}]}])
+def test_half_a_surrogate_pair_is_refused_wherever_it_stands(client: httpx.Client, body: dict[str, object]) -> None:
+    content = json.dumps({"text": "the list", **body})
+    response = client.post("/v1/trace", content=content, headers={"content-type": "application/json"})
+    assert response.status_code == 422, response.text
+    assert "surrogate" in response.json()["detail"] or "unicode" in response.json()["detail"]
+
+
+def test_delimiters_and_whole_words_can_be_set(client: httpx.Client) -> None:
+    text = max(manual()[:40], key=len)
+    usual = ask(client, "/v1/trace", text=text, max_spans=999)["spans"]
+    never = ask(client, "/v1/trace", text=text, max_spans=999, delimiters="")["spans"]
+    assert any("." in span["text"][:-1] for span in never)
+    assert not any("." in span["text"].rstrip(".")[:-1] for span in usual)
+    assert max(span["length"] for span in never) > max(span["length"] for span in usual)
+    within = ask(client, "/v1/trace", text="interestingly", max_spans=9, whole_words=False)["spans"]
+    assert within
+    assert ask(client, "/v1/trace", text="interestingly", max_spans=9)["spans"] == []

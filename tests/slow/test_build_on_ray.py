@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 import ray
 from services.retrieval.datastore.build import build
-from services.retrieval.datastore.cluster import cluster
+from shared.cluster import cluster
 from services.retrieval.encoders.base import Loadable
 from tests.retrieval_support import HashingEncoder, SecondEncoder
 from tests.unit.retrieval.test_ingest import OWNERS, SMALL

@@ -16,7 +16,6 @@ from services.retrieval.datastore import coding, deletions, dropped, layout, man
 from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.chunks import WORDS
 from services.retrieval.datastore.documents import Broken
-from services.retrieval.datastore.durable import discard, discard_retired, publish, retire, settle
 from services.retrieval.datastore.embed import PASSAGES, Embedder
 from services.retrieval.datastore.generation import changing, unchanging
 from services.retrieval.datastore.ingest.decontaminate import Queries
@@ -33,14 +32,15 @@ from services.retrieval.datastore.manifest import COMPACTDS, INDEXES, BadSegment
 from services.retrieval.datastore.opening import folders
 from services.retrieval.datastore.passages import Passages
 from services.retrieval.datastore.renew import due, renew
-from services.retrieval.datastore.schedule import Here, Once, Scheduler
 from services.retrieval.datastore.segment import write_texts
 from services.retrieval.datastore.tombstones import BadTombstones
 from services.retrieval.datastore.unstored import SegmentVectors, drop_vectors
 from services.retrieval.datastore.vectors import Embedders
 from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.encoders.base import Card, Encoder, Loadable
+from shared.durable import discard, discard_retired, publish, retire, settle
 from shared.owners import Owner
+from shared.schedule import Here, Once, Scheduler
 
 Tell = Callable[[str], None]
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from services.retrieval.datastore import deletions, manifest
 from services.retrieval.datastore.added import Span
 from services.retrieval.datastore.deletions import Deletions
-from services.retrieval.datastore.durable import sync
 from services.retrieval.datastore.generation import changing
 from services.retrieval.datastore.manifest import BadSegment, EncoderStamp, FileStamp, Manifest
 from services.retrieval.datastore.opening import folders
@@ -21,6 +20,7 @@ from services.retrieval.datastore.segment import written
 from services.retrieval.leann import codebook, codes
 from services.retrieval.leann.codebook import BadCodebook, Codebook, Origin
 from services.retrieval.leann.quantiser import train
+from shared.durable import sync
 from shared.lock import locked
 
 Vectors = Callable[[Path], NDArray[Any]]

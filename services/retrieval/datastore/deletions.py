@@ -13,9 +13,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.retrieval.datastore import tombstones
-from services.retrieval.datastore.durable import replace
 from services.retrieval.datastore.generation import RECORD, changing, recorded
 from services.retrieval.datastore.tombstones import BadTombstones, Head, Tombstones
+from shared.durable import replace
 
 
 class BadDeletions(Exception):

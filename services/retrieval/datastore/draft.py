@@ -9,7 +9,6 @@ import numpy as np
 
 from services.retrieval.datastore import manifest
 from services.retrieval.datastore.documents import Document
-from services.retrieval.datastore.durable import publish, settle
 from services.retrieval.datastore.layout import Layout
 from services.retrieval.datastore.manifest import COMPACTDS, Manifest
 from services.retrieval.datastore.renew import digest
@@ -18,6 +17,7 @@ from services.retrieval.datastore.unstored import drop_vectors
 from services.retrieval.datastore.vectors import Embedders
 from services.retrieval.leann import codes
 from services.retrieval.leann.codebook import Codebook
+from shared.durable import publish, settle
 from shared.owners import Owner
 
 

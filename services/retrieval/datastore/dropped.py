@@ -8,10 +8,10 @@ from pathlib import Path
 
 from services.retrieval.datastore import deletions
 from services.retrieval.datastore.added import Span
-from services.retrieval.datastore.durable import discard, retire
 from services.retrieval.datastore.generation import changing
 from services.retrieval.datastore.lock import BuildRunning, only_builder
 from services.retrieval.datastore.work import UNFINISHED
+from shared.durable import discard, retire
 
 LEFT_OUT = (
     "the owner was deleted from the datastore, so the texts are left out; `candor data build --restore {owner}` takes "

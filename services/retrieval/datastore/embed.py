@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from services.retrieval.datastore import manifest
 from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.datastore.passages import Passages
-from services.retrieval.datastore.schedule import Advance, Here, Scheduler
 from services.retrieval.datastore.segment import EXACT, VECTORS
 from services.retrieval.datastore.work import stage
 from services.retrieval.encoders.base import Encoder
+from shared.schedule import Advance, Here, Scheduler
 
 PASSAGES = 2048
 """Passages in a shard."""

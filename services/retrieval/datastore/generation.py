@@ -8,7 +8,7 @@ from errno import EACCES, EROFS
 from pathlib import Path
 from uuid import uuid4
 
-from services.retrieval.datastore.durable import replace
+from shared.durable import replace
 from shared.lock import locked
 
 RECORD = "deletions.json"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from services.retrieval.datastore.durable import replace
 from services.retrieval.datastore.manifest import INDEXES, EncoderStamp
+from shared.durable import replace
 
 FILE = "layout.json"
 

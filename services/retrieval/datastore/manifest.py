@@ -9,8 +9,8 @@ from threading import Event
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from services.retrieval.datastore.durable import replace
 from services.retrieval.encoders.base import Card
+from shared.durable import replace
 
 FORMAT = 2
 NAME = "manifest.json"

@@ -11,7 +11,6 @@ from pathlib import Path
 from services.retrieval.compactds import ann
 from services.retrieval.datastore import manifest
 from services.retrieval.datastore.added import Span
-from services.retrieval.datastore.durable import discard, publish, retire, settle
 from services.retrieval.datastore.generation import changing
 from services.retrieval.datastore.manifest import COMPACTDS, INDEXES, BadSegment, FileStamp, Manifest
 from services.retrieval.datastore.passages import Passages
@@ -19,6 +18,7 @@ from services.retrieval.datastore.segment import EXACT, VECTORS, written
 from services.retrieval.datastore.vectors import Embedders
 from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.leann.codes import PREFIX
+from shared.durable import discard, publish, retire, settle
 
 
 def due(folder: Path, embedders: Embedders, indexes: Collection[str]) -> bool:

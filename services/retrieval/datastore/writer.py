@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from services.retrieval.datastore import coding, deletions, dropped, workspace
+from services.retrieval.datastore import coding, deletions, dropped
 from services.retrieval.datastore.added import Span, current
 from services.retrieval.datastore.catalogue import Catalogue
 from services.retrieval.datastore.deletions import BadDeletions
 from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.draft import Draft
-from services.retrieval.datastore.durable import discard, discard_retired, retire, retired
 from services.retrieval.datastore.embed import Embedder
 from services.retrieval.datastore.generation import Changed, changing, generation, unmarked
 from services.retrieval.datastore.layout import Layout
@@ -29,6 +28,8 @@ from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.encoders.base import Encoder
 from services.retrieval.leann import codebook
 from services.retrieval.leann.codebook import BadCodebook
+from shared import workspace
+from shared.durable import discard, discard_retired, retire, retired
 from shared.owners import Owner
 
 

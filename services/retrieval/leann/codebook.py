@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from services.retrieval.datastore.durable import replace
 from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.leann.quantiser import Quantiser
+from shared.durable import replace
 
 FILE = "leann.codebook"
 

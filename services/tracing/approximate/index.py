@@ -139,14 +139,18 @@ def open_words(folder: Path) -> WordIndex:
 
 def write_words(folder: Path, segment: Segment) -> bool:
     """Make the word index of a segment, hidden documents and all. False, and no folder, if it has no words."""
-    documents = [read(segment.text(number)) for number in range(segment.held)]
-    lexicon, numbers = np.unique(np.concatenate([one.keys for one in documents]), return_inverse=True)
+    keys, marks = [], []
+    for number in range(segment.held):
+        text = segment.text(number)
+        found = read(text)
+        keys.append(found.keys)
+        marks.append(_marks(text, found))
+    lexicon, numbers = np.unique(np.concatenate(keys), return_inverse=True)
     if not numbers.size:
         return False
-    lengths = np.array([one.keys.size for one in documents], dtype=np.int64)
+    lengths = np.array([one.size for one in keys], dtype=np.int64)
     ends = np.cumsum(lengths)
     words = np.insert(numbers.astype(np.uint32), ends, np.uint32(SEPARATOR))
-    marks = [_marks(segment.text(number), one) for number, one in enumerate(documents)]
     suffixes, width = suffix_array(words), width_for(words.size)
     arrays: dict[str, NDArray[Any]] = {
         "words": words,

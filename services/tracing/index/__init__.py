@@ -4,6 +4,7 @@
 them, `suffixes` sorts. Imported by the tracing service; `build_all` also by the command line.
 
     tracing/CORPUS/corpus.json          owner, licence and the segments in force; replacing it is the only commit
+    tracing/CORPUS/changes.log          16 bytes for each document added or deleted by the service (see `log`)
     tracing/CORPUS/SEGMENT/manifest.json    counts, tokenizer, size and SHA-256 of every file below
         tokens.bin          u16 or u32  every document's tokens with a separator after each
         suffixes.bin        u32         positions in suffix order, without the separators'

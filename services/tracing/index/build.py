@@ -4,29 +4,52 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import partial
 from pathlib import Path
 
 from services.tracing.approximate.opened import make_words
-from services.tracing.index.corpus import CorpusManifest, publish, read_manifest
+from services.tracing.index import log
+from services.tracing.index.blocks import Block, Indexer, blocks, is_finished
+from services.tracing.index.corpus import CorpusManifest, publish_built, read_manifest
 from services.tracing.index.foreign import is_foreign
-from services.tracing.index.records import Record
+from services.tracing.index.log import BadCorpus
+from services.tracing.index.merge import write_merged
+from services.tracing.index.records import hashes
 from services.tracing.index.segment import Segment
-from services.tracing.index.stored import FORMAT, BadSegment, Manifest, open_segment, write_segment
+from services.tracing.index.stored import FORMAT, BadSegment, Manifest, open_segment
+from services.tracing.index.stored import read_manifest as read_segment
 from services.tracing.index.texts import Document, digest, read_documents
 from services.tracing.settings import tokenizer_in
-from services.tracing.tokenizer import Ids, Tokenizer
+from services.tracing.tokenizer import Tokenizer
+from shared.durable import discard
 from shared.owners import Owner
+from shared.schedule import Here, Scheduler
 
-BATCH = 512
-"""Documents tokenised at once."""
-SEGMENT_TOKENS = 1 << 26
-"""Tokens after which a segment is closed: sorting one takes about 1 GB at this size."""
+MEMORY = 4 << 30
+BYTES = 24
+"""Memory that a block takes for each byte of its lines at most: 16 to sort a token, which may be a byte, and the rest
+for its tokens and records."""
+MOST_TOKENS = 1 << 31
+"""Tokens of a segment, separators with them: positions fit into 4 bytes."""
 
 Progress = Callable[[str], None]
 """Is told in a line what has just been done."""
+
+
+@dataclass(frozen=True)
+class How:
+    """Who sorts the blocks of a corpus, how long their lines are together, and how large a segment may be."""
+
+    scheduler: Scheduler = field(default_factory=Here)
+    block_bytes: int = MEMORY // BYTES
+    most_tokens: int = MOST_TOKENS
+
+
+def within(memory: int, workers: int, scheduler: Scheduler) -> How:
+    """By a scheduler that has so many tasks under way on a machine, which take so many bytes together."""
+    return How(scheduler, max(1, memory // workers // BYTES))
 
 
 @dataclass(frozen=True)
@@ -40,14 +63,18 @@ class Built:
     fresh: bool
 
 
-def build_all(home: Path, owners: Sequence[Owner], progress: Progress) -> list[Built]:
+def build_all(
+    home: Path, owners: Sequence[Owner], progress: Progress, restore: Collection[str] = (), how: How | None = None
+) -> list[Built]:
     """Build the corpus of every owner who has texts, with the language model's tokenizer; corpus id = owner id.
 
     Files of other kinds than .jsonl are not read: an owner who has no others, or no more, gets an empty corpus. What
-    is built, whole and of unchanged input is left as it is. Raises FileNotFoundError without the tokenizer.
+    is built, whole and of unchanged input is left as it is. An owner whose corpus was deleted has none until the build
+    is told to `restore` the owner. Raises FileNotFoundError without the tokenizer, and BadCorpus once all others are
+    built if it is not known what was deleted from one.
     """
     tokenizer = Tokenizer(tokenizer_in(home))
-    built = []
+    built, unknown = [], []
     for owner in owners:
         there = sorted(path for path in (home / "texts" / owner.id).glob("*") if not path.name.startswith("."))
         files = [path for path in there if path.suffix == ".jsonl" and path.is_file()]
@@ -58,9 +85,17 @@ def build_all(home: Path, owners: Sequence[Owner], progress: Progress) -> list[B
         if unread := [path.name for path in there if path not in files]:
             progress(f"{owner.id}: not traced, since only .jsonl is: {', '.join(unread)}")
         if there or folder.exists():
-            built.append(build_corpus(folder, owner, files, tokenizer, progress))
+            try:
+                built.append(
+                    build_corpus(folder, owner, files, tokenizer, progress, how=how, restore=owner.id in restore)
+                )
+                _make_words(folder, tokenizer, progress)
+            except BadCorpus as error:
+                unknown.append(f"corpus {folder.name}: {error}")
         else:
             progress(f"{owner.id}: no texts")
+    if unknown:
+        raise BadCorpus("; ".join(unknown))
     return built
 
 
@@ -71,30 +106,33 @@ def build_corpus(
     tokenizer: Tokenizer,
     progress: Progress,
     *,
-    segment_tokens: int = SEGMENT_TOKENS,
+    how: How | None = None,
+    restore: bool = False,
 ) -> Built:
-    """Build the corpus `folder` of one owner from text files, a segment for every `segment_tokens` tokens or so.
+    """Build the corpus `folder` of one owner from text files.
 
     The corpus is in force once all of it is written, and the one before it until then. What cannot be read, is empty
-    or not valid Unicode is skipped and counted.
+    or not valid Unicode is skipped and counted. Documents that were deleted, or that an added one stands over, are not
+    written; they would be hidden. Raises BadCorpus if it is not known which.
     """
+    how = how or How()
     fingerprint = _fingerprint(owner, files, tokenizer)
     present = read_manifest(folder)
+    if present is not None and present.dropped and not restore:
+        progress(
+            f"{folder.name}: deleted, and left out: `candor data build --restore {owner.id}` takes the texts in again"
+        )
+        return Built(folder.name, 0, 0, 0, fresh=False)
     if present is not None and present.input == fingerprint:
         whole = _segments(folder, present, tokenizer)
         if whole is not None:
-            _make_words(folder, whole, progress)
             progress(f"{folder.name}: unchanged")
             return _built(present, whole, fresh=False)
-    segments: dict[str, Manifest] = {}
-    skipped = 0
-    for portion in _portions(read_documents(owner, files, progress), tokenizer, segment_tokens):
-        skipped += portion.skipped
-        if not portion.ids:
-            continue
-        name = f"segment-{secrets.token_hex(6)}"
-        segments[name] = write_segment(folder / name, owner.id, tokenizer, portion.ids, portion.records)
-        progress(f"{folder.name}: {segments[name].documents:,} documents, {segments[name].tokens:,} tokens indexed")
+    counted = _Counted(_kept(folder, present, read_documents(owner, files, progress)))
+    work = folder / "blocks"
+    plan = list(blocks(counted, work, owner, tokenizer, how.block_bytes))
+    _index(plan, tokenizer, how.scheduler, folder.name, progress)
+    segments = _put_together(folder, owner, tokenizer, list(_groups(plan, tokenizer, how.most_tokens)), progress)
     corpus = CorpusManifest(
         id=folder.name,
         owner=owner.id,
@@ -102,39 +140,87 @@ def build_corpus(
         licence=owner.licence,
         tokenizer=tokenizer.fingerprint,
         input=fingerprint,
-        skipped=skipped,
-        segments=list(segments),
+        skipped=counted.skipped,
+        segments=segments,
     )
-    publish(folder, corpus)
-    _make_words(folder, [open_segment(folder / name, owner.id, tokenizer) for name in segments], progress)
-    return _built(corpus, segments.values(), fresh=True)
+    corpus = publish_built(folder, corpus, restoring=present.floor if present else None)
+    discard(work)
+    made = [read_segment(folder / name, owner.id, tokenizer) for name in corpus.segments]
+    return _built(corpus, made, fresh=True)
 
 
-@dataclass
-class _Portion:
-    """The documents of one segment to be."""
+def _kept(
+    folder: Path, present: CorpusManifest | None, documents: Iterable[Document | None]
+) -> Iterator[Document | None]:
+    """Those that the corpus, as it is before the build, does not hide. Raises BadCorpus."""
+    hidden: set[int] = set()
+    if present is not None:
+        hidden.update(log.read(folder, present.log).hidden(0, present.floor).tolist())
+    for document in documents:
+        if document is None or int(hashes("id", [document.record.id])[0]) not in hidden:
+            yield document
 
-    ids: list[Ids] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
-    tokens: int = 0
-    skipped: int = 0
+
+class _Counted:
+    """The documents that can be indexed, and how many could not."""
+
+    def __init__(self, documents: Iterable[Document | None]) -> None:
+        self._documents, self.skipped = documents, 0
+
+    def __iter__(self) -> Iterator[Document]:
+        for document in self._documents:
+            if document is None:
+                self.skipped += 1
+            else:
+                yield document
 
 
-def _portions(documents: Iterable[Document | None], tokenizer: Tokenizer, limit: int) -> Iterator[_Portion]:
-    """Documents tokenised and cut into segments; only the last can be without any."""
-    stream, portion = iter(documents), _Portion()
-    while batch := list(islice(stream, BATCH)):
-        usable = [document for document in batch if document is not None]
-        portion.skipped += len(batch) - len(usable)
-        texts = [document.text for document in usable]
-        for document, ids in zip(usable, tokenizer.encode_many(texts), strict=True):
-            if portion.tokens + ids.size > limit and portion.ids:
-                yield portion
-                portion = _Portion()
-            portion.ids.append(ids)
-            portion.records.append(document.record)
-            portion.tokens += ids.size + 1
-    yield portion
+def _index(plan: Sequence[Block], tokenizer: Tokenizer, scheduler: Scheduler, corpus: str, progress: Progress) -> None:
+    """Have all blocks written that are not yet."""
+    todo = [block for block in plan if not is_finished(block, tokenizer)]
+    if len(todo) < len(plan):
+        progress(f"{corpus}: {len(plan) - len(todo)} of {len(plan)} blocks were finished before")
+    done, documents = 0, sum(len(block.places) for block in todo)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(f"{corpus}: {done:,} of {documents:,} documents sorted")
+
+    scheduler.run(partial(Indexer, tokenizer), todo, advance)
+
+
+def _groups(plan: Sequence[Block], tokenizer: Tokenizer, most: int) -> Iterator[list[Block]]:
+    """Blocks that become one segment: as many in a row as have at most so many tokens, or one."""
+    group: list[Block] = []
+    tokens = 0
+    for block in plan:
+        manifest = read_segment(block.folder, block.owner.id, tokenizer)
+        size = manifest.tokens + manifest.documents
+        if group and tokens + size > most:
+            yield group
+            group, tokens = [], 0
+        group.append(block)
+        tokens += size
+    if group:
+        yield group
+
+
+def _put_together(
+    folder: Path, owner: Owner, tokenizer: Tokenizer, groups: Sequence[Sequence[Block]], progress: Progress
+) -> list[str]:
+    """The names of the segments that hold what the blocks of each group hold; a block that is alone is moved, once all
+    others are merged, so that a build that is killed finds it again."""
+    names = [f"segment-{secrets.token_hex(6)}" for _ in groups]
+    for name, group in zip(names, groups, strict=True):
+        if len(group) > 1:
+            progress(f"{folder.name}: merging {len(group)} blocks")
+            parts = [open_segment(block.folder, owner.id, tokenizer) for block in group]
+            write_merged(folder / name, owner.id, tokenizer, parts)
+    for name, group in zip(names, groups, strict=True):
+        if len(group) == 1:
+            group[0].folder.rename(folder / name)
+    return names
 
 
 def _fingerprint(owner: Owner, files: Sequence[Path], tokenizer: Tokenizer) -> str:
@@ -151,10 +237,11 @@ def _segments(folder: Path, corpus: CorpusManifest, tokenizer: Tokenizer) -> lis
         return None
 
 
-def _make_words(folder: Path, segments: Iterable[Segment], progress: Progress) -> None:
+def _make_words(folder: Path, tokenizer: Tokenizer, progress: Progress) -> None:
     """Indexes of words for approximate matches: what is published answers without them until they are there."""
-    made = sum(make_words(segment) for segment in segments)
-    if made:
+    present = read_manifest(folder)
+    segments = _segments(folder, present, tokenizer) if present else None
+    if made := sum(make_words(segment) for segment in segments or ()):
         progress(f"{folder.name}: words of {made} segments indexed for approximate matches")
 
 

@@ -36,6 +36,13 @@ def write_file(path: Path, array: NDArray[Any]) -> File:
     return File(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
+def described(path: Path) -> File:
+    """Size and checksum of a file that is there, which is on disk then."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+    return File(bytes=path.stat().st_size, sha256=_sha256(path))
+
+
 def is_whole(path: Path, file: File) -> bool:
     """Whether a file is what was written, by its size and checksum."""
     return path.is_file() and path.stat().st_size == file.bytes and _sha256(path) == file.sha256

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.tracing.index.files import map_file
-from services.tracing.index.records import Key, Record
+from services.tracing.index.records import Hashes, Key, Record, hashes
 from services.tracing.index.segment import Segment
 from services.tracing.index.stored import BadSegment
 from services.tracing.search.arrays import Index
@@ -124,6 +124,11 @@ class _Lines:
     def candidates(self, key: Key, value: str) -> Sequence[int]:  # noqa: ARG002 (every document may have it)
         """All documents: the files have no index of them, so that every line is read."""
         return range(self._documents)
+
+    def having(self, ids: Hashes) -> Sequence[int]:
+        """The documents whose ids have one of these hashes; every line is read."""
+        mine = hashes("id", [self.record(document).id for document in range(self._documents)])
+        return [int(document) for document in np.flatnonzero(np.isin(mine, ids))]
 
 
 def _first(said: Said, names: Sequence[str], default: str) -> str:

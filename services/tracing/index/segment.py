@@ -52,6 +52,10 @@ class Segment:
         """How many documents there are."""
         return self.held - self.hidden.size
 
+    def alive(self) -> Numbers:
+        """The documents that are not hidden, ascending; (documents,) int64."""
+        return np.setdiff1d(np.arange(self.held), self.hidden)
+
     @cached_property
     def tokens(self) -> int:
         """How many tokens they have, separators aside."""

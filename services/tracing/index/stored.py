@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,16 +120,24 @@ def write_segment(
         **stored(records),
     }
     folder.mkdir(parents=True)
+    files = {name: write_file(folder / f"{name}.bin", arrays[name]) for name in FILES}
+    return finish(folder, owner, tokenizer, len(documents), suffixes.size, files)
+
+
+def finish(  # noqa: PLR0917
+    folder: Path, owner: str, tokenizer: Tokenizer, documents: int, tokens: int, files: Mapping[str, File]
+) -> Manifest:
+    """Write the manifest of a segment whose other files, by name, are there."""
     manifest = Manifest(
         format=FORMAT,
         owner=owner,
-        documents=len(documents),
-        tokens=suffixes.size,
+        documents=documents,
+        tokens=tokens,
         dtype=tokenizer.dtype.name,
-        width=width,
+        width=width_for(tokens + documents),
         vocabulary=tokenizer.size,
         tokenizer=tokenizer.fingerprint,
-        files={f"{name}.bin": write_file(folder / f"{name}.bin", arrays[name]) for name in FILES},
+        files={f"{name}.bin": files[name] for name in FILES},
     )
     write_durably(folder / "manifest.json", manifest.model_dump_json(indent=2).encode("utf-8"))
     return manifest

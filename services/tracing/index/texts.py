@@ -6,10 +6,20 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from services.tracing.index.records import Record
 from shared.owners import Owner
+
+
+class Place(NamedTuple):
+    """A line of a file: where it begins, and how long it is, in bytes."""
+
+    path: Path
+    start: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,7 @@ class Document:
 
     record: Record
     text: str
+    place: Place
 
 
 def read_documents(owner: Owner, files: Sequence[Path], tell: Callable[[str], None]) -> Iterator[Document | None]:
@@ -27,11 +38,14 @@ def read_documents(owner: Owner, files: Sequence[Path], tell: Callable[[str], No
     seen: set[str] = set()
     for path in files:
         with path.open("rb") as lines:
+            end = 0
             for number, line in enumerate(lines, 1):
+                place = Place(path, end, len(line))
+                end += len(line)
                 if not line.strip():
                     continue
                 try:
-                    document = _document(json.loads(line.decode()), owner, path.stem)
+                    document = _document(line, owner, place)
                     if document.record.id in seen:
                         raise ValueError(f"the id {document.record.id!r} is an earlier document's")
                 except (ValueError, RecursionError) as error:
@@ -40,6 +54,15 @@ def read_documents(owner: Owner, files: Sequence[Path], tell: Callable[[str], No
                     continue
                 seen.add(document.record.id)
                 yield document if document.text and _is_unicode(document) else None
+
+
+def read_at(owner: Owner, places: Sequence[Place]) -> Iterator[Document]:
+    """The documents of lines that `read_documents` has read. Raises ValueError if a file has changed since."""
+    for path, some in groupby(places, key=lambda place: place.path):
+        with path.open("rb") as stream:
+            for place in some:
+                stream.seek(place.start)
+                yield _document(stream.read(place.bytes), owner, place)
 
 
 def digest(files: Sequence[Path]) -> str:
@@ -51,8 +74,9 @@ def digest(files: Sequence[Path]) -> str:
     return whole.hexdigest()
 
 
-def _document(fields: object, owner: Owner, source: str) -> Document:
+def _document(line: bytes, owner: Owner, place: Place) -> Document:
     """As the retrieval service reads a line: `id` and `text`, and what else it says of the document."""
+    fields = json.loads(line.decode())
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")
     if (named := fields.get("owner")) not in (None, owner.id):
@@ -61,13 +85,13 @@ def _document(fields: object, owner: Owner, source: str) -> Document:
     record = Record(
         id=_string(fields, "id"),
         title=_string(fields, "title", ""),
-        source=_string(fields, "source", source),
+        source=_string(fields, "source", place.path.stem),
         licence=_string(fields, "licence", owner.licence),
         url=_string(fields, "url", "") or None,
         sha256=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
         metadata=_metadata(fields),
     )
-    return Document(record, text)
+    return Document(record, text, place)
 
 
 def _string(fields: dict[str, object], name: str, default: str | None = None) -> str:

@@ -27,6 +27,7 @@ class Options:
     """OLMoTrace's parameters with its production values; lengths and contexts are in tokens.
 
     `max_spans` None keeps ceil(0.05 x tokens of the text). `documents` is how many are sampled for a span at most.
+    `delimiters` and `whole_words` as `query.read` takes them.
     """
 
     min_length: int = 1
@@ -35,6 +36,8 @@ class Options:
     documents: int = 10
     context: int = 40
     seed: int = 0
+    delimiters: str = ".\n"
+    whole_words: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Traced:
 def trace(text: str, prompt: str, segments: Sequence[Segment], tokenizer: Tokenizer, options: Options) -> Traced:
     """Find where a text stands verbatim in segments. Raises UnicodeEncodeError for a lone surrogate."""
     clock = _Clock()
-    query = read(text, tokenizer)
+    query = read(text, tokenizer, options.delimiters, whole_words=options.whole_words)
     asked = tokenizer.encode(prompt).ids
     clock.lap("tokenize")
     found = find_spans(query, segments, tokenizer, min_length=options.min_length, max_count=options.max_count)

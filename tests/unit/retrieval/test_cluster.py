@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.retrieval.datastore.cluster import NoCluster, cluster
+from shared.cluster import NoCluster, cluster
 
 
 def test_an_address_without_a_cluster_is_an_error_that_names_it_and_not_a_wait() -> None:

@@ -15,15 +15,16 @@ import pytest
 from numpy.typing import NDArray
 
 from services.retrieval.changes import Changes
-from services.retrieval.datastore import coding, workspace
+from services.retrieval.datastore import coding
 from services.retrieval.datastore.build import build
 from services.retrieval.datastore.catalogue import Catalogue
-from services.retrieval.datastore.durable import publish
 from services.retrieval.datastore.manifest import EncoderStamp
 from services.retrieval.datastore.segment import VECTORS
 from services.retrieval.datastore.writer import Writer
 from services.retrieval.errors import NotWritable
+from shared import workspace
 from shared.contracts import retrieval as wire
+from shared.durable import publish
 from tests.retrieval_support import HashingEncoder, write_source
 from tests.unit.retrieval.test_changes import OWNERS, documents, found, home, main, of, opened
 

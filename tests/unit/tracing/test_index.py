@@ -3,21 +3,23 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from services.tracing.index.build import Built, build_all, build_corpus
+from services.tracing.index.build import Built, How, build_all, build_corpus
 from services.tracing.index.corpus import read_manifest
 from services.tracing.index.opening import open_corpora
 from services.tracing.settings import TracingSettings, tokenizer_in
 from services.tracing.start import start
 from services.tracing.tokenizer import Tokenizer
 from services.tracing.trace.lookup import look_up_text
+from shared.schedule import Advance, Here, Processes, Task, Work
 from tests.tracing_support import owner, train_tokenizer, write_texts
 
 Rebuild = Callable[..., Built]
+SMALL = How(block_bytes=3000, most_tokens=500)
 
 
 @pytest.fixture
@@ -28,12 +30,10 @@ def texts(tmp_path: Path, paragraphs: list[str]) -> Path:
 @pytest.fixture
 def rebuild(tmp_path: Path, texts: Path, tokenizer: Tokenizer) -> Rebuild:
     def rebuild(
-        segment_tokens: int = 1 << 20, *, public: bool = False, progress: Callable[[str], None] = lambda _: None
+        how: How | None = None, *, public: bool = False, progress: Callable[[str], None] = lambda _: None
     ) -> Built:
         folder = tmp_path / "tracing" / "papers"
-        return build_corpus(
-            folder, owner("papers", public=public), [texts], tokenizer, progress, segment_tokens=segment_tokens
-        )
+        return build_corpus(folder, owner("papers", public=public), [texts], tokenizer, progress, how=how)
 
     return rebuild
 
@@ -47,7 +47,7 @@ def counted(home: Path, text: str, tokenizer: Tokenizer) -> int:
 def test_every_document_comes_back_with_its_text_and_record(
     rebuild: Rebuild, tmp_path: Path, paragraphs: list[str], tokenizer: Tokenizer
 ) -> None:
-    built = rebuild(segment_tokens=500)
+    built = rebuild(SMALL)
     (corpus,), warnings = open_corpora(tmp_path / "tracing", tokenizer)
     assert (built.documents, built.skipped, built.fresh, warnings) == (40, 0, True, [])
     assert len(corpus.segments) > 3
@@ -73,7 +73,7 @@ def test_what_is_built_and_unchanged_is_left_as_it_is(rebuild: Rebuild, texts: P
 
 
 def test_a_new_build_replaces_the_old_one_and_its_files(rebuild: Rebuild, texts: Path, tmp_path: Path) -> None:
-    rebuild(segment_tokens=500)
+    rebuild(SMALL)
     texts.write_text(texts.read_text().splitlines(keepends=True)[0])
     rebuild()
     manifest = read_manifest(tmp_path / "tracing" / "papers")
@@ -87,7 +87,7 @@ def test_a_new_build_replaces_the_old_one_and_its_files(rebuild: Rebuild, texts:
 def test_a_damaged_segment_is_named_and_left_out_and_the_next_build_mends_it(
     harm: str, rebuild: Rebuild, tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
-    rebuild(segment_tokens=500)
+    rebuild(SMALL)
     before = counted(tmp_path, "the", tokenizer)
     victim = sorted((tmp_path / "tracing" / "papers").glob("segment-*"))[1]
     file = victim / ("manifest.json" if harm == "manifest" else "suffixes.bin")
@@ -104,7 +104,7 @@ def test_a_damaged_segment_is_named_and_left_out_and_the_next_build_mends_it(
     assert "papers" in warning
     assert victim.name not in [segment.name for segment in corpus.segments]
     assert 0 < counted(tmp_path, "the", tokenizer) < before
-    assert rebuild(segment_tokens=500).fresh
+    assert rebuild(SMALL).fresh
     assert counted(tmp_path, "the", tokenizer) == before
 
 
@@ -179,8 +179,9 @@ def test_files_that_are_not_traced_are_named_and_the_service_starts_without_any(
     assert (built.documents, built.tokens) == (0, 0)
     assert "report.txt" in said[0]
     settings = TracingSettings(directory=tmp_path / "tracing", tokenizer=tokenizer_in(tmp_path))
-    _, warnings = start(settings, lambda _: None)
-    assert any("nothing can be traced" in warning for warning in warnings)
+    started = start(settings, lambda _: None)
+    assert any("nothing can be traced" in warning for warning in started.tracer.faults())
+    started.changes.close()
 
 
 def test_every_owner_with_texts_gets_a_corpus(tmp_path: Path, paragraphs: list[str]) -> None:
@@ -191,3 +192,61 @@ def test_every_owner_with_texts_gets_a_corpus(tmp_path: Path, paragraphs: list[s
     built = build_all(tmp_path, [owner("papers"), owner("medicine"), owner("news", public=True)], said.append)
     assert [(one.corpus, one.documents) for one in built] == [("papers", 10), ("news", 10)]
     assert any(line.startswith("medicine") for line in said)
+
+
+def fingerprint(folder: Path) -> list[tuple[str, str]]:
+    """The files of a corpus's segments, in the order of the segments, and what is in them."""
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    return [
+        (path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+        for name in manifest.segments
+        for path in sorted((folder / name).glob("*.*"))
+    ]
+
+
+@pytest.mark.parametrize("most", [500, 1 << 31])
+def test_processes_build_what_one_does_byte_for_byte(
+    rebuild: Rebuild, tmp_path: Path, texts: Path, tokenizer: Tokenizer, most: int
+) -> None:
+    rebuild(How(block_bytes=3000, most_tokens=most))
+    other = tmp_path / "other" / "papers"
+    how = How(Processes(2), block_bytes=3000, most_tokens=most)
+    built = build_corpus(other, owner("papers"), [texts], tokenizer, lambda _: None, how=how)
+    assert fingerprint(other) == fingerprint(tmp_path / "tracing" / "papers")
+    assert built.documents == 40
+    assert (len(fingerprint(other)) == 10) == (most > 500)
+    assert not (other / "blocks").exists()
+
+
+class Interrupted(Here):
+    """Stops after some blocks, as if it were killed, and says how many were to be done."""
+
+    def __init__(self, after: int) -> None:
+        self.after, self.tasks = after, 0
+
+    def run(self, make: Callable[[], Work[Task]], tasks: Sequence[Task], advance: Advance) -> None:
+        self.tasks = len(tasks)
+        super().run(make, tasks[: self.after], advance)
+        if self.after < len(tasks):
+            raise KeyboardInterrupt
+
+
+def test_a_build_that_was_stopped_does_not_do_again_what_it_had_finished(
+    rebuild: Rebuild, tmp_path: Path, texts: Path, tokenizer: Tokenizer
+) -> None:
+    first, second = Interrupted(3), Interrupted(1 << 20)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(How(first, block_bytes=3000))
+    folder = tmp_path / "tracing" / "papers"
+    assert read_manifest(folder) is None
+    unfinished = folder / "blocks" / ("0" * 64)
+    unfinished.mkdir()
+    (unfinished / "tokens.bin").write_bytes(b"half")
+    said: list[str] = []
+    rebuild(How(second, block_bytes=3000), progress=said.append)
+    assert second.tasks == first.tasks - 3
+    assert any("3 of" in line for line in said)
+    other = tmp_path / "other" / "papers"
+    build_corpus(other, owner("papers"), [texts], tokenizer, lambda _: None, how=How(block_bytes=3000))
+    assert fingerprint(folder) == fingerprint(other)

@@ -14,8 +14,8 @@ from services.retrieval.datastore.ingest.prepare import RULES, Task, prepare
 from services.retrieval.datastore.ingest.shardfile import ShardFile
 from services.retrieval.datastore.ingest.shards import Shard, shards
 from services.retrieval.datastore.ingest.sources import Source
-from services.retrieval.datastore.schedule import Advance, Scheduler
 from services.retrieval.datastore.work import stage
+from shared.schedule import Advance, Scheduler
 
 
 def read(

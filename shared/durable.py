@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from uuid import uuid4
 
-from services.retrieval.datastore.exchange import exchange
+from shared.exchange import exchange
 
 _GONE = ".removed-"
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from services.retrieval.datastore.schedule import Advance, Task, Work
+from shared.schedule import Advance, Task, Work
 
 _OBJECTS = 256 << 20
 """Bytes for the texts under way in a cluster that is started here."""
@@ -26,7 +26,7 @@ class NoCluster(Exception):
 
 
 class Cluster:
-    """Runs tasks on Ray Data: a pool of actors, one a processor, that hold what the work needs (the encoder)."""
+    """Runs tasks on Ray Data: a pool of actors, one a processor, that hold what the work needs."""
 
     def run(self, make: Callable[[], Work[Task]], tasks: Sequence[Task], advance: Advance) -> None:
         """As Scheduler.run; `advance` is told when a task is done."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from services.retrieval.datastore.durable import discard
+from shared.durable import discard
 
 _ADDING = ".adding-"
 

@@ -1,0 +1,102 @@
+"""The takedown list: documents that no request is shown, whatever is built or added later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from services.tracing.index.corpus import Corpus
+from services.tracing.index.records import Key
+from services.tracing.index.segment import Segment
+
+
+class BadBlockList(ValueError):
+    """It is not known which documents are blocked, so that none may be shown. The message names the line."""
+
+
+class Entry(BaseModel):
+    """One line of the list: all documents with this id, URL or SHA-256 of the text, of one corpus or of all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+    corpus: str | None = None
+
+    @property
+    def named(self) -> list[tuple[Key, str]]:
+        """What is blocked, and its value."""
+        keys: tuple[tuple[Key, str | None], ...] = (("id", self.id), ("url", self.url), ("sha256", self.sha256))
+        return [(key, value) for key, value in keys if value is not None]
+
+    @model_validator(mode="after")
+    def _one(self) -> Entry:
+        if len(self.named) != 1:
+            raise ValueError("give one of id, url and sha256")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """The entries of the list at one moment."""
+
+    entries: Sequence[Entry] = ()
+
+    def hide(self, corpus: Corpus) -> Corpus:
+        """A corpus without the documents that are blocked."""
+        entries = [entry for entry in self.entries if entry.corpus in (None, corpus.id)]
+        if not entries:
+            return corpus
+        segments = [_hide(segment, entries) for segment in corpus.segments]
+        return replace(corpus, segments=[segment for segment in segments if segment.documents])
+
+
+class BlockList:
+    """The list in a file of JSON lines, read again when the file has changed; without a file nothing is blocked."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._known: tuple[bytes, Blocks] = b"", Blocks()
+        self._reading = Lock()
+
+    def now(self) -> Blocks:
+        """The list as it is. Raises BadBlockList."""
+        if self._file is None:
+            return self._known[1]
+        try:
+            content = self._file.read_bytes()
+        except OSError as error:
+            detail = (
+                f"the takedown list {self._file} cannot be read ({error.strerror}): nothing is shown until it can be"
+            )
+            raise BadBlockList(detail) from error
+        with self._reading:
+            if content != self._known[0]:
+                self._known = content, Blocks(_parse(self._file, content))
+            return self._known[1]
+
+
+def _hide(segment: Segment, entries: Sequence[Entry]) -> Segment:
+    found = {document for entry in entries for key, value in entry.named for document in segment.find(key, value)}
+    return segment.hiding(np.array(sorted(found), dtype=np.int64))
+
+
+def _parse(file: Path, content: bytes) -> list[Entry]:
+    entries = []
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if line.strip():
+            try:
+                entries.append(Entry.model_validate_json(line))
+            except ValidationError as error:
+                fault = error.errors()[0]["msg"]
+                detail = (
+                    f"line {number} of the takedown list {file} is none ({fault}): nothing is shown until it is mended"
+                )
+                raise BadBlockList(detail) from error
+    return entries
