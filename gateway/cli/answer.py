@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from gateway.cli.spans import marked, span_table
+from gateway.cli.spans import legend, marked, span_table
 from gateway.cli.terminal import TITLE_CHARACTERS, cut, table
 from shared.contracts.candor import CandorReport, ChatAnswer, LedgerEntry, ReadPassage, Sample
 from shared.contracts.model import PUBLIC
@@ -22,11 +22,14 @@ def show_answer(answer: ChatAnswer, console: Console) -> None:
     """Print the answer with its spans marked, passages, samples, spans, ledger, timings and what failed."""
     report, text = answer.candor, answer.choices[0].message.content
     spans = report.trace.spans if report.trace else []
+    documents = report.trace.documents if report.trace else []
     console.print(Panel(marked(text, spans, colour=bool(console.color_system)), title="Answer", title_align="left"))
+    if (marks := legend(spans, colour=bool(console.color_system))) is not None:
+        console.print(marks)
     for title, part in (
         ("Passages it read", _passages(report.passages)),
         ("Samples that voted", _samples(report.samples, report.winner)),
-        ("Where its words stand verbatim", span_table(spans)),
+        ("Where its words stand verbatim", span_table(spans, documents)),
         ("Whose data took part", _ledger(report.ledger)),
     ):
         if part is not None:

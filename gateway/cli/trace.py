@@ -10,10 +10,10 @@ import typer
 from rich.text import Text
 
 from gateway.cli.failure import Failure
-from gateway.cli.spans import marked, span_table
+from gateway.cli.spans import legend, marked, span_table
 from gateway.cli.stack_client import DEFAULT_URL, Url, call
 from gateway.cli.terminal import out
-from shared.contracts.tracing import TraceRequest
+from shared.contracts.tracing import PassageRead, TraceRequest
 
 
 def trace(
@@ -25,21 +25,38 @@ def trace(
     ] = None,
     min_length: Annotated[int | None, typer.Option(min=1, help="Tokens a span has at least.")] = None,
     max_spans: Annotated[int | None, typer.Option(min=1, help="Spans kept at most.")] = None,
+    prompt: Annotated[
+        Path | None, typer.Option(help="A file with the prompt that the text answers: what stands in it is marked.")
+    ] = None,
+    passage: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A file with a text that the model had read: what stands in it is marked; may be given again."
+        ),
+    ] = None,
     url: Url = DEFAULT_URL,
     json: Annotated[bool, typer.Option("--json", help="Print the whole response and nothing else.")] = False,
 ) -> None:
     """Mark the spans of a text that stand verbatim in the corpora, with the documents they stand in."""
     text = _read(file)
-    asked = {"owners": owner or None, "min_length": min_length, "max_spans": max_spans}
+    asked = {
+        "owners": owner or None,
+        "min_length": min_length,
+        "max_spans": max_spans,
+        "prompt": None if prompt is None else _read(prompt),
+        "passages": [PassageRead(id=str(path), text=_read(path)) for path in passage or []] or None,
+    }
     request = TraceRequest(text=text, **{name: value for name, value in asked.items() if value is not None})
     found = call(url, lambda gateway: gateway.trace(request))
     if json:
         typer.echo(found.model_dump_json(indent=2))
         return
     out.print(marked(text, found.spans, colour=bool(out.color_system)))
+    if (marks := legend(found.spans, colour=bool(out.color_system))) is not None:
+        out.print(marks)
     out.print(Text(f"\n{len(found.spans)} spans in the corpora {', '.join(found.corpora) or '(none)'}", style="bold"))
     if found.spans:
-        out.print(span_table(found.spans))
+        out.print(span_table(found.spans, found.documents))
     for warning in found.warnings:
         out.print(Text(f"Note: {warning}", style="yellow"))
     out.print(Text(f"{found.tokens:,} tokens in {found.timings.total:,.0f} ms", style="dim"))

@@ -70,10 +70,15 @@ class Ledger:
         """A stored trace, as far as its owners are still permitted. Raises NotFound."""
         async with self._session() as session:
             row = await session.get(TraceRow, identity)
-        if row is None:
-            raise NotFound(f"There is no trace {identity!r}.")
+            if row is None:
+                raise NotFound(f"There is no trace {identity!r}.")
+            answer = await session.scalar(select(AnswerRow).where(AnswerRow.id == row.answer))
         stored = AnswerTrace.model_validate(row.trace)
         stored.spans = [_permitted(span, permitted) for span in stored.spans if permitted & {*span.owners}]
+        stored.documents = [document for document in stored.documents if document.owner in permitted]
+        # whose each passage was is not kept: if one of them may be of an owner who is not permitted, none is named
+        if answer is None or not {entry.owner for entry in answer.entries if entry.passages} <= permitted:
+            stored.spans = [span.model_copy(update={"in_passages": []}) for span in stored.spans]
         return StoredTrace(id=row.id, text=row.text, trace=stored)
 
 

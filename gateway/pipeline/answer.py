@@ -152,7 +152,8 @@ async def _traced(prepared: Prepared, marked: Marked, services: Services, run: R
     tracing = trace_of(prepared.options)
     if tracing is None or not marked.plain:
         return None
-    request = trace_request(marked.plain, prepared.question, prepared.ask.passages, tracing)
+    said, passages = prepared.chat.messages, prepared.ask.passages
+    request = trace_request(marked.plain, prepared.question, said, passages, tracing)
     found = await run.optional("trace", trace(request, prepared.consent, services.tracing), None)
     if found is None:
         return None
@@ -161,6 +162,7 @@ async def _traced(prepared: Prepared, marked: Marked, services: Services, run: R
         id="trace-" + secrets.token_hex(12),
         corpora=found.corpora,
         spans=marked.moved(found.spans),
+        documents=found.documents,
         approximate=marked.moved_nearly(found.approximate),
     )
 

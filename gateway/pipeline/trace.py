@@ -7,12 +7,17 @@ from collections.abc import Iterator, Sequence
 from gateway.policy import Consent
 from shared.clients.tracing import TracingClient
 from shared.contracts.candor import ReadPassage, TraceOptions
-from shared.contracts.tracing import PassageRead, Trace, TraceRequest
+from shared.contracts.openai import Message
+from shared.contracts.tracing import PassageRead, Span, Trace, TraceRequest
 from shared.http.errors import NotFound
 
 _OPTIONS = {"corpora", "min_length", "max_count", "max_spans", "documents", "approximate"}
 PASSAGES, CHARACTERS = 100, 100_000
 """What the tracing service takes of passages; in those past it spans are not looked for."""
+CONVERSATION = "conversation"
+"""All that was said, as if it were a passage; the id of a passage has a # in it."""
+CONVERSATION_CHARACTERS = 50_000
+"""Of a longer conversation its end is looked at."""
 
 
 def check_corpora(options: TraceOptions, consent: Consent) -> None:
@@ -24,12 +29,21 @@ def check_corpora(options: TraceOptions, consent: Consent) -> None:
             raise NotFound(detail, field="candor.trace.corpora")
 
 
-def trace_request(text: str, question: str, passages: Sequence[ReadPassage], options: TraceOptions) -> TraceRequest:
+def trace_request(
+    text: str,
+    question: str,
+    messages: Sequence[Message],
+    passages: Sequence[ReadPassage],
+    options: TraceOptions,
+) -> TraceRequest:
     """The question to the tracing service about an answer, with what the model read before it."""
+    # no span crosses a newline, so that none is found across two messages
+    said = "\n".join(message.text() for message in messages)[-CONVERSATION_CHARACTERS:]
+    read = [PassageRead(id=passage.id, text=passage.text) for passage in passages]
     return TraceRequest(
         text=text,
         prompt=question,
-        passages=[PassageRead(id=passage.id, text=passage.text) for passage in _taken(passages)],
+        passages=[*_taken([PassageRead(id=CONVERSATION, text=said), *read])],
         **options.model_dump(include=_OPTIONS, exclude_none=True),
     )
 
@@ -38,10 +52,19 @@ async def trace(request: TraceRequest, consent: Consent, client: TracingClient) 
     """The spans of a text. Raises ServiceError, ConsentNotApplied."""
     found = await client.trace(request.model_copy(update={"owners": [*consent.effective]}))
     consent.check("tracing", found.named())
+    found.spans = [_without_conversation(span) for span in found.spans]
     return found
 
 
-def _taken(passages: Sequence[ReadPassage]) -> Iterator[ReadPassage]:
+def _without_conversation(span: Span) -> Span:
+    """Earlier turns are of the prompt to whoever reads the answer."""
+    if CONVERSATION not in span.in_passages:
+        return span
+    passages = [passage for passage in span.in_passages if passage != CONVERSATION]
+    return span.model_copy(update={"in_prompt": True, "in_passages": passages})
+
+
+def _taken(passages: Sequence[PassageRead]) -> Iterator[PassageRead]:
     characters = 0
     for passage in passages[:PASSAGES]:
         characters += len(passage.text) + 1

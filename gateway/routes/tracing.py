@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Path
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
 
 from gateway.pipeline.faults import ServiceUnavailable
-from gateway.policy import UnknownOwner
+from gateway.policy import Consent, UnknownOwner
 from gateway.routes.dependencies import Connected, OwnersQuery
 from shared.contracts.tracing import (
     CorpusDocument,
     CorpusList,
     Count,
+    CountBatch,
+    CountList,
     CountRequest,
     Find,
     FindRequest,
+    Place,
     Trace,
+    TraceBatch,
+    TraceList,
     TraceRequest,
 )
 from shared.http.errors import InvalidRequest, NotFound, problems
@@ -43,6 +50,28 @@ async def count(body: CountRequest, services: Connected) -> Count:
     return found
 
 
+@router.post("/v1/trace/batch", response_model=TraceList, responses=_ERRORS)
+async def trace_batch(body: TraceBatch, services: Connected) -> TraceList:
+    """The trace of each text, for the owners that each item names."""
+    consents = [services.policy.named(item.owners) for item in body.items]
+    items = [item.model_copy(update=_owners(consent)) for item, consent in zip(body.items, consents, strict=True)]
+    found = await services.tracing.traces(TraceBatch(items=items))
+    for consent, answer in zip(consents, found.data, strict=True):
+        consent.check("tracing", answer.named())
+    return found
+
+
+@router.post("/v1/count/batch", response_model=CountList, responses=_ERRORS)
+async def count_batch(body: CountBatch, services: Connected) -> CountList:
+    """The count of each item, for the owners that it names."""
+    consents = [services.policy.named(item.owners) for item in body.items]
+    items = [item.model_copy(update=_owners(consent)) for item, consent in zip(body.items, consents, strict=True)]
+    found = await services.tracing.counts(CountBatch(items=items))
+    for consent, answer in zip(consents, found.data, strict=True):
+        consent.check("tracing", [*answer.owners, *(corpus.owner for corpus in answer.corpora)])
+    return found
+
+
 @router.post("/v1/find", response_model=Find, responses=_ERRORS)
 async def find(body: FindRequest, services: Connected) -> Find:
     """Occurrences of a text or a run of tokens, with the documents in which they stand."""
@@ -67,10 +96,25 @@ async def list_corpora(services: Connected) -> CorpusList:
     responses=problems(NotFound, ServiceUnavailable),
 )
 async def get_corpus_document(
-    corpus: str, services: Connected, document: str = Path(min_length=1), owners: OwnersQuery = None
+    corpus: str,
+    services: Connected,
+    *,
+    document: str = Path(min_length=1),
+    owners: OwnersQuery = None,
+    token: Annotated[int | None, Query(ge=0)] = None,
+    tokens: Annotated[int, Query(ge=1)] = 1,
+    context: Annotated[int, Query(ge=0, le=1000)] = 250,
 ) -> CorpusDocument:
-    """A whole document of an effective owner; another owner's is refused."""
+    """A whole document of an effective owner; another owner's is refused.
+
+    With `token` only the match that begins there and has so many `tokens`, and `context` tokens on either side of it.
+    """
     consent = services.policy.named(owners)
-    found = await services.tracing.document(corpus, document, [*consent.effective])
+    place = None if token is None else Place(token=token, tokens=tokens, context=context)
+    found = await services.tracing.document(corpus, document, [*consent.effective], place)
     consent.check("tracing", [found.owner])
     return found
+
+
+def _owners(consent: Consent) -> dict[str, list[str]]:
+    return {"owners": [*consent.effective]}

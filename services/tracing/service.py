@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from services.tracing.batch import count_each, trace_each
 from services.tracing.catalogue import Catalogue, Selection
 from services.tracing.counting import Counter
 from services.tracing.index.corpus import Corpus
 from services.tracing.index.segment import Segment
 from services.tracing.nearly import Nearly
-from services.tracing.request import check_text
+from services.tracing.request import check_characters, check_text
 from services.tracing.tokenizer import Tokenizer
+from services.tracing.told import documents_of, fitted, spans_of
 from services.tracing.trace.copied import Read
-from services.tracing.trace.procedure import Options, TracedDocument, TracedSpan
+from services.tracing.trace.documents import Occurrence, snippet
+from services.tracing.trace.procedure import Options
 from services.tracing.trace.together import trace_all
 from shared.contracts import corpora as documents_wire
 from shared.contracts import tracing as wire
+from shared.http.errors import InvalidRequest
 
 
 class Tracer:
@@ -47,7 +50,7 @@ class Tracer:
             whole_words=request.whole_words,
         )
         traced = trace_all(request.text, request.prompt, selection.segments, self._tokenizer, options)
-        read = _Read(Read(request.prompt), [(passage.id, Read(passage.text)) for passage in request.passages])
+        passages = [(passage.id, Read(passage.text)) for passage in request.passages]
         spent = dict(traced.milliseconds)
         nearly: list[wire.ApproximateSpan] = []
         missing: list[str] = []
@@ -56,8 +59,9 @@ class Tracer:
             nearly, missing = self._nearly.search(request, selection, traced.spans)
             spent["approximate"] = 1000 * (time.perf_counter() - began)
             spent["total"] += spent["approximate"]
-        return wire.Trace(
-            spans=[_span(span, request.text, selection, read) for span in traced.spans],
+        told = wire.Trace(
+            spans=spans_of(traced.spans, request.text, selection, Read(request.prompt), passages),
+            documents=documents_of(traced.spans, selection),
             approximate=nearly,
             tokens=traced.tokens,
             owners=selection.owners,
@@ -65,6 +69,15 @@ class Tracer:
             timings=wire.TraceTimings(**{step: round(milliseconds, 3) for step, milliseconds in spent.items()}),
             warnings=self._about(selection) + missing,
         )
+        return fitted(told)
+
+    def traces(self, batch: wire.TraceBatch) -> wire.TraceList:
+        """The trace of each item. Raises as `trace` does."""
+        return trace_each(batch.items, self.trace, self._limit)
+
+    def counts(self, batch: wire.CountBatch) -> wire.CountList:
+        """The count of each item. Raises as `Counter.count` does."""
+        return count_each(batch.items, self.counter.count, self._limit)
 
     def corpora(self) -> wire.CorpusList:
         """Every loaded corpus."""
@@ -102,6 +115,32 @@ class Tracer:
             text=segment.text(number),
         )
 
+    def window(
+        self, corpus: str, document: str, owners: Sequence[str] | None, place: wire.Place
+    ) -> wire.CorpusDocument:
+        """A place in a document, less a space before it, and what stands around it.
+
+        Raises as `document` does, InvalidRequest, and BadTokens for a part of a character.
+        """
+        holder, segment, number = self._catalogue.document(corpus, document, owners)
+        first, last = segment.bounds(number)
+        if place.token + place.tokens > last - first:
+            detail = f"The document has {last - first:,} tokens: not {place.tokens:,} from {place.token:,} on."
+            raise InvalidRequest(detail, field="token")
+        at = Occurrence(0, number, first + place.token, place.tokens)
+        matched = segment.tokenizer.decode(segment.index.tokens[at.position : at.position + at.length])
+        matched = matched.removeprefix(b" ")
+        check_characters(matched)
+        around = snippet(segment, at, matched, place.context, segment.tokenizer)
+        return wire.CorpusDocument(
+            **vars(segment.record(number)),
+            corpus=holder.id,
+            owner=holder.owner,
+            text=around.text,
+            match_start=around.start,
+            match_end=around.end,
+        )
+
     def _about(self, selection: Selection) -> list[str]:
         """What a reader of a trace should know: owners without a corpus, and parts of corpora that did not load."""
         missing = [f"owner {owner}: no corpus is loaded; nothing of it was searched" for owner in selection.absent]
@@ -112,44 +151,6 @@ class Tracer:
 def _listed(segment: Segment, document: int) -> documents_wire.ListedDocument:
     first, last = segment.bounds(document)
     return documents_wire.ListedDocument(**vars(segment.record(document)), tokens=last - first)
-
-
-class _Read(NamedTuple):
-    """What the writer of a text read."""
-
-    prompt: Read
-    passages: Sequence[tuple[str, Read]]
-
-
-def _span(span: TracedSpan, text: str, selection: Selection, read: _Read) -> wire.Span:
-    words = text[span.start : span.end]
-    return wire.Span(
-        start=span.start,
-        end=span.end,
-        text=words,
-        length=span.length,
-        count=span.count,
-        relevance=span.relevance,
-        in_prompt=read.prompt.has(words),
-        in_passages=[identity for identity, passage in read.passages if passage.has(words)],
-        owners=list(dict.fromkeys(selection.corpora[segment].owner for segment in span.segments)),
-        documents=[_document(document, selection) for document in span.documents],
-    )
-
-
-def _document(document: TracedDocument, selection: Selection) -> wire.TracedDocument:
-    at = document.occurrence
-    corpus = selection.corpora[at.segment]
-    return wire.TracedDocument(
-        **vars(selection.segments[at.segment].record(at.document)),
-        corpus=corpus.id,
-        owner=corpus.owner,
-        snippet=document.snippet.text,
-        match_start=document.snippet.start,
-        match_end=document.snippet.end,
-        score=round(document.score, 3),
-        relevance=document.relevance,
-    )
 
 
 def _corpus(corpus: Corpus, default: Tokenizer) -> wire.Corpus:

@@ -18,7 +18,7 @@ from shared.contracts.openai import (
     TextCompletion,
 )
 from shared.contracts.retrieval import Index, PassageScores, Rerank
-from shared.contracts.tracing import ApproximateSpan, Span
+from shared.contracts.tracing import ApproximateSpan, Span, TracedDocument
 
 Stage = Literal["policy", "retrieve", "rewrite", "rerank", "generate", "aggregate", "trace", "ledger"]
 
@@ -122,6 +122,7 @@ class AnswerTrace(BaseModel):
     id: str
     corpora: list[str]
     spans: list[Span]
+    documents: list[TracedDocument] = []
     approximate: list[ApproximateSpan] = []
 
 

@@ -44,8 +44,27 @@ class TraceRequest(Strict):
     min_words: Annotated[int, Field(ge=4, le=1000, description="Words of an approximate match, at least.")] = 8
 
 
+class Match(BaseModel):
+    """A place in a document at which a span stands; what else is known of the document is in the trace's `documents`.
+
+    `match_start` and `match_end` locate the span inside the snippet. `token` and `tokens` are the place in the
+    document, for its long view: `GET /v1/corpora/{corpus}/documents/{id}?token=...&tokens=...`. `score` is the
+    document's.
+    """
+
+    id: str
+    owner: OwnerId
+    corpus: str
+    snippet: str
+    match_start: int
+    match_end: int
+    token: int = 0
+    tokens: int = 1
+    score: float
+
+
 class TracedDocument(BaseModel):
-    """A document in which a span stands; `match_start` and `match_end` locate the span inside the snippet."""
+    """A document in which spans stand, once in a trace; `score` is that of its best match."""
 
     id: str
     owner: OwnerId
@@ -54,9 +73,7 @@ class TracedDocument(BaseModel):
     title: str
     licence: str
     url: str | None = None
-    snippet: str
-    match_start: int
-    match_end: int
+    metadata: dict[str, str | int | float | bool] = {}
     score: float
     relevance: Relevance
 
@@ -78,7 +95,12 @@ class Span(BaseModel):
     in_prompt: bool = False
     in_passages: list[str] = []
     owners: list[OwnerId]
-    documents: list[TracedDocument]
+    documents: list[Match]
+
+    @property
+    def copied(self) -> bool:
+        """Whether the model had just read it."""
+        return self.in_prompt or bool(self.in_passages)
 
 
 class Difference(BaseModel):
@@ -126,10 +148,14 @@ class TraceTimings(BaseModel):
 class Trace(BaseModel):
     """The answer to POST /v1/trace. `owners` and `corpora` are what was really searched.
 
-    `approximate` has, if asked for, what stands nearly and is no part of a span.
+    `documents` has each document that a span names once, best first. About a text of at most 500 tokens the whole is
+    at most 100,000 bytes, and 200 bytes for each token of a longer one: where it would be more, snippets are shorter
+    and documents fewer, and `warnings` says so. `approximate` has, if asked for, what stands nearly and is no part of
+    a span.
     """
 
     spans: list[Span]
+    documents: list[TracedDocument] = []
     approximate: list[ApproximateSpan] = []
     tokens: int
     owners: list[OwnerId]
@@ -140,8 +166,9 @@ class Trace(BaseModel):
     def named(self) -> set[OwnerId]:
         """Every owner that any part of the answer names, to be checked against those that may take part."""
         spans = [owner for span in self.spans for owner in span.owners]
-        documents = [document.owner for span in self.spans for document in span.documents]
-        return {*self.owners, *spans, *documents, *(span.owner for span in self.approximate)}
+        matches = [match.owner for span in self.spans for match in span.documents]
+        documents = [document.owner for document in self.documents]
+        return {*self.owners, *spans, *matches, *documents, *(span.owner for span in self.approximate)}
 
 
 Text = Annotated[str, Field(min_length=1)]
@@ -165,6 +192,28 @@ class CountRequest(Strict):
     owners: list[OwnerId] | None = None
 
 
+class TraceBatch(Strict):
+    """POST /v1/trace/batch. Each answer is that of /v1/trace.
+
+    All texts, all prompts and all passages are together as long as those of one request at most.
+    """
+
+    items: Annotated[list[TraceRequest], Field(min_length=1, max_length=32)]
+
+
+class TraceList(BaseModel):
+    """The answer to POST /v1/trace/batch: a trace for each item, in their order."""
+
+    object: Literal["list"] = "list"
+    data: list[Trace]
+
+
+class CountBatch(Strict):
+    """POST /v1/count/batch, of texts and tokens. All together are as long as one text at most."""
+
+    items: Annotated[list[CountRequest], Field(min_length=1, max_length=256)]
+
+
 class CorpusCount(BaseModel):
     """Occurrences in one corpus."""
 
@@ -181,6 +230,13 @@ class Count(BaseModel):
     tokens: list[int]
     corpora: list[CorpusCount]
     owners: list[OwnerId]
+
+
+class CountList(BaseModel):
+    """The answer to POST /v1/count/batch: a count for each item, in their order."""
+
+    object: Literal["list"] = "list"
+    data: list[Count]
 
 
 class FindRequest(CountRequest):
@@ -240,8 +296,16 @@ class CorpusList(BaseModel):
     warnings: list[str] = []
 
 
+class Place(Strict):
+    """Of a document: `tokens` tokens from number `token` on, as matches have it, and `context` on either side."""
+
+    token: Annotated[int, Field(ge=0)]
+    tokens: Annotated[int, Field(ge=1)] = 1
+    context: Annotated[int, Field(ge=0, le=1000)] = 250
+
+
 class CorpusDocument(BaseModel):
-    """A whole document of a corpus."""
+    """A document of a corpus: the whole of it, or a window of it around the match `text[match_start:match_end]`."""
 
     id: str
     corpus: str
@@ -251,3 +315,5 @@ class CorpusDocument(BaseModel):
     licence: str
     url: str | None = None
     text: str
+    match_start: int | None = None
+    match_end: int | None = None

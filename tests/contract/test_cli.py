@@ -54,6 +54,9 @@ def test_trace_marks_what_stands_in_an_owner_s_corpus(stack: str, candor_home: P
     assert done.returncode == 0, done.stderr
     assert "«" in done.stdout
     assert "python" in done.stdout
+    read = candor(stack, "trace", str(file), "--owner", "python", "--passage", str(file))
+    assert "⟨" in read.stdout
+    assert "«so»: verbatim" in read.stdout
     found = Trace.model_validate_json(candor(stack, "trace", str(file), "--owner", "python", "--json").stdout)
     assert {document.owner for span in found.spans for document in span.documents} == {"python"}
 

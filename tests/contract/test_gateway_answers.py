@@ -85,6 +85,34 @@ def test_leaving_an_owner_out_changes_passages_spans_and_routing(client: httpx.C
     assert "news" not in [entry.owner for entry in without.ledger]
 
 
+def test_spans_that_the_answer_copied_from_the_question_or_a_passage_are_marked(client: httpx.Client) -> None:
+    report = ask(client, "How many boroughs does New York City have?", candor={"trace": {"max_spans": 50}}).candor
+    assert report.trace is not None
+    passages = {passage.id: passage.text for passage in report.passages}
+    for span in report.trace.spans:
+        assert {*span.in_passages} <= {*passages}
+        assert all(span.text in passages[identity] for identity in span.in_passages)
+    assert any(span.in_passages for span in report.trace.spans)
+    kept = StoredTrace.model_validate_json(client.get(f"/v1/traces/{report.trace.id}").content)
+    assert [span.in_passages for span in kept.trace.spans] == [span.in_passages for span in report.trace.spans]
+
+
+def test_what_was_said_before_the_question_counts_as_the_prompt(client: httpx.Client) -> None:
+    text = "The import statement combines two operations; it searches for the named module."
+    messages = [
+        {"role": "system", "content": "Repeat what you were told."},
+        {"role": "user", "content": text},
+        {"role": "assistant", "content": text},
+        {"role": "user", "content": f"Say it again: {text}"},
+    ]
+    body = {"model": "candor-trace", "messages": messages, "candor": {**QUICK, "trace": {"max_spans": 50}}}
+    report = ChatAnswer.model_validate_json(client.post("/v1/chat/completions", json=body).content).candor
+    assert report.trace is not None
+    for span in report.trace.spans:
+        assert span.in_passages == []
+        assert span.in_prompt or span.text not in text
+
+
 def test_including_an_owner_leaves_that_one_and_the_public_one(client: httpx.Client) -> None:
     report = ask(client, "What is a decorator?", candor={**QUICK, "owners": {"include": ["python"]}}).candor
     assert report.owners.effective == ["encyclopedia", "python"]
@@ -264,6 +292,19 @@ def test_counting_finding_and_tracing_forget_an_owner_that_is_not_named(client: 
     assert {found["owner"] for found in find["occurrences"]} <= {"encyclopedia", "news"}
     trace = client.post("/v1/trace", json={"text": "He said that he was sorry.", "owners": ["news"]}).json()
     assert set(trace["owners"]) == {"encyclopedia", "news"}
+    for path in ("/v1/count", "/v1/trace"):
+        batch = client.post(f"{path}/batch", json={"items": [{**body, "owners": ["news"]}, body]}).json()["data"]
+        assert [set(one["owners"]) for one in batch] == [{"encyclopedia", "news"}, {*whole["owners"]}]
+
+
+def test_a_match_is_shown_in_a_longer_view_through_the_gateway(client: httpx.Client) -> None:
+    trace = client.post("/v1/trace", json={"text": "He said that he was sorry.", "owners": ["news"]}).json()
+    match = trace["spans"][0]["documents"][0]
+    path = f"/v1/corpora/{match['corpus']}/documents/{match['id']}"
+    view = client.get(path, params={"token": match["token"], "tokens": match["tokens"], "context": 100}).json()
+    assert view["text"][view["match_start"] : view["match_end"]] == trace["spans"][0]["text"]
+    assert match["snippet"] in view["text"]
+    assert client.get(path, params={"token": 10**8}).json()["field"] == "token"
 
 
 def test_a_score_is_computed_by_the_experts_of_the_owners_named(client: httpx.Client) -> None:

@@ -26,6 +26,7 @@ class Said:
     routing: dict[str, float] = field(default_factory=lambda: {"public": 0.5, "python": 0.5})
     owners: list[str] = field(default_factory=lambda: ["encyclopedia", "python"])
     passage_owner: str = "python"
+    answers: int = 2
 
 
 class Service:
@@ -44,6 +45,8 @@ class Service:
         app.post("/v1/completions", response_model=None)(self.complete)
         app.post("/v1/search")(self.search)
         app.post("/v1/trace")(self.trace)
+        app.post("/v1/trace/batch")(lambda: {"data": [self.trace()] * self.said.answers})
+        app.post("/v1/count/batch")(lambda: {"data": [self.count()] * self.said.answers})
         return app
 
     def experts(self) -> dict[str, Any]:
@@ -103,6 +106,9 @@ class Service:
             "results": [[passage]],
             "timings": {},
         }
+
+    def count(self) -> dict[str, Any]:
+        return {"count": 0, "tokens": [], "corpora": [], "owners": self.said.owners}
 
     def trace(self) -> dict[str, Any]:
         return {"spans": [], "tokens": 4, "owners": self.said.owners, "corpora": [], "timings": {}}
@@ -217,3 +223,15 @@ def test_a_trace_in_the_text_of_an_owner_left_out_refuses_the_answer(service: Se
     service.said = Said(owners=["medicine"])
     assert_nothing_is_answered(ask(client, stream=False, trace={}))
     assert_nothing_is_answered(client.post("/v1/trace", json={"text": SECRET, "owners": ["python"]}))
+
+
+@pytest.mark.parametrize("path", ["/v1/trace/batch", "/v1/count/batch"])
+def test_a_batch_is_refused_if_one_answer_is_of_an_owner_that_its_item_left_out_or_is_missing(
+    service: Service, client: httpx.Client, path: str
+) -> None:
+    body = {"items": [{"text": SECRET, "owners": ["python"]}, {"text": SECRET, "owners": ["python"]}]}
+    assert client.post(path, json=body).status_code == 200
+    body["items"][1]["owners"] = ["papers"]  # the service searched python's for it, too
+    assert_nothing_is_answered(client.post(path, json=body))
+    service.said = Said(answers=1)
+    assert (client.post(path, json=body).status_code // 100, SECRET in client.post(path, json=body).text) == (5, False)

@@ -246,6 +246,89 @@ def test_passages_are_bounded_as_texts_are(client: httpx.Client) -> None:
     assert "passages" in response.json()["detail"]
 
 
+def test_a_document_of_several_spans_is_told_once(client: httpx.Client) -> None:
+    answer = ask(client, "/v1/trace", text=f"{manual()[85]} {manual()[45]}", owners=[*OWNERS], max_spans=50)
+    told = {(document["corpus"], document["id"]): document for document in answer["documents"]}
+    named = [(match["corpus"], match["id"]) for span in answer["spans"] for match in span["documents"]]
+    assert len(told) == len(answer["documents"]) < len(named)
+    assert {*told} == {*named}
+    assert [document["score"] for document in answer["documents"]] == sorted(
+        (document["score"] for document in answer["documents"]), reverse=True
+    )
+    for span in answer["spans"]:
+        for match in span["documents"]:
+            assert match["score"] == told[match["corpus"], match["id"]]["score"]
+        assert span["relevance"] == told[named_of(span)]["relevance"]
+    assert all(document["title"].startswith("Title") for document in told.values())
+
+
+def named_of(span: dict[str, Any]) -> tuple[str, str]:
+    """The best document of a span."""
+    return span["documents"][0]["corpus"], span["documents"][0]["id"]
+
+
+def test_a_match_is_shown_in_a_longer_view_on_demand(client: httpx.Client) -> None:
+    answer = ask(client, "/v1/trace", text=manual()[85], owners=[*OWNERS], max_spans=50, context=2)
+    for span in answer["spans"]:
+        for match in span["documents"]:
+            path = f"/v1/corpora/{match['corpus']}/documents/{match['id']}"
+            place = {"owners": [match["owner"]], "token": match["token"], "tokens": match["tokens"]}
+            near = client.get(path, params={**place, "context": 2}).json()
+            assert (near["text"], near["match_start"]) == (match["snippet"], match["match_start"])
+            view = client.get(path, params=place).json()
+            assert view["text"][view["match_start"] : view["match_end"]] == span["text"]
+            assert match["snippet"] in view["text"]
+            whole = client.get(path, params={"owners": [match["owner"]]}).json()
+            assert view["text"] in whole["text"]
+            assert whole["match_start"] is None
+
+
+def test_a_place_that_a_document_does_not_have_is_refused(client: httpx.Client) -> None:
+    path = "/v1/corpora/encyclopedia/documents/manual:encyclopedia-3"
+    for place, field in (
+        ({"token": 10**6}, "token"),
+        ({"token": 0, "tokens": 10**6}, "token"),
+        ({"token": -1}, "token"),
+        ({"token": 0, "context": 1001}, "context"),
+    ):
+        response = client.get(path, params=place)
+        assert (response.status_code, response.json()["field"]) == (422, field)
+    assert client.get("/v1/corpora/papers/documents/manual:papers-3", params={"token": 0}).status_code == 403
+
+
+def test_a_batch_is_answered_as_one_by_one(client: httpx.Client) -> None:
+    traces = [{"text": manual()[n], "owners": [*OWNERS][: 1 + n % 3], "max_spans": 1 + n} for n in range(80, 90)]
+    found = ask(client, "/v1/trace/batch", items=traces)["data"]
+    for item, answer in zip(traces, found, strict=True):
+        alone = ask(client, "/v1/trace", **item)
+        assert {**answer, "timings": None} == {**alone, "timings": None}
+    counts: list[dict[str, Any]] = [{"text": "the"}, {"tokens": [5, 6]}, {"text": "import", "owners": [*OWNERS]}]
+    found = ask(client, "/v1/count/batch", items=counts)["data"]
+    assert found == [ask(client, "/v1/count", **item) for item in counts]
+
+
+@pytest.mark.parametrize(
+    ("path", "items", "status", "field"),
+    [
+        ("/v1/trace/batch", [], 422, "items"),
+        ("/v1/trace/batch", [{"text": "x"}] * 33, 422, "items"),
+        ("/v1/trace/batch", [{"text": "x"}, {"text": ""}], 422, "items.1.text"),
+        ("/v1/trace/batch", [{"text": "x"}, {"text": "x", "corpora": ["papers"]}], 403, "items.1.corpora"),
+        ("/v1/trace/batch", [{"text": "x" * 7_000}] * 3, 413, "items"),
+        ("/v1/count/batch", [{"text": "x"}] * 257, 422, "items"),
+        ("/v1/count/batch", [{"text": "x"}, {}], 422, "items.1.text"),
+        ("/v1/count/batch", [{"text": "x"}, {"clauses": [["x"]]}], 422, "items.1.clauses"),
+        ("/v1/count/batch", [{"text": "x", "owners": ["nobody"]}], 404, "items.0.owners"),
+        ("/v1/count/batch", [{"tokens": [1] * 10_001}] * 2, 413, "items"),
+    ],
+)
+def test_a_bad_item_of_a_batch_is_named(
+    path: str, items: list[dict[str, Any]], status: int, field: str, client: httpx.Client
+) -> None:
+    response = client.post(path, json={"items": items})
+    assert (response.status_code, response.json()["field"]) == (status, field)
+
+
 @pytest.mark.parametrize("body", [{"delimiters": "\ud800"}, {"passages": [{"id": "\ud800", "text": "a"}]}])
 def test_half_a_surrogate_pair_is_refused_wherever_it_stands(client: httpx.Client, body: dict[str, object]) -> None:
     content = json.dumps({"text": "the list", **body})

@@ -7,7 +7,18 @@ from fastapi.concurrency import run_in_threadpool
 
 from services.tracing.errors import BadTokens, OwnerNotPermitted, TextTooLong, UnknownCorpus
 from services.tracing.routes.tracer import Service
-from shared.contracts.tracing import Count, CountRequest, Find, FindRequest, Trace, TraceRequest
+from shared.contracts.tracing import (
+    Count,
+    CountBatch,
+    CountList,
+    CountRequest,
+    Find,
+    FindRequest,
+    Trace,
+    TraceBatch,
+    TraceList,
+    TraceRequest,
+)
 from shared.http.errors import InvalidRequest, NotReady, problems
 
 router = APIRouter(tags=["tracing"])
@@ -33,3 +44,15 @@ async def count(body: CountRequest, tracer: Service) -> Count:
 async def find(body: FindRequest, tracer: Service) -> Find:
     """Occurrences of a text or of tokens, drawn with the seed when there are more than `limit`."""
     return await run_in_threadpool(tracer.counter.find, body)
+
+
+@router.post("/v1/trace/batch", responses=_ERRORS)
+async def trace_batch(body: TraceBatch, tracer: Service) -> TraceList:
+    """The trace of each text, as /v1/trace gives it; one that cannot be traced fails the whole, and is named."""
+    return await run_in_threadpool(tracer.traces, body)
+
+
+@router.post("/v1/count/batch", responses=_ERRORS)
+async def count_batch(body: CountBatch, tracer: Service) -> CountList:
+    """The count of each item, as /v1/count gives it; one that cannot be counted fails the whole, and is named."""
+    return await run_in_threadpool(tracer.counts, body)

@@ -16,7 +16,7 @@ from shared.contracts.candor import (
 )
 from shared.contracts.openai import AssistantMessage, Choice, Usage
 from shared.contracts.retrieval import PassageScores
-from shared.contracts.tracing import Relevance, Span, TracedDocument
+from shared.contracts.tracing import Match, Relevance, Span, TracedDocument
 
 TEXT = "🦭 The harbour seal [1] dives for mussels."
 
@@ -24,18 +24,14 @@ TEXT = "🦭 The harbour seal [1] dives for mussels."
 def span(words: str, relevance: Relevance = "high") -> Span:
     """The span of these words of TEXT, found in one document."""
     start = TEXT.index(words)
-    document = TracedDocument(
+    match = Match(
         id="tides:1",
         owner="papers",
         corpus="papers",
-        source="tides",
-        title="On seals",
-        licence="CC-BY-4.0",
         snippet=f"... {words} ...",
         match_start=4,
         match_end=4 + len(words),
         score=1.0,
-        relevance="high",
     )
     return Span(
         start=start,
@@ -45,7 +41,7 @@ def span(words: str, relevance: Relevance = "high") -> Span:
         count=1234,
         relevance=relevance,
         owners=["papers"],
-        documents=[document],
+        documents=[match],
     )
 
 
@@ -76,7 +72,23 @@ def answer() -> ChatAnswer:
         passages=[passage],
         samples=samples,
         winner=0,
-        trace=AnswerTrace(id="trace-1", corpora=["papers"], spans=[span("harbour seal"), span("dives for", "low")]),
+        trace=AnswerTrace(
+            id="trace-1",
+            corpora=["papers"],
+            spans=[span("harbour seal"), span("dives for", "low")],
+            documents=[
+                TracedDocument(
+                    id="tides:1",
+                    owner="papers",
+                    corpus="papers",
+                    source="tides",
+                    title="On the tides",
+                    licence="CC-BY-4.0",
+                    score=1.0,
+                    relevance="high",
+                )
+            ],
+        ),
         ledger=[
             LedgerEntry(owner="encyclopedia", experts=[], routing_share=0, passages=0, traced_characters=0),
             LedgerEntry(owner="papers", experts=["papers"], routing_share=0.375, passages=1, traced_characters=21),

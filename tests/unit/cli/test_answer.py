@@ -7,7 +7,7 @@ from rich.console import Console
 
 from gateway.cli.answer import bar, show_answer
 from gateway.cli.comparison import show_comparison
-from gateway.cli.spans import STYLES, marked
+from gateway.cli.spans import COPIED, STYLES, marked
 from shared.contracts.candor import ChatAnswer
 from shared.contracts.tracing import Span
 from tests.unit.cli.conftest import TEXT, span
@@ -47,6 +47,27 @@ def test_spans_are_coloured_by_relevance_and_the_text_stays_as_it_is() -> None:
     ]
 
 
+def test_spans_that_had_just_been_read_look_different_and_the_legend_says_so(answer: ChatAnswer) -> None:
+    assert answer.candor.trace
+    own, copied = answer.candor.trace.spans
+    copied.in_passages = ["tides:1#0"]
+    assert marked(TEXT, [own, copied], colour=False).plain == "🦭 The «harbour seal» [1] ⟨dives for⟩ mussels."
+    assert [style.style for style in marked(TEXT, [own, copied], colour=True).spans] == [COPIED, STYLES["high"]]
+    assert "⟨so⟩: that too, but copied from the prompt or a passage" in shown(answer)
+    assert "a passage" in shown(answer)
+    copied.in_prompt = True
+    assert "the prompt, a passage" in " ".join(shown(answer, width=200).split())
+
+
+def test_a_stretch_that_was_read_only_in_part_is_not_called_copied() -> None:
+    own, copied = span("harbour seal"), span("seal [1] dives").model_copy(update={"in_prompt": True})
+    assert "«harbour seal [1] dives»" in marked(TEXT, [own, copied], colour=False).plain
+
+
+def test_an_answer_of_which_nothing_was_copied_needs_no_legend(answer: ChatAnswer) -> None:
+    assert "copied from" not in shown(answer)
+
+
 def test_no_spans_leave_the_text_alone() -> None:
     nothing: list[Span] = []
     assert marked(TEXT, nothing, colour=False).plain == TEXT
@@ -60,6 +81,7 @@ def test_no_spans_leave_the_text_alone() -> None:
         "mussels",
         "17.250",
         "1,234",
+        "On the tides",
         "37.5%",
         "Left out: medicine",
         "Without trace: the corpus of medicine is gone",

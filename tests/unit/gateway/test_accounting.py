@@ -13,7 +13,7 @@ from shared.clients.base import ServiceError
 from shared.contracts.candor import OwnerChoice, ReadPassage, Stage
 from shared.contracts.model import AppliedMask, SampleDetail
 from shared.contracts.retrieval import PassageScores
-from shared.contracts.tracing import Span, TracedDocument
+from shared.contracts.tracing import Match, Span
 from shared.http.errors import CandorError, Overloaded
 from shared.owners import Owner
 
@@ -32,18 +32,14 @@ def draft(tokens: int, **routing: float) -> Draft:
 
 def span(start: int, end: int, *owners: str) -> Span:
     documents = [
-        TracedDocument(
+        Match(
             id="d",
             owner=owner,
             corpus=owner,
-            source="s",
-            title="T",
-            licence="CC0-1.0",
             snippet="",
             match_start=0,
             match_end=0,
             score=0,
-            relevance="low",
         )
         for owner in owners
     ]

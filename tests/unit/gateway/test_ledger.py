@@ -128,6 +128,27 @@ def test_a_trace_tells_nothing_more_of_an_owner_who_is_no_longer_permitted(datab
     asyncio.run(use())
 
 
+def test_the_passages_of_a_trace_are_not_named_once_one_may_be_of_an_owner_no_longer_permitted(database: str) -> None:
+    found = Span(
+        start=0, end=4, text="Ahoy", length=1, count=2, relevance="low", in_prompt=True, in_passages=["d#1"],
+        owners=["papers"], documents=[],
+    )  # fmt: skip
+
+    async def use() -> None:
+        ledger = Ledger(connect(database))
+        try:
+            trace = AnswerTrace(id="t4", corpora=["papers"], spans=[found])
+            await ledger.record(record("b4"), StoredTrace(id="t4", text="Ahoy", trace=trace))
+            assert (await ledger.trace("t4", {"papers", "clinic"})).trace.spans == [found]
+            # a passage that was read is the clinic's, and which one is not kept
+            (kept,) = (await ledger.trace("t4", {"papers"})).trace.spans
+            assert (kept.in_prompt, kept.in_passages) == (True, [])
+        finally:
+            await ledger.close()
+
+    asyncio.run(use())
+
+
 def test_a_record_or_a_trace_that_cannot_be_written_leaves_neither(database: str) -> None:
     async def use() -> None:
         ledger = Ledger(connect(database))

@@ -1,0 +1,141 @@
+"""A trace as it is told: spans with their matches, each document once, and all of it of a bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.tracing.catalogue import Selection
+from services.tracing.trace.copied import Read
+from services.tracing.trace.procedure import TracedDocument, TracedSpan
+from shared.contracts import tracing as wire
+
+LARGEST = 100_000
+"""Bytes of an answer about a text of at most 500 tokens; of a longer one, `BYTES_PER_TOKEN` more for each."""
+BYTES_PER_TOKEN = 200
+TIMINGS = 200
+"""Bytes of an answer's timings, at most."""
+SIDES = (160, 80, 40, 20)
+"""Characters left on either side of the matches in an answer that is too large, one after the other."""
+
+
+def spans_of(
+    spans: Sequence[TracedSpan],
+    text: str,
+    selection: Selection,
+    prompt: Read,
+    passages: Sequence[tuple[str, Read]],
+) -> list[wire.Span]:
+    """The spans of a text, with what its writer had read marked, and their matches, best first."""
+    return [_span(span, text[span.start : span.end], selection, prompt, passages) for span in spans]
+
+
+def documents_of(spans: Sequence[TracedSpan], selection: Selection) -> list[wire.TracedDocument]:
+    """The documents in which any of the spans stands, each once, best first, else in the order of the spans."""
+    found: dict[tuple[int, int], TracedDocument] = {}
+    for document in (document for span in spans for document in span.documents):
+        found.setdefault((document.occurrence.segment, document.occurrence.document), document)
+    return [_document(document, selection) for document in sorted(found.values(), key=lambda one: -one.score)]
+
+
+def fitted(trace: wire.Trace) -> wire.Trace:
+    """The trace if it is not too large; else one with shorter snippets, and then with fewer documents, that says so.
+
+    No span is left out, so that what the spans alone take is the least.
+    """
+    limit = max(LARGEST, BYTES_PER_TOKEN * trace.tokens)
+    size = _bytes(trace)
+    if size <= limit:
+        return trace
+    why = f"The whole answer would be {size:,} bytes and at most {limit:,} are sent: "
+    smaller = trace
+    for side in SIDES:
+        cut = f"{why}snippets have at most {side} characters on either side."
+        smaller = _with_less(trace, side, None, cut)
+        if _bytes(smaller) <= limit:
+            return smaller
+    most = max(len(span.documents) for span in trace.spans) if trace.spans else 0
+    while most and _bytes(smaller) > limit:
+        most //= 2
+        cut = f"{why}snippets have at most {SIDES[-1]} characters on either side, and a span at most {most} documents."
+        smaller = _with_less(trace, SIDES[-1], most, cut)
+    return smaller
+
+
+def _with_less(trace: wire.Trace, side: int, most: int | None, why: str) -> wire.Trace:
+    spans = [
+        span.model_copy(update={"documents": [_shorter(match, side) for match in span.documents[:most]]})
+        for span in trace.spans
+    ]
+    left = {(match.corpus, match.id) for span in spans for match in span.documents}
+    documents = [document for document in trace.documents if (document.corpus, document.id) in left]
+    return trace.model_copy(update={"spans": spans, "documents": documents, "warnings": [*trace.warnings, why]})
+
+
+def _shorter(match: wire.Match, side: int) -> wire.Match:
+    """With at most so many characters before and after what matched, cut between words where there is a space."""
+    before, after = match.snippet[: match.match_start], match.snippet[match.match_end :]
+    matched = match.snippet[match.match_start : match.match_end]
+    if len(before) > side:
+        before = before[len(before) - side :]
+        before = before[before.find(" ") + 1 :]
+    if len(after) > side:
+        after = after[:side]
+        after = after[: after.rfind(" ")] if " " in after else after
+    return match.model_copy(
+        update={
+            "snippet": before + matched + after,
+            "match_start": len(before),
+            "match_end": len(before) + len(matched),
+        }
+    )
+
+
+def _bytes(trace: wire.Trace) -> int:
+    # timings have more digits one time than another, and the same request must always be answered alike
+    return TIMINGS + len(trace.model_dump_json(exclude={"timings"}).encode("utf-8"))
+
+
+def _span(
+    span: TracedSpan, words: str, selection: Selection, prompt: Read, passages: Sequence[tuple[str, Read]]
+) -> wire.Span:
+    return wire.Span(
+        start=span.start,
+        end=span.end,
+        text=words,
+        length=span.length,
+        count=span.count,
+        relevance=span.relevance,
+        in_prompt=prompt.has(words),
+        in_passages=list(dict.fromkeys(identity for identity, passage in passages if passage.has(words))),
+        owners=list(dict.fromkeys(selection.corpora[segment].owner for segment in span.segments)),
+        documents=[_match(document, selection) for document in span.documents],
+    )
+
+
+def _match(document: TracedDocument, selection: Selection) -> wire.Match:
+    at = document.occurrence
+    corpus, segment = selection.corpora[at.segment], selection.segments[at.segment]
+    first, _ = segment.bounds(at.document)
+    return wire.Match(
+        id=segment.record(at.document).id,
+        corpus=corpus.id,
+        owner=corpus.owner,
+        snippet=document.snippet.text,
+        match_start=document.snippet.start,
+        match_end=document.snippet.end,
+        token=at.position - first,
+        tokens=at.length,
+        score=round(document.score, 3),
+    )
+
+
+def _document(document: TracedDocument, selection: Selection) -> wire.TracedDocument:
+    at = document.occurrence
+    corpus = selection.corpora[at.segment]
+    return wire.TracedDocument(
+        **vars(selection.segments[at.segment].record(at.document)),
+        corpus=corpus.id,
+        owner=corpus.owner,
+        score=round(document.score, 3),
+        relevance=document.relevance,
+    )
