@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request, Response
 
-from gateway.pipeline.faults import ServiceUnavailable
+from gateway.pipeline.faults import ServiceUnavailable, unavailable
 from gateway.policy import Consent, UnknownOwner
 from gateway.routes.dependencies import Connected, OwnersQuery
+from shared.clients.base import ServiceError
 from shared.contracts.tracing import (
     CorpusDocument,
     CorpusList,
@@ -26,6 +27,7 @@ from shared.contracts.tracing import (
 )
 from shared.http.errors import InvalidRequest, NotFound, problems
 from shared.http.identities import identity
+from shared.http.trace_stream import OPENAPI, EventStream, trace_stream
 
 router = APIRouter(tags=["tracing"])
 
@@ -70,6 +72,22 @@ async def count_batch(body: CountBatch, services: Connected) -> CountList:
     for consent, answer in zip(consents, found.data, strict=True):
         consent.check("tracing", [*answer.owners, *(corpus.owner for corpus in answer.corpora)])
     return found
+
+
+@router.post("/v1/trace/stream", response_class=EventStream, responses=_ERRORS, openapi_extra=OPENAPI)
+async def stream_trace(request: Request, services: Connected) -> Response:
+    """Trace a text while it is written: lines of JSON, {"text": piece} each, the first with the options of /v1/trace.
+
+    Every complete sentence or line is told in an event `spans`, and at the end an event `trace` is /v1/trace's answer.
+    """
+
+    async def traced(body: TraceRequest) -> Trace:
+        try:
+            return await trace(body, services)
+        except ServiceError as error:
+            raise unavailable(error) from error
+
+    return await trace_stream(request, traced)
 
 
 @router.post("/v1/find", response_model=Find, responses=_ERRORS)

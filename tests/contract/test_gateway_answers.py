@@ -339,3 +339,19 @@ def test_a_services_refusal_is_passed_on(client: httpx.Client) -> None:
 def test_it_is_ready_when_every_service_is(client: httpx.Client) -> None:
     response = client.get("/readyz")
     assert (response.status_code, response.json()["ready"]) == (200, True)
+
+
+def test_a_text_is_traced_while_it_is_written(client: httpx.Client) -> None:
+    pieces = ["He said that he was", " sorry. And he", " said it again."]
+    lines = [{"text": pieces[0], "owners": ["news"]}, *({"text": piece} for piece in pieces[1:])]
+    body = "".join(json.dumps(line) + "\n" for line in lines)
+    answer = client.post("/v1/trace/stream", content=body)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    names = [line.removeprefix("event: ") for line in answer.text.splitlines() if line.startswith("event: ")]
+    assert names == ["spans", "trace"]
+    last = json.loads(answer.text.split("event: trace\ndata: ")[1])
+    whole = client.post("/v1/trace", json={"text": "".join(pieces), "owners": ["news"]}).json()
+    assert last["spans"] == whole["spans"]
+    assert "news" in last["owners"]
+    unknown = client.post("/v1/trace/stream", content=json.dumps({"text": "a", "owners": ["nobody"]}))
+    assert "unknown_owner" in unknown.text

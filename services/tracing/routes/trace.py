@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from services.tracing.errors import BadTokens, OwnerNotPermitted, TextTooLong, UnknownCorpus
@@ -20,6 +20,7 @@ from shared.contracts.tracing import (
     TraceRequest,
 )
 from shared.http.errors import InvalidRequest, NotReady, problems
+from shared.http.trace_stream import OPENAPI, EventStream, trace_stream
 
 router = APIRouter(tags=["tracing"])
 _ERRORS = problems(InvalidRequest, OwnerNotPermitted, UnknownCorpus, TextTooLong, BadTokens, NotReady)
@@ -56,3 +57,12 @@ async def trace_batch(body: TraceBatch, tracer: Service) -> TraceList:
 async def count_batch(body: CountBatch, tracer: Service) -> CountList:
     """The count of each item, as /v1/count gives it; one that cannot be counted fails the whole, and is named."""
     return await run_in_threadpool(tracer.counts, body)
+
+
+@router.post("/v1/trace/stream", response_class=EventStream, responses=_ERRORS, openapi_extra=OPENAPI)
+async def stream_trace(request: Request, tracer: Service) -> Response:
+    """Trace a text while it is written: lines of JSON, {"text": piece} each, the first with the options of /v1/trace.
+
+    Every complete sentence or line is told in an event `spans`, and at the end an event `trace` is /v1/trace's answer.
+    """
+    return await trace_stream(request, lambda body: run_in_threadpool(tracer.trace, body))
