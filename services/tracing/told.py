@@ -26,7 +26,7 @@ def spans_of(
     passages: Sequence[tuple[str, Read]],
 ) -> list[wire.Span]:
     """The spans of a text, with what its writer had read marked, and their matches, best first."""
-    return [_span(span, text[span.start : span.end], selection, prompt, passages) for span in spans]
+    return [_span(span, text, selection, prompt, passages) for span in spans]
 
 
 def documents_of(spans: Sequence[TracedSpan], selection: Selection) -> list[wire.TracedDocument]:
@@ -96,8 +96,9 @@ def _bytes(trace: wire.Trace) -> int:
 
 
 def _span(
-    span: TracedSpan, words: str, selection: Selection, prompt: Read, passages: Sequence[tuple[str, Read]]
+    span: TracedSpan, text: str, selection: Selection, prompt: Read, passages: Sequence[tuple[str, Read]]
 ) -> wire.Span:
+    words, cut = text[span.start : span.end], span.end == len(text)
     return wire.Span(
         start=span.start,
         end=span.end,
@@ -105,8 +106,8 @@ def _span(
         length=span.length,
         count=span.count,
         relevance=span.relevance,
-        in_prompt=prompt.has(words),
-        in_passages=list(dict.fromkeys(identity for identity, passage in passages if passage.has(words))),
+        in_prompt=prompt.has(words, cut=cut),
+        in_passages=list(dict.fromkeys(identity for identity, passage in passages if passage.has(words, cut=cut))),
         owners=list(dict.fromkeys(selection.corpora[segment].owner for segment in span.segments)),
         documents=[_match(document, selection) for document in span.documents],
     )

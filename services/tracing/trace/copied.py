@@ -14,9 +14,12 @@ class Read:
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def has(self, words: str) -> bool:
-        """Whether some words stand in it verbatim, and not as parts of longer ones."""
-        return any(not self._joined[start] and not self._joined[start + len(words)] for start in self._places(words))
+    def has(self, words: str, *, cut: bool = False) -> bool:
+        """Whether some words stand in it verbatim, and not as parts of longer ones; if the last was `cut` off, where
+        whoever wrote it had to stop, it may go on."""
+        return any(
+            not self._joined[start] and (cut or not self._joined[start + len(words)]) for start in self._places(words)
+        )
 
     @cached_property
     def _joined(self) -> Flags:

@@ -23,3 +23,10 @@ from services.tracing.trace.copied import Read
 )
 def test_words_stand_in_a_text_as_whole_words(words: str, text: str, stands: bool) -> None:
     assert Read(text).has(words) is stands
+
+
+def test_the_last_word_may_have_been_cut_off_but_not_the_first() -> None:
+    read = Read("they agreed to swear fealty")
+    assert not read.has("agreed to swear fe")
+    assert read.has("agreed to swear fe", cut=True)
+    assert not read.has("greed to swear fe", cut=True)
