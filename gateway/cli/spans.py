@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from gateway.cli.terminal import TITLE_CHARACTERS, cut, table
-from shared.contracts.tracing import Relevance, Span, TracedDocument
+from shared.contracts.tracing import ApproximateSpan, Relevance, Span, TracedDocument
 
 STYLES: dict[Relevance, str] = {"low": "underline green", "medium": "bold green", "high": "bold black on green"}
 COPIED = "italic yellow"
@@ -72,6 +72,25 @@ def _read_before(span: Span) -> str:
     """Where the model had just read a span's words, which are then no sign of what it has in memory."""
     passages = f"{len(span.in_passages)} passages" if len(span.in_passages) > 1 else "a passage"
     return ", ".join(part for part, there in (("the prompt", span.in_prompt), (passages, span.in_passages)) if there)
+
+
+def approximate_table(spans: Sequence[ApproximateSpan]) -> RenderableType:
+    """What stands nearly: the words as they were traced, and below them as they stand, what differs in brackets."""
+    rows = table("similarity", "words, and as they stand", "owner", "in document")
+    for span in spans:
+        ours = _bracketed(span.text, [(one.start - span.start, one.end - span.start) for one in span.differences])
+        theirs = _bracketed(span.snippet, [(one.match_start, one.match_end) for one in span.differences])
+        rows.add_row(f"{span.similarity:.2f}", Text(f"{ours}\n{theirs}"), span.owner, Text(span.title or span.id))
+    return rows
+
+
+def _bracketed(text: str, stretches: Sequence[tuple[int, int]]) -> str:
+    """On one line, with stretches in brackets."""
+    parts, done = [], 0
+    for start, end in stretches:
+        parts += [text[done:start], "[", text[start:end], "]"]
+        done = end
+    return " ".join("".join([*parts, text[done:]]).split())
 
 
 def _quoted(text: str, spans: Sequence[Span]) -> str:

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from gateway.cli.failure import Failure
-from gateway.cli.spans import legend, marked, span_table
+from gateway.cli.spans import approximate_table, legend, marked, span_table
 from gateway.cli.stack_client import DEFAULT_URL, Url, call
 from gateway.cli.terminal import out
 from shared.contracts.tracing import PassageRead, TraceRequest
@@ -34,6 +34,9 @@ def trace(
             help="A file with a text that the model had read: what stands in it is marked; may be given again."
         ),
     ] = None,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Also tell what stands nearly: but for case, punctuation, a word.")
+    ] = False,
     url: Url = DEFAULT_URL,
     json: Annotated[bool, typer.Option("--json", help="Print the whole response and nothing else.")] = False,
 ) -> None:
@@ -44,6 +47,7 @@ def trace(
         "min_length": min_length,
         "max_spans": max_spans,
         "prompt": None if prompt is None else _read(prompt),
+        "approximate": approximate or None,
         "passages": [PassageRead(id=str(path), text=_read(path)) for path in passage or []] or None,
     }
     request = TraceRequest(text=text, **{name: value for name, value in asked.items() if value is not None})
@@ -57,6 +61,10 @@ def trace(
     out.print(Text(f"\n{len(found.spans)} spans in the corpora {', '.join(found.corpora) or '(none)'}", style="bold"))
     if found.spans:
         out.print(span_table(found.spans, found.documents))
+    if approximate:
+        out.print(Text(f"\n{len(found.approximate)} approximate matches", style="bold"))
+    if found.approximate:
+        out.print(approximate_table(found.approximate))
     for warning in found.warnings:
         out.print(Text(f"Note: {warning}", style="yellow"))
     out.print(Text(f"{found.tokens:,} tokens in {found.timings.total:,.0f} ms", style="dim"))
