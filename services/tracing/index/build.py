@@ -31,8 +31,8 @@ from shared.schedule import Here, Scheduler
 
 MEMORY = 4 << 30
 BYTES = 24
-"""Memory that a block takes for each byte of its lines at most: 16 to sort a token, which may be a byte, and the rest
-for its tokens and records."""
+"""Memory that a block takes for each byte of its lines at most: up to 17 to sort a token, which may be a byte, and
+the rest for its tokens and records."""
 MOST_TOKENS = 1 << 31
 """Tokens of a segment, separators with them: positions fit into 4 bytes."""
 

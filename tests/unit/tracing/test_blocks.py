@@ -16,7 +16,7 @@ from shared.builder import BuildRunning
 from shared.schedule import Advance, Here, Task, Work
 from tests.tracing_support import owner, write_texts
 from tests.unit.tracing.live import opened
-from tests.unit.tracing.test_index import Interrupted
+from tests.unit.tracing.test_index import Interrupted, fingerprint
 
 SMALL = 3000
 
@@ -126,3 +126,15 @@ def test_half_a_surrogate_pair_anywhere_in_a_line_leaves_that_document_out(
 
 def test_no_memory_makes_a_block_longer_than_can_be_sorted() -> None:
     assert within(1 << 40, 1, Here()).block_bytes <= MAX_TOKENS
+
+
+def test_the_corpus_does_not_depend_on_where_blocks_are_cut(
+    tmp_path: Path, tokenizer: Tokenizer, paragraphs: list[str]
+) -> None:
+    again = paragraphs[:12] * 3 + [text[20:] for text in paragraphs[:12]]
+    texts = write_texts(tmp_path / "papers.jsonl", "papers", again)
+    made = []
+    for size in (1000, 3000, 9000, 1 << 24):
+        build(tmp_path / str(size) / "papers", texts, tokenizer, How(block_bytes=size))
+        made.append(fingerprint(tmp_path / str(size) / "papers"))
+    assert made[0] == made[1] == made[2] == made[3]
