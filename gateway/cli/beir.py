@@ -50,7 +50,7 @@ def _build(home: Path, here: Path, name: str, folder: Path) -> Path:
     from services.retrieval.build import BadExact
     from services.retrieval.datastore.build import NothingToBuild
     from services.retrieval.datastore.layout import BadLayout
-    from services.retrieval.datastore.lock import BuildRunning
+    from shared.builder import BuildRunning
 
     texts = ({"id": one.id, "title": one.title, "text": one.text} for one in documents(folder))
     with (

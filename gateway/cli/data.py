@@ -155,11 +155,14 @@ def _build_tracing(
     home: Path, owners: list[Owner], progress: Progress, *, ray: str | None, memory: float, restore: Sequence[str]
 ) -> list[str]:
     """Build the corpora; what is said of those of which it is not known what was deleted."""
+    from services.tracing.index.blocks import TextsChanged
     from services.tracing.index.build import build_all, within
     from services.tracing.index.log import BadCorpus
+    from shared.builder import BuildRunning
     from shared.cluster import NoCluster, cluster
 
-    with explained(NoCluster), cluster(ray) if ray else nullcontext(Processes(cores())) as scheduler:
+    workers = cluster(ray) if ray else nullcontext(Processes(cores()))
+    with explained(NoCluster, BuildRunning, TextsChanged), workers as scheduler:
         try:
             build_all(home, owners, progress, restore, within(int(memory * (1 << 30)), cores(), scheduler))
         except BadCorpus as error:
@@ -202,9 +205,9 @@ def _build_retrieval(
     from services.retrieval.datastore.dropped import NotDropped
     from services.retrieval.datastore.ingest.decontaminate import BadQueries
     from services.retrieval.datastore.layout import BadLayout
-    from services.retrieval.datastore.lock import BuildRunning
     from services.retrieval.datastore.manifest import BadIndexes
     from services.retrieval.encoders.recipe import Unsupported
+    from shared.builder import BuildRunning
     from shared.cluster import NoCluster
 
     with explained(

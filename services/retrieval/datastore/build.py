@@ -27,7 +27,6 @@ from services.retrieval.datastore.ingest.shards import BYTES
 from services.retrieval.datastore.ingest.sources import Source, sources
 from services.retrieval.datastore.keys import Digests
 from services.retrieval.datastore.layout import Layout
-from services.retrieval.datastore.lock import only_builder
 from services.retrieval.datastore.manifest import COMPACTDS, INDEXES, BadSegment, EncoderStamp, Manifest
 from services.retrieval.datastore.opening import folders
 from services.retrieval.datastore.passages import Passages
@@ -38,6 +37,7 @@ from services.retrieval.datastore.unstored import SegmentVectors, drop_vectors
 from services.retrieval.datastore.vectors import Embedders
 from services.retrieval.datastore.work import UNFINISHED
 from services.retrieval.encoders.base import Card, Encoder, Loadable
+from shared.builder import only_builder
 from shared.durable import discard, discard_retired, publish, retire, settle
 from shared.owners import Owner
 from shared.schedule import Here, Once, Scheduler

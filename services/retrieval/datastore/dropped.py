@@ -9,8 +9,8 @@ from pathlib import Path
 from services.retrieval.datastore import deletions
 from services.retrieval.datastore.added import Span
 from services.retrieval.datastore.generation import changing
-from services.retrieval.datastore.lock import BuildRunning, only_builder
 from services.retrieval.datastore.work import UNFINISHED
+from shared.builder import BuildRunning, only_builder
 from shared.durable import discard, retire
 
 LEFT_OUT = (

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from services.tracing.index.records import Record
-from services.tracing.index.stored import FORMAT, BadSegment, read_manifest, write_segment
+from services.tracing.index.stored import FORMAT, BadSegment, open_segment, write_segment
 from services.tracing.index.texts import Document, Place, read_at
 from services.tracing.tokenizer import Ids, Tokenizer
 from shared.durable import discard
@@ -23,6 +23,10 @@ from shared.schedule import Advance
 
 BATCH = 512
 """Documents tokenised at once."""
+
+
+class TextsChanged(Exception):
+    """A file is not any more what it was when the blocks were planned."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +50,15 @@ def blocks(
             places, held, name = [], 0, _name(owner, tokenizer)
         places.append(document.place)
         held += document.place.bytes
-        name.update(json.dumps(asdict(document.record)).encode())
+        _include(name, document.record)
     if places:
         yield Block(folder / name.hexdigest(), owner, tuple(places))
 
 
 def is_finished(block: Block, tokenizer: Tokenizer) -> bool:
-    """Whether a block was written to its end; that it is whole is checked when it is opened."""
+    """Whether a block was written to its end and is whole."""
     try:
-        read_manifest(block.folder, block.owner.id, tokenizer)
+        open_segment(block.folder, block.owner.id, tokenizer)
     except BadSegment:
         return False
     return True
@@ -67,16 +71,37 @@ class Indexer:
         self._tokenizer = tokenizer
 
     def __call__(self, block: Block, advance: Advance) -> None:
-        """Tokenise, sort and write one."""
+        """Tokenise, sort and write one. Raises TextsChanged."""
         ids: list[Ids] = []
         records: list[Record] = []
-        documents = read_at(block.owner, block.places)
+        name, documents = _name(block.owner, self._tokenizer), _unchanged(block)
         while batch := list(islice(documents, BATCH)):
             ids += self._tokenizer.encode_many([document.text for document in batch])
             records += [document.record for document in batch]
+        for record in records:
+            _include(name, record)
+        if name.hexdigest() != block.folder.name:
+            raise _changed(block)
         discard(block.folder)  # what a killed build left unfinished
         write_segment(block.folder, block.owner.id, self._tokenizer, ids, records)
         advance(len(records))
+
+
+def _unchanged(block: Block) -> Iterator[Document]:
+    try:
+        yield from read_at(block.owner, block.places)
+    except (ValueError, RecursionError) as error:
+        raise _changed(block) from error
+
+
+def _changed(block: Block) -> TextsChanged:
+    files = ", ".join(sorted({place.path.name for place in block.places}))
+    return TextsChanged(f"{files} changed while {block.owner.id}'s texts were read: build again.")
+
+
+def _include(name: hashlib._Hash, record: Record) -> None:
+    """A record has the digest of its text, so that the name says what is in a block."""
+    name.update(json.dumps(asdict(record)).encode())
 
 
 def _name(owner: Owner, tokenizer: Tokenizer) -> hashlib._Hash:

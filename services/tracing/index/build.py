@@ -12,7 +12,7 @@ from pathlib import Path
 from services.tracing.approximate.opened import make_words
 from services.tracing.index import log
 from services.tracing.index.blocks import Block, Indexer, blocks, is_finished
-from services.tracing.index.corpus import CorpusManifest, publish_built, read_manifest
+from services.tracing.index.corpus import BLOCKS, BUILDING, CorpusManifest, publish_built, read_manifest
 from services.tracing.index.foreign import is_foreign
 from services.tracing.index.log import BadCorpus
 from services.tracing.index.merge import write_merged
@@ -20,17 +20,19 @@ from services.tracing.index.records import hashes
 from services.tracing.index.segment import Segment
 from services.tracing.index.stored import FORMAT, BadSegment, Manifest, open_segment
 from services.tracing.index.stored import read_manifest as read_segment
+from services.tracing.index.suffixes import MAX_TOKENS
 from services.tracing.index.texts import Document, digest, read_documents
 from services.tracing.settings import tokenizer_in
 from services.tracing.tokenizer import Tokenizer
+from shared.builder import only_builder
 from shared.durable import discard
 from shared.owners import Owner
 from shared.schedule import Here, Scheduler
 
 MEMORY = 4 << 30
 BYTES = 24
-"""Memory that a block takes for each byte of its lines at most: 16 to sort a token, which may be a byte, and the rest
-for its tokens and records."""
+"""Memory that a block takes for each byte of its lines at most: up to 17 to sort a token, which may be a byte, and
+the rest for its tokens and records."""
 MOST_TOKENS = 1 << 31
 """Tokens of a segment, separators with them: positions fit into 4 bytes."""
 
@@ -49,7 +51,8 @@ class How:
 
 def within(memory: int, workers: int, scheduler: Scheduler) -> How:
     """By a scheduler that has so many tasks under way on a machine, which take so many bytes together."""
-    return How(scheduler, max(1, memory // workers // BYTES))
+    # a token is a byte at least, and a line longer than its text
+    return How(scheduler, min(max(1, memory // workers // BYTES), MAX_TOKENS))
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,8 @@ def build_all(
 
     Files of other kinds than .jsonl are not read: an owner who has no others, or no more, gets an empty corpus. What
     is built, whole and of unchanged input is left as it is. An owner whose corpus was deleted has none until the build
-    is told to `restore` the owner. Raises FileNotFoundError without the tokenizer, and BadCorpus once all others are
-    built if it is not known what was deleted from one.
+    is told to `restore` the owner. Raises FileNotFoundError without the tokenizer, TextsChanged and BuildRunning as
+    `build_corpus`, and BadCorpus once all others are built if it is not known what was deleted from one.
     """
     tokenizer = Tokenizer(tokenizer_in(home))
     built, unknown = [], []
@@ -113,9 +116,28 @@ def build_corpus(
 
     The corpus is in force once all of it is written, and the one before it until then. What cannot be read, is empty
     or not valid Unicode is skipped and counted. Documents that were deleted, or that an added one stands over, are not
-    written; they would be hidden. Raises BadCorpus if it is not known which.
+    written; they would be hidden. Raises BadCorpus if it is not known which, TextsChanged for a file that changes
+    meanwhile, and BuildRunning while another process builds this corpus.
     """
-    how = how or How()
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_builder(folder, BUILDING):
+        try:
+            return _build(folder, owner, files, tokenizer, progress, how or How(), restore)
+        finally:
+            if (manifest := read_manifest(folder)) is not None and manifest.dropped:
+                discard(folder / BLOCKS)
+
+
+def _build(  # noqa: PLR0917
+    folder: Path,
+    owner: Owner,
+    files: Sequence[Path],
+    tokenizer: Tokenizer,
+    progress: Progress,
+    how: How,
+    restore: bool,
+) -> Built:
+    work = folder / BLOCKS
     fingerprint = _fingerprint(owner, files, tokenizer)
     present = read_manifest(folder)
     if present is not None and present.dropped and not restore:
@@ -126,11 +148,13 @@ def build_corpus(
     if present is not None and present.input == fingerprint:
         whole = _segments(folder, present, tokenizer)
         if whole is not None:
+            discard(work)
             progress(f"{folder.name}: unchanged")
             return _built(present, whole, fresh=False)
     counted = _Counted(_kept(folder, present, read_documents(owner, files, progress)))
-    work = folder / "blocks"
     plan = list(blocks(counted, work, owner, tokenizer, how.block_bytes))
+    for stale in set(work.glob("*")) - {block.folder for block in plan}:
+        discard(stale)
     _index(plan, tokenizer, how.scheduler, folder.name, progress)
     segments = _put_together(folder, owner, tokenizer, list(_groups(plan, tokenizer, how.most_tokens)), progress)
     corpus = CorpusManifest(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,16 @@ from services.tracing.index import log
 from services.tracing.index.log import BadCorpus, Head
 from services.tracing.index.segment import Segment
 from services.tracing.index.stored import FORMAT
+from shared.builder import BuildRunning, only_builder
 from shared.durable import discard, replace
 from shared.lock import locked
 
 FILE = "corpus.json"
 ABANDONED_SECONDS = 3600
 """A built segment that no corpus names and nobody has touched for this long is what a killed build left behind."""
+BLOCKS = "blocks"
+"""Where a build keeps what is to be merged; and the lock of who builds."""
+BUILDING = ".building"
 WRITTEN = "written-"
 """How the names of segments begin that the service wrote, and that come into being under the corpus's lock."""
 
@@ -166,6 +170,7 @@ def publish_built(folder: Path, built: CorpusManifest, *, restoring: int | None 
 def clear(folder: Path) -> None:
     """Remove what killed processes left: segments out of force, and those the service wrote that never were in force.
 
+    Of what was deleted as a whole, also what a build that was stopped keeps; one that still runs removes it itself.
     The corpus must be held. Raises BadCorpus.
     """
     manifest = read_manifest(folder)
@@ -174,3 +179,6 @@ def clear(folder: Path) -> None:
     written = [path.name for path in folder.glob(f"{WRITTEN}*") if path.name not in manifest.numbers]
     for name in {*manifest.retired, *written} - manifest.numbers.keys():
         discard(folder / name)
+    if manifest.dropped:
+        with suppress(BuildRunning), only_builder(folder, BUILDING):
+            discard(folder / BLOCKS)

@@ -12,29 +12,26 @@ from pathlib import Path
 import numpy as np
 
 from services.tracing.index.files import described, write_file
-from services.tracing.index.records import stored
+from services.tracing.index.records import StoredRecords, joined
 from services.tracing.index.segment import Segment
 from services.tracing.index.stored import Manifest, finish
-from services.tracing.index.suffixes import MAX_TOKENS, suffix_array
 from services.tracing.search.arrays import Numbers
 from services.tracing.search.kernels import pack_into, positions
-from services.tracing.search.merging import insert, merge
+from services.tracing.search.merging import insert, merge, nothing_known
 from services.tracing.search.packing import width_for
 from services.tracing.tokenizer import Ids, Tokenizer
 
-CHUNK = 1 << 20
-"""Suffixes of a segment, and of the result, that are in memory at a time: 8 bytes each."""
-LONGEST = 1 << 17
-"""Tokens of a document up to which two copies of it are compared in under a second; with longer ones all is sorted
-anew, as long as that is possible."""
+AHEAD = 1 << 22
+"""Suffixes that are in memory at a time, of all segments together: 8 bytes each."""
 
 
 def write_merged(
-    folder: Path, owner: str, tokenizer: Tokenizer, segments: Sequence[Segment], *, chunk: int = CHUNK
+    folder: Path, owner: str, tokenizer: Tokenizer, segments: Sequence[Segment], *, ahead: int = AHEAD
 ) -> Manifest:
     """Write the documents of segments of one owner and tokenizer as a new segment; at least one is not hidden.
 
-    `folder` must not exist yet. Takes memory for the records of all documents, and `chunk` suffixes of each segment.
+    The same bytes as `write_segment` of these documents. `folder` must not exist yet. Takes memory for the records of
+    all documents as they are stored, and for `ahead` suffixes.
     """
     folder.mkdir(parents=True)
     lengths = np.concatenate([segment.document_lengths() for segment in segments])
@@ -43,28 +40,30 @@ def write_merged(
     tokens: Ids = np.asarray(np.memmap(folder / "tokens.bin", dtype=tokenizer.dtype, mode="r"))
     count, width = int(lengths.sum()), width_for(tokens.size)
     words = np.memmap(folder / "suffixes.bin", dtype=np.uint64, mode="w+", shape=((count * width + 63) // 64,))
-    if int(lengths.max()) > LONGEST and tokens.size <= MAX_TOKENS:
-        pack_into(words, 0, suffix_array(tokens), width)
-    else:
-        written = 0
-        for part in _merged(tokens, segments, chunk):
-            pack_into(words, written, part.astype(np.uint32), width)
-            written += part.size
+    written = 0
+    for part in _merged(tokens, segments, max(1, ahead // len(segments))):
+        pack_into(words, written, part.astype(np.uint32), width)
+        written += part.size
     words.flush()
     del words
     vocabulary = np.arange(tokenizer.size).astype(tokenizer.dtype)
     counts = sum((segment.occurrences(vocabulary) for segment in segments), np.zeros(tokenizer.size, dtype=np.int64))
     terms = sum((segment.term_documents for segment in segments), np.zeros(tokenizer.term_count, dtype=np.uint32))
-    records = [segment.record(document) for segment in segments for document in segment.alive().tolist()]
     arrays = {
         "buckets": np.concatenate(([0], np.cumsum(counts))).astype(np.uint32),
         "documents": edges.astype(np.uint32),
         "term_documents": np.asarray(terms, dtype=np.uint32),
-        **stored(records),
+        **joined([(_records(segment), segment.alive()) for segment in segments]),
     }
     files = {name: write_file(folder / f"{name}.bin", array) for name, array in arrays.items()}
     files |= {name: described(folder / f"{name}.bin") for name in ("tokens", "suffixes")}
-    return finish(folder, owner, tokenizer, len(records), count, files)
+    return finish(folder, owner, tokenizer, lengths.size, count, files)
+
+
+def _records(segment: Segment) -> StoredRecords:
+    if not isinstance(segment.records, StoredRecords):
+        raise TypeError(f"segment {segment.name} was not written by Candor, and cannot be merged")
+    return segment.records
 
 
 def _write_tokens(path: Path, tokenizer: Tokenizer, segments: Sequence[Segment]) -> None:
@@ -85,7 +84,7 @@ def _merged(tokens: Ids, segments: Sequence[Segment], chunk: int) -> Iterator[Nu
     streams = [_renumbered(segment, base, chunk) for segment, base in zip(segments, _bases(segments), strict=True)]
     ahead = np.zeros((len(streams), chunk), dtype=np.int64)
     filled, taken = np.zeros(len(streams), dtype=np.int64), np.zeros(len(streams), dtype=np.int64)
-    order = np.zeros(0, dtype=np.int64)
+    order, known = np.zeros(0, dtype=np.int64), nothing_known()
 
     def refill(stream: int) -> bool:
         part = next((part for part in streams[stream] if part.size), None)
@@ -98,15 +97,15 @@ def _merged(tokens: Ids, segments: Sequence[Segment], chunk: int) -> Iterator[Nu
     for stream in range(len(streams)):
         if refill(stream):
             order = np.concatenate(([stream], order))
-            insert(tokens, (ahead, taken), order)
+            insert(tokens, (ahead, taken), order, known)
     out = np.empty(chunk, dtype=np.int64)
     while order.size:
-        written, dry = merge(tokens, (ahead, filled, taken), order, out)
+        written, dry = merge(tokens, (ahead, filled, taken), order, out, known)
         if written:
             yield out[:written]
         if dry >= 0:
             if refill(dry):
-                insert(tokens, (ahead, taken), order)
+                insert(tokens, (ahead, taken), order, known)
             else:
                 order = order[1:].copy()
 

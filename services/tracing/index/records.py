@@ -77,6 +77,18 @@ class StoredRecords:
         found = [self._key_documents[firsts[n] : pasts[n]] for n in np.flatnonzero(pasts > firsts)]
         return np.concatenate(found).tolist() if found else []
 
+    def lines(self, documents: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+        """The JSON of some documents, as it is stored."""
+        firsts, lasts = self._offsets[documents], self._offsets[documents + 1]
+        return [self._records[first:last] for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
+
+    def renumbered(self, documents: NDArray[np.int64], first: int) -> tuple[Hashes, NDArray[np.uint32]]:
+        """The hashes that lead to some documents, and these, ascending, as numbers from `first` on."""
+        numbers = np.full(self._offsets.size - 1, -1, dtype=np.int64)
+        numbers[documents] = first + np.arange(documents.size)
+        found = numbers[self._key_documents]
+        return self._keys[found >= 0], found[found >= 0].astype(np.uint32)
+
 
 def hashes(key: Key, values: Sequence[str]) -> Hashes:
     """(values,) hashes of 64 bits, by which documents are looked up.
@@ -98,6 +110,24 @@ def stored(records: Sequence[Record]) -> dict[str, NDArray[Any]]:
         "record_offsets": np.cumsum([0, *map(len, lines)], dtype=np.uint64),
         "keys": np.array([hashed for hashed, _ in keys], dtype=np.uint64),
         "key_documents": np.array([document for _, document in keys], dtype=np.uint32),
+    }
+
+
+def joined(parts: Sequence[tuple[StoredRecords, NDArray[np.int64]]]) -> dict[str, NDArray[Any]]:
+    """The arrays of a StoredRecords of chosen documents, ascending, of several, one after the other; nothing is parsed.
+
+    They are, byte for byte, those that `stored` makes of these records.
+    """
+    before = np.cumsum([0, *(chosen.size for _, chosen in parts)])
+    looked_up = [one.renumbered(chosen, int(first)) for (one, chosen), first in zip(parts, before, strict=False)]
+    keys, documents = (np.concatenate(arrays) for arrays in zip(*looked_up, strict=True))
+    order = np.lexsort((documents, keys))
+    lines = [line for one, chosen in parts for line in one.lines(chosen)]
+    return {
+        "records": np.concatenate(lines),
+        "record_offsets": np.cumsum([0, *(line.size for line in lines)], dtype=np.uint64),
+        "keys": keys[order],
+        "key_documents": documents[order],
     }
 
 

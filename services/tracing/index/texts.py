@@ -112,8 +112,10 @@ def _metadata(fields: dict[str, object]) -> dict[str, str | int | float | bool]:
 def _is_unicode(document: Document) -> bool:
     """Whether it has no lone surrogate, which JSON can spell and UTF-8 cannot."""
     record = document.record
+    known = [record.id, record.title, record.source, record.licence, record.url or ""]
+    said = [str(part) for item in record.metadata.items() for part in item]
     try:
-        "".join([document.text, record.id, record.title, record.source, record.url or ""]).encode("utf-8")
+        "".join([document.text, *known, *said]).encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True

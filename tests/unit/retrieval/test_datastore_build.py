@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from services.retrieval.datastore.build import NothingToBuild, build
 from services.retrieval.datastore.catalogue import Catalogue
-from services.retrieval.datastore.lock import BuildRunning, only_builder
+from shared.builder import BuildRunning, only_builder
 from tests.retrieval_support import HashingEncoder, built, datastore, opened, owner, write_source
 
 TEXTS = {"public": ["the ant", "the bee"], "papers": ["the cat"]}

@@ -1,15 +1,14 @@
 """Segments merged out of core, against a segment of the same documents that was sorted at once."""
 
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.tracing.continuation import continuation
-from services.tracing.index import merge
 from services.tracing.index.merge import write_merged
 from services.tracing.index.records import Record
 from services.tracing.index.segment import Segment
@@ -31,7 +30,7 @@ def write(folder: Path, documents: list[tuple[str, list[int]]], tokenizer: Token
     return open_segment(folder, "owner", tokenizer)
 
 
-def check(folder: Path, parts: Parts, tokenizer: Tokenizer, chunk: int) -> None:
+def check(folder: Path, parts: Parts, tokenizer: Tokenizer, ahead: int) -> None:
     segments, shown = [], []
     for number, (documents, hidden) in enumerate(parts):
         named = [(f"{number}-{n}", text) for n, text in enumerate(documents)]
@@ -40,9 +39,11 @@ def check(folder: Path, parts: Parts, tokenizer: Tokenizer, chunk: int) -> None:
         shown += [one for n, one in enumerate(named) if n not in hidden]
     if not shown:
         return
-    write_merged(folder / "merged", "owner", tokenizer, segments, chunk=chunk)
+    write_merged(folder / "merged", "owner", tokenizer, segments, ahead=ahead)
     merged = open_segment(folder / "merged", "owner", tokenizer)
     anew = write(folder / "anew", shown, tokenizer)
+    for file in anew.folder.iterdir():
+        assert (merged.folder / file.name).read_bytes() == file.read_bytes(), file.name
     assert (merged.documents, merged.tokens) == (anew.documents, anew.tokens)
     assert merged.index.tokens.tolist() == anew.index.tokens.tolist()
     assert merged.index.firsts.tolist() == anew.index.firsts.tolist()
@@ -66,13 +67,34 @@ def check(folder: Path, parts: Parts, tokenizer: Tokenizer, chunk: int) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(parts=parts, chunk=st.integers(1, 20))
-def test_what_is_merged_answers_as_what_was_sorted_at_once(parts: Parts, chunk: int, tokenizer: Tokenizer) -> None:
+@given(parts=parts, ahead=st.integers(1, 60))
+def test_what_is_merged_is_what_was_sorted_at_once(parts: Parts, ahead: int, tokenizer: Tokenizer) -> None:
     with TemporaryDirectory() as folder:
-        check(Path(folder), parts, tokenizer, chunk)
+        check(Path(folder), parts, tokenizer, ahead)
 
 
-def test_long_documents_are_sorted_anew(tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merge, "LONGEST", 5)
-    monkeypatch.delattr(merge, "_merged")
-    check(tmp_path, [([[1] * 40], set()), ([[1] * 40, [2]], {1})], tokenizer, 7)
+def test_long_repetitions_are_merged_exactly(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    random = np.random.default_rng(0).integers(1, 3, 700).tolist()
+    parts: Parts = [
+        ([random, [1] * 900, [*random[100:], 3]], {1}),
+        ([random[50:], [1] * 700, [2], [1] * 901], {2}),
+        ([[3, *random], [1, 2] * 400, random], set()),
+    ]
+    check(tmp_path, parts, tokenizer, 50)
+
+
+def test_copies_of_long_documents_are_merged_in_time_that_grows_with_their_length(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    seconds = []
+    for number, length in enumerate((2_000, 500_000)):
+        texts = [[1] * length, np.random.default_rng(0).integers(1, 1000, length).tolist()]
+        parts = [
+            write(tmp_path / f"{number}-{n}", [(f"{n}{m}", text) for m, text in enumerate(texts)], tokenizer)
+            for n in range(2)
+        ]
+        started = time.process_time()
+        write_merged(tmp_path / f"{number}", "owner", tokenizer, parts)
+        seconds.append(time.process_time() - started)
+    # comparing each suffix with its copy from its beginning takes minutes
+    assert seconds[1] < 20

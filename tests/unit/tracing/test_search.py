@@ -61,11 +61,21 @@ def all_positions(index: Index) -> list[int]:
 @pytest.mark.parametrize("dtype", WIDTHS)
 @settings(max_examples=60, deadline=None)
 @given(texts=documents)
-def test_suffixes_are_in_order_and_none_is_a_separators(dtype: Width, texts: Texts) -> None:
+def test_suffixes_are_in_order_alike_ones_in_that_of_their_places_and_none_is_a_separators(
+    dtype: Width, texts: Texts
+) -> None:
     index = make_index(texts, dtype)
-    tails = [index.tokens[at:].tolist() for at in all_positions(index)]
+    ends = np.flatnonzero(index.tokens == index.separator)
+    tails = [(index.tokens[at : ends[np.searchsorted(ends, at)] + 1].tolist(), at) for at in all_positions(index)]
     assert tails == sorted(tails)
     assert len(tails) == sum(map(len, texts))
+
+
+@pytest.mark.parametrize("largest", [0xFFFFFE, 0xFFFFFF, 0xFFFFFFFE])
+def test_large_ids_are_sorted_as_numbers(largest: int) -> None:
+    separator = 0xFFFFFFFF
+    tokens = np.array([largest, 5, separator, largest, 0x10000, separator, 0xFF, largest, separator], dtype=np.uint32)
+    assert suffix_array(tokens).tolist() == [1, 6, 4, 0, 3, 7]
 
 
 @settings(max_examples=200, deadline=None)
