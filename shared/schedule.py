@@ -7,9 +7,10 @@ files are the same, and so is what is built of them.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -92,7 +93,16 @@ _working: list[Work[Any]] = []
 
 
 def _begin(make: Callable[[], Work[Any]]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _working[:] = [make()]
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot tell; each worker holds the queue open that it waits at, and would for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _do(task: object) -> int:
