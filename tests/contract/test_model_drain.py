@@ -67,6 +67,8 @@ def _wait_until_refused(address: str) -> None:
     for _ in range(1200):
         try:
             httpx.get(f"{address}/livez", timeout=30)
+        except httpx.RemoteProtocolError:
+            pass  # it was let in as the last one, and not answered
         except httpx.ConnectError:
             return
         time.sleep(0.05)
