@@ -38,8 +38,9 @@ class Difference:
 class Approximate:
     """`text[start:end]` stands nearly in a document, as `there`.
 
-    `similarity`: twice the equal words over the words of both (Dice). Without `differences` only case, punctuation and
-    spaces are others. `offset`: how many words of the document come before.
+    `similarity`: twice the equal words over the words of both (Dice), as the chain was extended; `differences` are
+    difflib's, which may take a repeated word for another than the chain did, and so mark a few more. Without any, only
+    case, punctuation and spaces are others. `offset`: how many words of the document come before.
     """
 
     start: int
