@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from shared.contracts.candor import AppliedOwners, OwnerChoice
 from shared.contracts.model import PUBLIC
 from shared.http.errors import CandorError
 from shared.owners import Owner
+
+Request = TypeVar("Request", bound=BaseModel)
 
 
 class UnknownOwner(CandorError):
@@ -62,6 +67,10 @@ class Consent:
     def applied(self) -> AppliedOwners:
         """As the wire says it."""
         return AppliedOwners(permitted=[*self.permitted], requested=self.requested, effective=[*self.effective])
+
+    def limited(self, request: Request) -> Request:
+        """A service's request with the effective owners as those it is for."""
+        return request.model_copy(update={"owners": [*self.effective]})
 
     def check(self, service: str, used: Iterable[str]) -> None:
         """Raises ConsentNotApplied if the service used an owner that is not effective."""

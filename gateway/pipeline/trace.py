@@ -50,7 +50,7 @@ def trace_request(
 
 async def trace(request: TraceRequest, consent: Consent, client: TracingClient) -> Trace:
     """The spans of a text. Raises ServiceError, ConsentNotApplied."""
-    found = await client.trace(request.model_copy(update={"owners": [*consent.effective]}))
+    found = await client.trace(consent.limited(request))
     consent.check("tracing", found.named())
     found.spans = [_without_conversation(span) for span in found.spans]
     return found

@@ -17,6 +17,6 @@ router = APIRouter(tags=["tracing"])
 async def ngram(body: NgramRequest, services: Connected) -> Ngram:
     """Count the tokens that follow a text, after its longest end that occurs (infinity-gram) or after all of it."""
     consent = services.policy.named(body.owners)
-    found = await services.tracing.ngram(body.model_copy(update={"owners": [*consent.effective]}))
+    found = await services.tracing.ngram(consent.limited(body))
     consent.check("tracing", found.owners)
     return found

@@ -96,6 +96,6 @@ async def rerank(body: RerankRequest, services: Connected) -> RerankResponse:
 
 
 async def _search(body: SearchRequest, consent: Consent, services: Services) -> SearchResponse:
-    found = await services.retrieval.search(body.model_copy(update={"owners": [*consent.effective]}))
+    found = await services.retrieval.search(consent.limited(body))
     consent.check("retrieval", [*found.owners, *(passage.owner for passages in found.results for passage in passages)])
     return found

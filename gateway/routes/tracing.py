@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
@@ -33,12 +34,15 @@ router = APIRouter(tags=["tracing"])
 
 _ERRORS = problems(InvalidRequest, UnknownOwner, ServiceUnavailable)
 
+Item = TypeVar("Item", TraceRequest, CountRequest)
+Answers = TypeVar("Answers", TraceList, CountList)
+
 
 @router.post("/v1/trace", response_model=Trace, responses=_ERRORS)
 async def trace(body: TraceRequest, services: Connected) -> Trace:
     """Where a text stands verbatim in the corpora of the owners named, and of the public ones."""
     consent = services.policy.named(body.owners)
-    found = await services.tracing.trace(body.model_copy(update={"owners": [*consent.effective]}))
+    found = await services.tracing.trace(consent.limited(body))
     consent.check("tracing", found.named())
     return found
 
@@ -47,8 +51,8 @@ async def trace(body: TraceRequest, services: Connected) -> Trace:
 async def count(body: CountRequest, services: Connected) -> Count:
     """How often a text or a run of tokens occurs."""
     consent = services.policy.named(body.owners)
-    found = await services.tracing.count(body.model_copy(update={"owners": [*consent.effective]}))
-    consent.check("tracing", [*found.owners, *(corpus.owner for corpus in found.corpora)])
+    found = await services.tracing.count(consent.limited(body))
+    consent.check("tracing", found.named())
     return found
 
 
@@ -56,22 +60,16 @@ async def count(body: CountRequest, services: Connected) -> Count:
 async def trace_batch(body: TraceBatch, services: Connected) -> TraceList:
     """The trace of each text, for the owners that each item names."""
     consents = [services.policy.named(item.owners) for item in body.items]
-    items = [item.model_copy(update=_owners(consent)) for item, consent in zip(body.items, consents, strict=True)]
-    found = await services.tracing.traces(TraceBatch(items=items))
-    for consent, answer in zip(consents, found.data, strict=True):
-        consent.check("tracing", answer.named())
-    return found
+    found = await services.tracing.traces(TraceBatch(items=_limited(body.items, consents)))
+    return _checked(found, consents)
 
 
 @router.post("/v1/count/batch", response_model=CountList, responses=_ERRORS)
 async def count_batch(body: CountBatch, services: Connected) -> CountList:
     """The count of each item, for the owners that it names."""
     consents = [services.policy.named(item.owners) for item in body.items]
-    items = [item.model_copy(update=_owners(consent)) for item, consent in zip(body.items, consents, strict=True)]
-    found = await services.tracing.counts(CountBatch(items=items))
-    for consent, answer in zip(consents, found.data, strict=True):
-        consent.check("tracing", [*answer.owners, *(corpus.owner for corpus in answer.corpora)])
-    return found
+    found = await services.tracing.counts(CountBatch(items=_limited(body.items, consents)))
+    return _checked(found, consents)
 
 
 @router.post("/v1/trace/stream", response_class=EventStream, responses=_ERRORS, openapi_extra=OPENAPI)
@@ -94,8 +92,8 @@ async def stream_trace(request: Request, services: Connected) -> Response:
 async def find(body: FindRequest, services: Connected) -> Find:
     """Occurrences of a text or a run of tokens, with the documents in which they stand."""
     consent = services.policy.named(body.owners)
-    found = await services.tracing.find(body.model_copy(update={"owners": [*consent.effective]}))
-    consent.check("tracing", [*found.owners, *(occurrence.owner for occurrence in found.occurrences)])
+    found = await services.tracing.find(consent.limited(body))
+    consent.check("tracing", found.named())
     return found
 
 
@@ -134,5 +132,13 @@ async def get_corpus_document(
     return found
 
 
-def _owners(consent: Consent) -> dict[str, list[str]]:
-    return {"owners": [*consent.effective]}
+def _limited(items: Sequence[Item], consents: Sequence[Consent]) -> list[Item]:
+    """The items of a batch, each for the owners that it may have."""
+    return [consent.limited(item) for item, consent in zip(items, consents, strict=True)]
+
+
+def _checked(found: Answers, consents: Sequence[Consent]) -> Answers:
+    """The answers to a batch. Raises ConsentNotApplied for any of them."""
+    for consent, answer in zip(consents, found.data, strict=True):
+        consent.check("tracing", answer.named())
+    return found

@@ -231,6 +231,10 @@ class Count(BaseModel):
     corpora: list[CorpusCount]
     owners: list[OwnerId]
 
+    def named(self) -> set[OwnerId]:
+        """As Trace.named."""
+        return {*self.owners, *(corpus.owner for corpus in self.corpora)}
+
 
 class CountList(BaseModel):
     """The answer to POST /v1/count/batch: a count for each item, in their order."""
@@ -272,6 +276,10 @@ class Find(BaseModel):
     tokens: list[int]
     occurrences: list[Occurrence]
     owners: list[OwnerId]
+
+    def named(self) -> set[OwnerId]:
+        """As Trace.named."""
+        return {*self.owners, *(occurrence.owner for occurrence in self.occurrences)}
 
 
 class Corpus(BaseModel):
