@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from errno import EACCES, EPERM, EROFS
 
 import structlog
 
@@ -15,9 +14,10 @@ from services.retrieval.datastore.documents import Document
 from services.retrieval.datastore.layout import BadLayout
 from services.retrieval.datastore.tombstones import BadTombstones
 from services.retrieval.datastore.writer import Writer
-from services.retrieval.errors import EmptyDocument, NotWritable, SameId, UnknownDocument, UnknownOwner
+from services.retrieval.errors import NotWritable, UnknownDocument, UnknownOwner
 from services.retrieval.named import named
 from shared.contracts import retrieval as wire
+from shared.http.additions import check_additions, why_unwritable
 from shared.owners import Owner
 
 _log = structlog.get_logger()
@@ -43,7 +43,7 @@ class Changes:
     def add(self, datastore: str, request: wire.AddDocuments) -> wire.DocumentsAdded:
         """Add documents of one owner, in the place of those of the same ids."""
         holder, owner = named(self._catalogue, datastore), self._owner(request.owner)
-        _check(request)
+        check_additions(request.documents)
         documents = [Document(**{**vars(each), "licence": each.licence or owner.licence}) for each in request.documents]
         with _writing(datastore):
             added = self._writer.add(holder, owner, documents)
@@ -104,17 +104,4 @@ def _writing(datastore: str) -> Iterator[None]:
     except (BadDeletions, BadLayout, BadTombstones) as error:
         raise NotWritable(datastore, str(error)) from error
     except OSError as error:
-        if error.errno not in (EACCES, EPERM, EROFS):
-            raise
-        what = f"{error.filename}: {error.strerror}"
-        raise NotWritable(datastore, f"{what}; let the service's user write there, and try again") from error
-
-
-def _check(request: wire.AddDocuments) -> None:
-    seen: set[str] = set()
-    for place, document in enumerate(request.documents):
-        if not document.text.strip():
-            raise EmptyDocument(place)
-        if document.id in seen:
-            raise SameId(place, document.id)
-        seen.add(document.id)
+        raise NotWritable(datastore, why_unwritable(error)) from error

@@ -71,24 +71,6 @@ class BadFilter(InvalidRequest):
         super().__init__(f"{fault}.", field=place)
 
 
-class SameId(InvalidRequest):
-    """Two documents of one request have the same id."""
-
-    status, code = 422, "same_id"
-
-    def __init__(self, place: int, identity: str) -> None:
-        super().__init__(f"An earlier document of the request has the id {identity!r}.", field=f"documents.{place}.id")
-
-
-class EmptyDocument(InvalidRequest):
-    """A document is nothing but white space."""
-
-    status, code = 422, "empty_document"
-
-    def __init__(self, place: int) -> None:
-        super().__init__(f"documents.{place}.text has no words.", field=f"documents.{place}.text")
-
-
 class TooManyPassages(InvalidRequest):
     """k times the number of queries is more than one answer holds."""
 

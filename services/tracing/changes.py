@@ -6,18 +6,18 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from errno import EACCES, EPERM, EROFS
 
 import structlog
 
 from services.tracing.catalogue import Catalogue
-from services.tracing.errors import EmptyDocument, NotWritable, SameId, UnknownCorpus, UnknownDocument
+from services.tracing.errors import NotWritable, UnknownCorpus, UnknownDocument
 from services.tracing.index.log import BadCorpus
 from services.tracing.index.records import Record
 from services.tracing.index.writer import NotChangeable, Writer
 from services.tracing.tokenizer import Tokenizer
 from shared.contracts import corpora as wire
 from shared.contracts.retrieval import NewDocument
+from shared.http.additions import check_additions, why_unwritable
 
 _log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class Changes:
 
     def add(self, corpus: str, request: wire.AddToCorpus) -> wire.AddedToCorpus:
         """Add documents, in the place of those of the same ids."""
-        _check(request)
+        check_additions(request.documents)
         with self._writing(corpus):
             manifest = self._catalogue.look(corpus).manifest
             records = [_record(document, manifest.licence) for document in request.documents]
@@ -78,10 +78,7 @@ class Changes:
         except (BadCorpus, NotChangeable) as error:
             raise NotWritable(corpus, str(error)) from error
         except OSError as error:
-            if error.errno not in (EACCES, EPERM, EROFS):
-                raise
-            what = f"{error.filename}: {error.strerror}"
-            raise NotWritable(corpus, f"{what}; let the service's user write there, and try again") from error
+            raise NotWritable(corpus, why_unwritable(error)) from error
 
     def _tidy(self, corpus: str) -> None:
         try:
@@ -109,13 +106,3 @@ def _record(document: NewDocument, licence: str) -> Record:
         sha256=hashlib.sha256(document.text.encode()).hexdigest(),
         metadata=dict(document.metadata),
     )
-
-
-def _check(request: wire.AddToCorpus) -> None:
-    seen: set[str] = set()
-    for place, document in enumerate(request.documents):
-        if not document.text.strip():
-            raise EmptyDocument(place)
-        if document.id in seen:
-            raise SameId(place, document.id)
-        seen.add(document.id)

@@ -7,9 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from services.retrieval.errors import (
-    EmptyDocument,
     NotWritable,
-    SameId,
     UnknownDatastore,
     UnknownDocument,
     UnknownOwner,
@@ -17,6 +15,7 @@ from services.retrieval.errors import (
 from services.retrieval.routes.parts import Changing, Threads
 from shared.contracts.base import OwnerId
 from shared.contracts.retrieval import AddDocuments, Deleted, DocumentsAdded
+from shared.http.additions import EmptyDocument, SameId
 from shared.http.errors import NotReady, Overloaded, problems
 from shared.http.identities import identity
 

@@ -8,16 +8,15 @@ from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
 
 from services.tracing.errors import (
-    EmptyDocument,
     NotWritable,
     OwnerNotPermitted,
-    SameId,
     UnknownCorpus,
     UnknownDocument,
 )
 from services.tracing.routes.tracer import Changing, Service
 from shared.contracts.base import OwnerId
 from shared.contracts.corpora import AddedToCorpus, AddToCorpus, DeletedFromCorpora, DocumentList
+from shared.http.additions import EmptyDocument, SameId
 from shared.http.errors import NotReady, problems
 from shared.http.identities import identity
 
