@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from services.tracing.approximate.opened import make_words
+from services.tracing.approximate.opened import has_words, make_words
 from services.tracing.index import log
 from services.tracing.index.blocks import Block, Indexer, blocks, is_finished
 from services.tracing.index.corpus import BLOCKS, BUILDING, CorpusManifest, publish_built, read_manifest
@@ -264,9 +264,12 @@ def _segments(folder: Path, corpus: CorpusManifest, tokenizer: Tokenizer) -> lis
 def _make_words(folder: Path, tokenizer: Tokenizer, progress: Progress) -> None:
     """Indexes of words for approximate matches: what is published answers without them until they are there."""
     present = read_manifest(folder)
-    segments = _segments(folder, present, tokenizer) if present else None
-    if made := sum(make_words(segment) for segment in segments or ()):
-        progress(f"{folder.name}: words of {made} segments indexed for approximate matches")
+    if present is None:
+        return
+    for name in present.segments:
+        # looked at first, since opening a segment reads all of it
+        if not has_words(folder / name) and make_words(open_segment(folder / name, present.owner, tokenizer)):
+            progress(f"{folder.name}: words of a segment indexed for approximate matches")
 
 
 def _built(corpus: CorpusManifest, segments: Iterable[Manifest | Segment], *, fresh: bool) -> Built:

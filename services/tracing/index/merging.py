@@ -12,7 +12,7 @@ FAN = 8
 HIDDEN = 5
 """A segment of which this part (a fifth) or more of the documents is hidden is written anew without them."""
 MOST_TOKENS = 1 << 26
-"""No larger segment is merged into another: writing one takes about 1 GB at this size."""
+"""No larger segment is merged into another: its index of words is made in memory."""
 
 
 def groups(opened: Opened) -> Iterator[list[Segment]]:

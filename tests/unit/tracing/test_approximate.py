@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from services.tracing.approximate.index import BadWords, WordIndex, open_words, write_words
 from services.tracing.approximate.match import Approximate, approximate
+from services.tracing.approximate.opened import WordIndexes, make_words
 from services.tracing.approximate.words import read
 from services.tracing.index.segment import Segment
 from tests.unit.tracing.conftest import Build
@@ -186,3 +187,17 @@ def test_a_damaged_index_is_named(manual: Pair, tmp_path: Path, indexed: Callabl
     (tmp_path / "words" / "manifest.json").unlink()
     with pytest.raises(BadWords, match="no usable manifest"):
         open_words(tmp_path / "words")
+
+
+def test_a_deletion_does_not_have_the_files_read_again(build: Build, paragraphs: list[str]) -> None:
+    (segment,) = build({"manual": paragraphs[:20]})
+    assert make_words(segment)
+    indexes = WordIndexes()
+    ((number, before),), missing = indexes.of([segment])
+    assert (number, missing) == (0, [])
+    path = segment.folder / "words" / "lexicon.bin"
+    path.rename(path.with_name("moved"))
+    ((_, after),), missing = indexes.of([segment.hiding(np.array([3], dtype=np.int64))])
+    assert missing == []
+    assert (before.hidden.tolist(), after.hidden.tolist()) == ([], [3])
+    assert WordIndexes().of([segment])[1]
