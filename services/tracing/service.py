@@ -13,7 +13,7 @@ from services.tracing.index.segment import Segment
 from services.tracing.nearly import Nearly
 from services.tracing.request import check_characters, check_text
 from services.tracing.tokenizer import Tokenizer
-from services.tracing.told import documents_of, fitted, spans_of
+from services.tracing.told import WasRead, documents_of, fitted, spans_of
 from services.tracing.trace.copied import Read
 from services.tracing.trace.documents import Occurrence, snippet
 from services.tracing.trace.procedure import Options
@@ -51,6 +51,7 @@ class Tracer:
         )
         traced = trace_all(request.text, request.prompt, selection.segments, self._tokenizer, options)
         passages = [(passage.id, Read(passage.text)) for passage in request.passages]
+        documents = documents_of(traced.spans, selection)
         spent = dict(traced.milliseconds)
         nearly: list[wire.ApproximateSpan] = []
         missing: list[str] = []
@@ -60,8 +61,8 @@ class Tracer:
             spent["approximate"] = 1000 * (time.perf_counter() - began)
             spent["total"] += spent["approximate"]
         told = wire.Trace(
-            spans=spans_of(traced.spans, request.text, selection, Read(request.prompt), passages),
-            documents=documents_of(traced.spans, selection),
+            spans=spans_of(traced.spans, request.text, selection, documents, WasRead(Read(request.prompt), passages)),
+            documents=list(documents.values()),
             approximate=nearly,
             tokens=traced.tokens,
             owners=selection.owners,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from services.tracing.catalogue import Selection
 from services.tracing.trace.copied import Read
@@ -18,23 +19,32 @@ SIDES = (160, 80, 40, 20)
 """Characters left on either side of the matches in an answer that is too large, one after the other."""
 
 
-def spans_of(
-    spans: Sequence[TracedSpan],
-    text: str,
-    selection: Selection,
-    prompt: Read,
-    passages: Sequence[tuple[str, Read]],
-) -> list[wire.Span]:
-    """The spans of a text, with what its writer had read marked, and their matches, best first."""
-    return [_span(span, text, selection, prompt, passages) for span in spans]
+class WasRead(NamedTuple):
+    """What the writer of a text had read: the prompt, and passages by id."""
+
+    prompt: Read
+    passages: Sequence[tuple[str, Read]]
 
 
-def documents_of(spans: Sequence[TracedSpan], selection: Selection) -> list[wire.TracedDocument]:
+Documents = Mapping[tuple[int, int], wire.TracedDocument]
+"""By the number of the segment and that of the document in it."""
+
+
+def documents_of(spans: Sequence[TracedSpan], selection: Selection) -> Documents:
     """The documents in which any of the spans stands, each once, best first, else in the order of the spans."""
     found: dict[tuple[int, int], TracedDocument] = {}
     for document in (document for span in spans for document in span.documents):
         found.setdefault((document.occurrence.segment, document.occurrence.document), document)
-    return [_document(document, selection) for document in sorted(found.values(), key=lambda one: -one.score)]
+    best_first = sorted(found.items(), key=lambda one: -one[1].score)
+    return {place: _document(document, selection) for place, document in best_first}
+
+
+def spans_of(
+    spans: Sequence[TracedSpan], text: str, selection: Selection, documents: Documents, read: WasRead
+) -> list[wire.Span]:
+    """The spans of a text, with what its writer had read marked, and their matches, best first; `documents` has those
+    of all of them."""
+    return [_span(span, text, selection, documents, read) for span in spans]
 
 
 def fitted(trace: wire.Trace) -> wire.Trace:
@@ -95,10 +105,9 @@ def _bytes(trace: wire.Trace) -> int:
     return TIMINGS + len(trace.model_dump_json(exclude={"timings"}).encode("utf-8"))
 
 
-def _span(
-    span: TracedSpan, text: str, selection: Selection, prompt: Read, passages: Sequence[tuple[str, Read]]
-) -> wire.Span:
+def _span(span: TracedSpan, text: str, selection: Selection, documents: Documents, read: WasRead) -> wire.Span:
     words, cut = text[span.start : span.end], span.end == len(text)
+    passages = [identity for identity, passage in read.passages if passage.has(words, cut=cut)]
     return wire.Span(
         start=span.start,
         end=span.end,
@@ -106,27 +115,27 @@ def _span(
         length=span.length,
         count=span.count,
         relevance=span.relevance,
-        in_prompt=prompt.has(words, cut=cut),
-        in_passages=list(dict.fromkeys(identity for identity, passage in passages if passage.has(words, cut=cut))),
+        in_prompt=read.prompt.has(words, cut=cut),
+        in_passages=list(dict.fromkeys(passages)),
         owners=list(dict.fromkeys(selection.corpora[segment].owner for segment in span.segments)),
-        documents=[_match(document, selection) for document in span.documents],
+        documents=[_match(match, selection, documents) for match in span.documents],
     )
 
 
-def _match(document: TracedDocument, selection: Selection) -> wire.Match:
-    at = document.occurrence
-    corpus, segment = selection.corpora[at.segment], selection.segments[at.segment]
-    first, _ = segment.bounds(at.document)
+def _match(match: TracedDocument, selection: Selection, documents: Documents) -> wire.Match:
+    at = match.occurrence
+    document = documents[at.segment, at.document]
+    first, _ = selection.segments[at.segment].bounds(at.document)
     return wire.Match(
-        id=segment.record(at.document).id,
-        corpus=corpus.id,
-        owner=corpus.owner,
-        snippet=document.snippet.text,
-        match_start=document.snippet.start,
-        match_end=document.snippet.end,
+        id=document.id,
+        corpus=document.corpus,
+        owner=document.owner,
+        snippet=match.snippet.text,
+        match_start=match.snippet.start,
+        match_end=match.snippet.end,
         token=at.position - first,
         tokens=at.length,
-        score=round(document.score, 3),
+        score=document.score,
     )
 
 
