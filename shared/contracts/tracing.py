@@ -63,8 +63,8 @@ class Match(BaseModel):
     score: float
 
 
-class TracedDocument(BaseModel):
-    """A document in which spans stand, once in a trace; `score` is that of its best match."""
+class SourceDocument(BaseModel):
+    """What is known of a document that an answer is about."""
 
     id: str
     owner: OwnerId
@@ -73,6 +73,11 @@ class TracedDocument(BaseModel):
     title: str
     licence: str
     url: str | None = None
+
+
+class TracedDocument(SourceDocument):
+    """A document in which spans stand, once in a trace; `score` is that of its best match."""
+
     metadata: dict[str, str | int | float | bool] = {}
     score: float
     relevance: Relevance
@@ -112,7 +117,7 @@ class Difference(BaseModel):
     match_end: int
 
 
-class ApproximateSpan(BaseModel):
+class ApproximateSpan(SourceDocument):
     """A stretch `text[start:end]` that stands nearly in a document, there as `snippet`.
 
     `similarity` is twice the equal words over the words of both; words are equal whatever their case, punctuation and
@@ -123,13 +128,6 @@ class ApproximateSpan(BaseModel):
     end: int
     text: str
     similarity: float
-    id: str
-    owner: OwnerId
-    corpus: str
-    source: str
-    title: str
-    licence: str
-    url: str | None = None
     snippet: str
     differences: list[Difference]
 
@@ -151,7 +149,7 @@ class Trace(BaseModel):
     `documents` has each document that a span names once, best first. About a text of at most 500 tokens the whole is
     at most 100,000 bytes, and 200 bytes for each token of a longer one: where it would be more, snippets are shorter
     and documents fewer, and `warnings` says so. `approximate` has, if asked for, what stands nearly and is no part of
-    a span.
+    a span; it is not shortened, and can make the whole larger.
     """
 
     spans: list[Span]
@@ -251,16 +249,9 @@ class FindRequest(CountRequest):
     seed: int = 0
 
 
-class Occurrence(BaseModel):
+class Occurrence(SourceDocument):
     """One occurrence in a document; `start` and `end` locate the match in the document's text."""
 
-    id: str
-    owner: OwnerId
-    corpus: str
-    source: str
-    title: str
-    licence: str
-    url: str | None = None
     start: int
     end: int
     snippet: str
@@ -312,16 +303,9 @@ class Place(Strict):
     context: Annotated[int, Field(ge=0, le=1000)] = 250
 
 
-class CorpusDocument(BaseModel):
+class CorpusDocument(SourceDocument):
     """A document of a corpus: the whole of it, or a window of it around the match `text[match_start:match_end]`."""
 
-    id: str
-    corpus: str
-    owner: OwnerId
-    source: str
-    title: str
-    licence: str
-    url: str | None = None
     text: str
     match_start: int | None = None
     match_end: int | None = None
