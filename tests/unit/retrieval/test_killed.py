@@ -1,65 +1,25 @@
 """Changes and builds that SIGKILL ends at any step: nothing is lost, and nothing that was deleted comes back."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from services.retrieval.datastore import deletions
 from services.retrieval.leann.codebook import FILE as CODEBOOK
+from tests.killing import killed
 from tests.retrieval_support import write_source
 from tests.unit.retrieval.test_changes import BUILT, OWNERS, documents, home, main, of, opened
 from tests.unit.retrieval.test_dropped import built
 
 __all__ = ["home"]
 
-DRIVER = """
-import os, signal, sys
-from pathlib import Path
-from tests.unit.retrieval.test_changes import OWNERS, documents, opened
-from tests.unit.retrieval.test_dropped import built
 
-def run(home, point):
+def prepared(home: Path) -> dict[str, object]:
+    """What the changes of these tests are made with."""
     catalogue, writer = opened(home)
-    store, done = catalogue.get("main"), 0
-    def hook(event, arguments):
-        nonlocal done
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        # an exchange of two folders is a call of a C function
-        if writes or event in ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "ctypes.dlsym"):
-            done += 1
-            if done == point:
-                os.kill(os.getpid(), signal.SIGKILL)
-    sys.addaudithook(hook)
-    exec(sys.argv[1])
-    return done
-
-first, *homes = map(Path, sys.argv[2:])
-reader, writer = os.pipe()
-if not os.fork():
-    os.write(writer, str(run(first, 0)).encode())
-    os._exit(0)
-steps = int(os.read(reader, 14))
-for number, home in enumerate(homes):
-    if not os.fork():
-        run(home, 1 + number * steps // len(homes))
-        os._exit(0)
-    os.wait()
-print(steps)
-"""
-
-
-def killed(what: str, home: Path, into: Path, points: int) -> list[Path]:
-    """Copies of a home in which `what`, a statement of Python, was killed: each at another of its writes."""
-    homes = [shutil.copytree(home, into / str(number)) for number in range(points + 1)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", DRIVER, what, *map(str, homes)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    assert int(done.stdout) >= points, "there are fewer writes than homes"
-    return homes[1:]
+    names = {"OWNERS": OWNERS, "documents": documents, "built": built}
+    return {**names, "home": home, "writer": writer, "store": catalogue.get("main")}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +35,11 @@ def test_dropping_a_public_owner_killed_at_any_step_is_finished_by_the_next_star
     home: Path, never: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     homes = killed(
-        'writer.drop_owner(store, "public"); writer.resume("main")', home, tmp_path_factory.mktemp("killed"), 14
+        "tests.unit.retrieval.test_killed",
+        'writer.drop_owner(store, "public"); writer.resume("main")',
+        home,
+        tmp_path_factory.mktemp("killed"),
+        14,
     )
     finished = 0
     for number, place in enumerate(homes):
@@ -120,7 +84,7 @@ def test_a_change_killed_at_any_step_is_there_or_not_and_can_be_made_again(
     done = shutil.copytree(home, tmp_path_factory.mktemp("done") / "home")
     change(what, done)
     after = of(main(opened(done)[0]), "papers")
-    for place in killed(what, home, tmp_path_factory.mktemp("killed"), points):
+    for place in killed("tests.unit.retrieval.test_killed", what, home, tmp_path_factory.mktemp("killed"), points):
         for resume in (False, True):
             assert of(main(opened(place, resume=resume)[0]), "papers") in (before, after)
         change(what, place)
@@ -131,9 +95,7 @@ def test_a_change_killed_at_any_step_is_there_or_not_and_can_be_made_again(
 
 def change(what: str, home: Path) -> None:
     """As the driver does it."""
-    catalogue, writer = opened(home)
-    names = {"home": home, "writer": writer, "store": main(catalogue)}
-    exec(what, {"OWNERS": OWNERS, "documents": documents, "built": built}, names)
+    exec(what, prepared(home))
 
 
 def test_restoring_an_owner_killed_at_any_step_brings_nothing_back_that_was_added_before(
@@ -143,7 +105,13 @@ def test_restoring_an_owner_killed_at_any_step_brings_nothing_back_that_was_adde
     writer.add(main(catalogue), OWNERS[1], documents({"a": "the ant"}))
     writer.drop_owner(main(catalogue), "papers")
     texts = {f"papers-source:{number}": text for number, text in enumerate(BUILT["papers"])}
-    for place in killed('built(home, restore=("papers",))', home, tmp_path_factory.mktemp("killed"), 8):
+    for place in killed(
+        "tests.unit.retrieval.test_killed",
+        'built(home, restore=("papers",))',
+        home,
+        tmp_path_factory.mktemp("killed"),
+        8,
+    ):
         assert of(main(opened(place)[0]), "papers") in ({}, texts)
         dropped = deletions.read(place / "retrieval" / "main").dropped
         built(place, restore=(*dropped,))

@@ -1,53 +1,16 @@
 """Changes that SIGKILL ends at every write: the corpus is as before or as after, and the change can be made again."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.tracing.tokenizer import Tokenizer
+from tests.killing import killed
 from tests.tracing_support import train_tokenizer
 from tests.unit.tracing.live import answers, documents, empty, held, opened
 
-DRIVER = """
-import os, signal, sys
-from pathlib import Path
-from services.tracing.tokenizer import Tokenizer
-from tests.unit.tracing.live import documents, opened
-from tests.unit.tracing.test_killed import build
-
-tokenizer = Tokenizer(Path(sys.argv[2]))
-
-def run(root, point):
-    catalogue, writer = opened(root, tokenizer)
-    done = 0
-    def hook(event, arguments):
-        nonlocal done
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if writes or event in ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"):
-            done += 1
-            if done == point:
-                os.kill(os.getpid(), signal.SIGKILL)
-    sys.addaudithook(hook)
-    exec(sys.argv[1])
-    return done
-
-first, *roots = map(Path, sys.argv[3:])
-reader, writer = os.pipe()
-if not os.fork():
-    os.write(writer, str(run(first, 0)).encode())
-    os._exit(0)
-steps = int(os.read(reader, 14))
-for number, root in enumerate(roots):
-    if not os.fork():
-        run(root, 1 + number * steps // len(roots))
-        os._exit(0)
-    os.wait()
-print(steps)
-"""
 BUILT = {"a": "the heron waits", "b": "for fish", "c": "at dawn"}
 PROBE = "the heron waits for fish at dawn and the crane sleeps"
 
@@ -59,6 +22,14 @@ def build(root: Path, tokenizer: Tokenizer, *, restore: bool = False) -> None:
 
     file = root / "texts.jsonl"
     build_corpus(root / "papers", owner("papers", public=True), [file], tokenizer, lambda _: None, restore=restore)
+
+
+def prepared(root: Path) -> dict[str, Any]:
+    """What the changes of these tests are made with."""
+    tokenizer = Tokenizer(root / "tokenizer.json")
+    catalogue, writer = opened(root, tokenizer)
+    names = {"documents": documents, "build": build, "root": root, "tokenizer": tokenizer}
+    return {**names, "catalogue": catalogue, "writer": writer}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +55,7 @@ def test_a_change_killed_at_any_step_is_there_or_not_and_can_be_made_again(
     tokenizer = Tokenizer(vocabulary)
     root = tmp_path / "before"
     empty(root, tokenizer, BUILT)
+    shutil.copy(vocabulary, root / "tokenizer.json")
     lines = [f'{{"id": "{identity}", "text": "{text}"}}\n' for identity, text in {**BUILT, "d": "the elk"}.items()]
     (root / "texts.jsonl").write_text("".join(lines))
     catalogue, writer = opened(root, tokenizer)
@@ -93,13 +65,8 @@ def test_a_change_killed_at_any_step_is_there_or_not_and_can_be_made_again(
     before = held(catalogue), answered(catalogue, tokenizer)
     done = Path(shutil.copytree(root, tmp_path / "done"))
     after = make(what, done, tokenizer)
-    places = [Path(shutil.copytree(root, tmp_path / str(number))) for number in range(points + 1)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", DRIVER, what, str(vocabulary), *map(str, places)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    assert int(ran.stdout) >= points, "there are fewer writes than places"
     seen = []
-    for place in places[1:]:
+    for place in killed("tests.unit.tracing.test_killed", what, root, tmp_path, points):
         catalogue, writer = opened(place, tokenizer)
         seen.append((held(catalogue), answered(catalogue, tokenizer)))
         assert seen[-1] in (before, after)
@@ -119,9 +86,9 @@ def test_a_change_killed_at_any_step_is_there_or_not_and_can_be_made_again(
 
 def make(what: str, root: Path, tokenizer: Tokenizer) -> object:
     """Make the change as the driver does; what there is then."""
-    catalogue, writer = opened(root, tokenizer)
-    exec(what, {"documents": documents, "build": build, "root": root, "writer": writer, "tokenizer": tokenizer})
-    return held(catalogue), answered(catalogue, tokenizer)
+    names = prepared(root)
+    exec(what, names)
+    return held(names["catalogue"]), answered(names["catalogue"], tokenizer)
 
 
 def answered(catalogue: object, tokenizer: Tokenizer) -> object:
