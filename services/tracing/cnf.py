@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.tracing.index.segment import Segment
-from services.tracing.search.arrays import Numbers, stretches, whole
-from services.tracing.search.kernels import living, near, positions, ranges
+from services.tracing.search.arrays import Numbers, stretches
+from services.tracing.search.kernels import living, near, positions, range_of
 from services.tracing.tokenizer import Ids
 
 Clause = Sequence[Ids]
@@ -44,34 +45,48 @@ class Found:
 def find_all(clauses: Sequence[Clause], segments: Sequence[Segment], distance: int, limit: int) -> Found:
     """Places of the rarest clause with one of every other clause in the same document and at most `distance` tokens
     away, from first token to first token. No clause and no run of tokens is empty."""
-    totals = [sum(_frequency(clause, segment) for segment in segments) for clause in clauses]
+    found = [[_ranges(clause, segment) for segment in segments] for clause in clauses]
+    totals = [sum(_frequency(ranges) for ranges in everywhere) for everywhere in found]
     rarest = min(range(len(clauses)), key=totals.__getitem__)
     others = [clause for number, clause in enumerate(clauses) if number != rarest]
     share = min(1.0, limit / max(1, totals[rarest]))
     counts, places, lengths = [], [], []
-    for segment in segments:
-        at, length = _places(clauses[rarest], segment, share)
+    for segment, ranges in zip(segments, found[rarest], strict=True):
+        at, length = _places(ranges, segment, share)
         chosen = _with_all(at, others, segment, distance)
-        looked = at.size / max(1, _frequency(clauses[rarest], segment)) if share < 1 else 1.0
+        looked = at.size / max(1, _frequency(ranges)) if share < 1 else 1.0
         counts.append(round(chosen.sum() / looked) if looked else 0)
         places.append(at[chosen])
         lengths.append(length[chosen])
     return Found(share < 1, counts, places, lengths)
 
 
-def _frequency(clause: Clause, segment: Segment) -> int:
-    return sum(int(ranges(segment.index, whole(ids))[0, 2]) for ids in clause)
+class _Range(NamedTuple):
+    """Where a run of `length` tokens stands: from rank `low` on, `times` times."""
+
+    length: int
+    low: int
+    times: int
 
 
-def _places(clause: Clause, segment: Segment, share: float) -> tuple[Numbers, Numbers]:
+def _ranges(clause: Clause, segment: Segment) -> list[_Range]:
+    """Of each alternative, the shortest first."""
+    found = [(ids.size, range_of(segment.index, ids)) for ids in sorted(clause, key=len)]
+    return [_Range(length, low, times) for length, (low, _, times) in found]
+
+
+def _frequency(ranges: Sequence[_Range]) -> int:
+    return sum(one.times for one in ranges)
+
+
+def _places(ranges: Sequence[_Range], segment: Segment, share: float) -> tuple[Numbers, Numbers]:
     """Positions of a clause, ascending, and the length of the longest alternative at each; a share of all."""
     found: dict[int, int] = {}
-    for ids in sorted(clause, key=len):
-        low, _, count = ranges(segment.index, whole(ids))[0].tolist()
-        if count:
-            numbers = np.unique(np.linspace(0, count, max(1, round(count * share)), endpoint=False, dtype=np.int64))
+    for length, low, times in ranges:
+        if times:
+            numbers = np.unique(np.linspace(0, times, max(1, round(times * share)), endpoint=False, dtype=np.int64))
             at = positions(segment.index, living(segment.index, low, numbers))
-            found.update(dict.fromkeys(at.tolist(), int(ids.size)))
+            found.update(dict.fromkeys(at.tolist(), length))
     places = np.array(sorted(found), dtype=np.int64)
     return places, np.array([found[place] for place in places.tolist()], dtype=np.int64)
 

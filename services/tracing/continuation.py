@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.tracing.index.segment import Segment
-from services.tracing.search.arrays import stretches, whole
-from services.tracing.search.kernels import END, following, ranges
+from services.tracing.search.kernels import END, following, range_of
 from services.tracing.tokenizer import Ids
 
 
@@ -37,7 +36,7 @@ def continuation(ids: Ids, segments: Sequence[Segment]) -> Continuation:
             counts[END] += segment.documents
     else:
         for segment in segments:
-            low, high, count = ranges(segment.index, whole(ids))[0].tolist()
+            low, high, count = range_of(segment.index, ids)
             if count:
                 for token, times in following(segment.index, low, high, ids.size).tolist():
                     counts[token] += times
@@ -58,8 +57,8 @@ def _longest_suffix(ids: Ids, segments: Sequence[Segment]) -> int:
     shortest, longest = 0, int(ids.size)
     while shortest < longest:
         length = (shortest + longest + 1) // 2
-        pattern = stretches(ids, np.array([ids.size - length]), np.array([length]))
-        if any(ranges(segment.index, pattern)[0, 2] for segment in segments):
+        suffix = ids[ids.size - length :]
+        if any(range_of(segment.index, suffix)[2] for segment in segments):
             shortest = length
         else:
             longest = length - 1

@@ -75,8 +75,7 @@ class Counter:
     def next(self, request: next_wire.NgramRequest) -> next_wire.Ngram:
         """What follows. Raises as `count` does."""
         selection = self._catalogue.select(request.owners, request.corpora)
-        if (request.text is None) == (request.tokens is None):
-            raise InvalidRequest("Give either `text` or `tokens`.", field="text")
+        _check_one_of(request)
         tokenizer = self._tokenizer_of(selection)
         if request.text is not None:
             check_text(request.text, "text", self._limit)
@@ -147,8 +146,7 @@ class Counter:
         return find_all(clauses, selection.segments, request.distance, MOST_PLACES)
 
     def _look_up(self, request: wire.CountRequest, selection: Selection) -> tuple[Ids, Sequence[Hits]]:
-        if (request.text is None) == (request.tokens is None):
-            raise InvalidRequest("Give either `text` or `tokens`.", field="text")
+        _check_one_of(request)
         if request.text is not None:
             check_text(request.text, "text", self._limit)
             return self._look_up_text(request.text, selection)
@@ -188,3 +186,8 @@ class Counter:
             match_start=around.start,
             match_end=around.end,
         )
+
+
+def _check_one_of(request: wire.CountRequest | next_wire.NgramRequest) -> None:
+    if (request.text is None) == (request.tokens is None):
+        raise InvalidRequest("Give either `text` or `tokens`.", field="text")
