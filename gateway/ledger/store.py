@@ -76,6 +76,7 @@ class Ledger:
         stored = AnswerTrace.model_validate(row.trace)
         stored.spans = [_permitted(span, permitted) for span in stored.spans if permitted & {*span.owners}]
         stored.documents = [document for document in stored.documents if document.owner in permitted]
+        stored.approximate = [span for span in stored.approximate if span.owner in permitted]
         # whose each passage was is not kept: if one of them may be of an owner who is not permitted, none is named
         if answer is None or not {entry.owner for entry in answer.entries if entry.passages} <= permitted:
             stored.spans = [span.model_copy(update={"in_passages": []}) for span in stored.spans]

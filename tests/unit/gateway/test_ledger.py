@@ -19,7 +19,7 @@ from gateway.ledger.store import Ledger, Unwritable
 from gateway.ledger.tables import Base
 from shared.contracts.candor import AnswerTrace, AppliedOwners, LedgerEntry, OwnerChoice
 from shared.contracts.gateway import LedgerRecord, StoredTrace
-from shared.contracts.tracing import Span
+from shared.contracts.tracing import ApproximateSpan, Span
 from shared.http.errors import NotFound
 
 
@@ -114,14 +114,21 @@ def test_a_trace_tells_nothing_more_of_an_owner_who_is_no_longer_permitted(datab
     def span(*owners: str) -> Span:
         return Span(start=0, end=4, text="Ahoy", length=1, count=2, relevance="low", owners=[*owners], documents=[])
 
+    def near(owner: str) -> ApproximateSpan:
+        words = {"text": "Ahoy", "snippet": "AHOY", "similarity": 1.0, "differences": []}
+        record = {"id": "d", "corpus": owner, "source": "s", "title": "t", "licence": "CC0"}
+        return ApproximateSpan.model_validate({"start": 0, "end": 4, "owner": owner, **words, **record})
+
     async def use() -> None:
         ledger = Ledger(connect(database))
         spans = [span("papers", "news"), span("news")]
         try:
-            trace = AnswerTrace(id="t3", corpora=["papers", "news"], spans=spans)
+            nearly = [near("papers"), near("news")]
+            trace = AnswerTrace(id="t3", corpora=["papers", "news"], spans=spans, approximate=nearly)
             await ledger.record(record("b3"), StoredTrace(id="t3", text="Ahoy", trace=trace))
             kept = await ledger.trace("t3", {"papers"})
             assert [found.owners for found in kept.trace.spans] == [["papers"]]
+            assert [found.owner for found in kept.trace.approximate] == ["papers"]
         finally:
             await ledger.close()
 
