@@ -18,7 +18,8 @@ from services.tracing.search.arrays import Index
 from services.tracing.search.packing import pack, packed, width_for
 from services.tracing.tokenizer import Ids, Tokenizer
 
-FORMAT = "candor-tracing-2"
+FORMAT = "candor-tracing-3"
+"""Counts up with what a file means. The order of suffixes that end alike is part of it: samples are drawn by rank."""
 FILES = (
     "tokens",
     "suffixes",

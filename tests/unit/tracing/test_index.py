@@ -11,6 +11,7 @@ import pytest
 from services.tracing.index.build import Built, How, build_all, build_corpus
 from services.tracing.index.corpus import read_manifest
 from services.tracing.index.opening import open_corpora
+from services.tracing.index.stored import FORMAT
 from services.tracing.settings import TracingSettings, tokenizer_in
 from services.tracing.start import start
 from services.tracing.tokenizer import Tokenizer
@@ -83,18 +84,20 @@ def test_a_new_build_replaces_the_old_one_and_its_files(rebuild: Rebuild, texts:
     assert len(folders) == 1
 
 
-@pytest.mark.parametrize("harm", ["flip", "cut", "remove", "manifest"])
+@pytest.mark.parametrize("harm", ["flip", "cut", "remove", "manifest", "format"])
 def test_a_damaged_segment_is_named_and_left_out_and_the_next_build_mends_it(
     harm: str, rebuild: Rebuild, tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
     rebuild(SMALL)
     before = counted(tmp_path, "the", tokenizer)
     victim = sorted((tmp_path / "tracing" / "papers").glob("segment-*"))[1]
-    file = victim / ("manifest.json" if harm == "manifest" else "suffixes.bin")
+    file = victim / ("manifest.json" if harm in ("manifest", "format") else "suffixes.bin")
     data = bytearray(file.read_bytes())
     if harm == "flip":
         data[len(data) // 2] ^= 1
         file.write_bytes(data)
+    elif harm == "format":
+        file.write_bytes(data.replace(FORMAT.encode(), b"candor-tracing-2"))
     elif harm == "remove":
         file.unlink()
     else:
