@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.tracing.approximate.opened import FOLDER
+from services.tracing.approximate.parts import FOLDER
 from services.tracing.catalogue import Catalogue
 from services.tracing.service import Tracer
 from services.tracing.settings import TracingSettings
@@ -30,7 +30,7 @@ def main() -> None:
     catalogue = Catalogue(settings.corpora_folder(), tokenizer, [])
     corpora = catalogue.now().corpora.values()
     segments = [segment for corpus in corpora for segment in corpus.segments]
-    words = sum(path.stat().st_size for segment in segments for path in (segment.folder / FOLDER).glob("*"))
+    words = sum(path.stat().st_size for segment in segments for path in (segment.folder / FOLDER).rglob("*.bin"))
     tokens = sum(segment.tokens for segment in segments)
     print(f"{tokens:,} tokens in {candor_home()}; index of words: {words / tokens:.2f} bytes a token")
     tracer = Tracer(catalogue, tokenizer, settings.max_characters)

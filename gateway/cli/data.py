@@ -174,9 +174,11 @@ def _dropped_from_tracing(home: Path, owners: Sequence[str]) -> list[str]:
     """Those of the owners whose corpora were deleted."""
     from services.tracing.index.corpus import is_dropped
     from services.tracing.index.log import BadCorpus
+    from services.tracing.settings import TracingSettings
 
+    folder = TracingSettings().corpora_folder(home)
     with explained(BadCorpus):
-        return [owner for owner in owners if is_dropped(home / "tracing" / owner)]
+        return [owner for owner in owners if is_dropped(folder / owner)]
 
 
 def _dropped_from_retrieval(home: Path, owners: Sequence[str], restored: Sequence[str]) -> list[str]:

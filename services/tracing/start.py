@@ -36,7 +36,7 @@ class Started:
 def start(settings: TracingSettings, enter: Callable[[str], None]) -> Started:
     """Open all there is. Raises NothingToSearch. `enter` is told each phase."""
     file, folder = settings.tokenizer_file(), settings.corpora_folder()
-    if not file.is_file():
+    if file is not None and not file.is_file():
         raise NothingToSearch(f"there is no tokenizer {file}: run `candor data pull`")
     tokenizer, warnings = Tokenizer(file), []
     try:

@@ -1,4 +1,4 @@
-"""A suffix array over the normalised words of a segment, in the folder `words` beside it.
+"""A suffix array over the normalised words of some of a segment's documents, in a folder of `parts`.
 
 words.bin         u32  the number of each word in the lexicon, and a separator after each document
 suffixes.bin      u64  packed places in suffix order
@@ -21,15 +21,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.tracing.approximate.words import Words, read
-from services.tracing.index.files import File, is_whole, map_file, no_ranks, write_durably, write_file
+from services.tracing.index.files import File, is_whole, map_file, no_ranks
 from services.tracing.index.segment import Segment
-from services.tracing.index.suffixes import first_ranks, suffix_array
 from services.tracing.search.arrays import Index, Numbers
 from services.tracing.search.kernels import ranks_within
-from services.tracing.search.packing import pack, packed, width_for
+from services.tracing.search.packing import packed
 from services.tracing.tokenizer import Ids
 
-FORMAT = "candor-words-1"
+FORMAT = "candor-words-2"
 FILES = {
     "words": np.uint32,
     "suffixes": np.uint64,
@@ -61,14 +60,23 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class WordIndex:
-    """The open index. Places count words of all documents, with one for the end of each; `hidden` as in Segment."""
+    """The open index of a segment's documents from number `begin` on.
 
+    Places count words of all documents, with one for the end of each; `hidden` as in Segment, of these documents.
+    """
+
+    begin: int
     index: Index
     lexicon: NDArray[np.uint64]
     edges: NDArray[np.uint32]
     marks: NDArray[np.uint32]
     mark_edges: NDArray[np.uint32]
     hidden: Numbers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    @property
+    def end(self) -> int:
+        """The number past that of the last document."""
+        return self.begin + self.edges.size - 1
 
     def ids(self, keys: NDArray[np.uint64]) -> Ids:
         """The numbers of words; of one that the index does not have, a number that no word has."""
@@ -79,15 +87,17 @@ class WordIndex:
 
     def bounds(self, document: int) -> tuple[int, int]:
         """The places [first, last) of a document's words."""
-        return int(self.edges[document]), int(self.edges[document + 1]) - 1
+        number = document - self.begin
+        return int(self.edges[number]), int(self.edges[number + 1]) - 1
 
     def documents_at(self, places: Numbers) -> Numbers:
         """The numbers of the documents that hold places; (places,) int64."""
-        return np.searchsorted(self.edges, places.astype(self.edges.dtype), side="right") - 1
+        return np.searchsorted(self.edges, places.astype(self.edges.dtype), side="right") - 1 + self.begin
 
     def hiding(self, documents: Numbers) -> WordIndex:
-        """This index without some more documents."""
-        more = np.setdiff1d(documents, self.hidden)
+        """This index without some more documents of the segment; those that it does not hold make no difference."""
+        held = documents[(documents >= self.begin) & (documents < self.end)]
+        more = np.setdiff1d(held, self.hidden)
         if not more.size:
             return self
         bounds = np.array([self.bounds(document) for document in more.tolist()], dtype=np.int64)
@@ -101,8 +111,8 @@ class WordIndex:
 
         Begins and ends with them, so that what is between is there as it was written. Only what is near is decoded.
         """
-        edge = int(self.mark_edges[document])
-        marks = self.marks[edge : int(self.mark_edges[document + 1])]
+        edge = int(self.mark_edges[document - self.begin])
+        marks = self.marks[edge : int(self.mark_edges[document - self.begin + 1])]
         start = int(marks[first // MARK])
         end = int(marks[last // MARK + 1]) if last // MARK + 1 < marks.size else None
         text = _decoded(segment, document, start, end)
@@ -113,17 +123,19 @@ class WordIndex:
         return text[left : int(ends[-1])], Words(words.keys[chosen], starts - left, ends - left)
 
 
-def open_words(folder: Path) -> WordIndex:
-    """Open a word index after checking every byte of it. Raises BadWords."""
+def open_words(folder: Path, begin: int) -> WordIndex | None:
+    """Open a word index after checking every byte of it; None if no document has a word. Raises BadWords."""
     try:
         manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
     except (OSError, ValidationError) as error:
-        raise BadWords(f"{folder.parent.name}/{folder.name} has no usable manifest ({type(error).__name__})") from error
+        raise BadWords(f"{folder.name} has no usable manifest ({type(error).__name__})") from error
     if manifest.format != FORMAT or set(manifest.files) != set(FILES):
-        raise BadWords(f"{folder.parent.name}/{folder.name} is of another format than {FORMAT}; build it again")
+        raise BadWords(f"{folder.name} is of another format than {FORMAT}")
     for name, file in manifest.files.items():
         if not is_whole(folder / f"{name}.bin", file):
-            raise BadWords(f"{folder.parent.name}/{folder.name}: {name}.bin is missing, cut short or altered")
+            raise BadWords(f"{folder.name}: {name}.bin is missing, cut short or altered")
+    if not manifest.words:
+        return None
     arrays: dict[str, NDArray[Any]] = {name: map_file(folder / f"{name}.bin", kind) for name, kind in FILES.items()}
     index = Index(
         tokens=arrays["words"],
@@ -134,46 +146,7 @@ def open_words(folder: Path) -> WordIndex:
         swapped=False,
         dead=no_ranks(),
     )
-    return WordIndex(index, arrays["lexicon"], arrays["documents"], arrays["marks"], arrays["mark_edges"])
-
-
-def write_words(folder: Path, segment: Segment) -> bool:
-    """Make the word index of a segment, hidden documents and all. False, and no folder, if it has no words."""
-    keys, marks = [], []
-    for number in range(segment.held):
-        text = segment.text(number)
-        found = read(text)
-        keys.append(found.keys)
-        marks.append(_marks(text, found))
-    lexicon, numbers = np.unique(np.concatenate(keys), return_inverse=True)
-    if not numbers.size:
-        return False
-    lengths = np.array([one.size for one in keys], dtype=np.int64)
-    ends = np.cumsum(lengths)
-    words = np.insert(numbers.astype(np.uint32), ends, np.uint32(SEPARATOR))
-    suffixes, width = suffix_array(words), width_for(words.size)
-    arrays: dict[str, NDArray[Any]] = {
-        "words": words,
-        "suffixes": pack(suffixes, width),
-        "firsts": first_ranks(words, lexicon.size),
-        "lexicon": lexicon,
-        "documents": np.concatenate(([0], ends + np.arange(1, ends.size + 1))).astype(np.uint32),
-        "marks": np.concatenate(marks).astype(np.uint32),
-        "mark_edges": np.cumsum([0, *(one.size for one in marks)]).astype(np.uint32),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {name: write_file(folder / f"{name}.bin", arrays[name]) for name in FILES}
-    manifest = Manifest(format=FORMAT, words=int(suffixes.size), width=width, files=files)
-    write_durably(folder / "manifest.json", manifest.model_dump_json(indent=2).encode("utf-8"))
-    return True
-
-
-def _marks(text: str, words: Words) -> Numbers:
-    """The bytes of a text at which every MARKth word begins."""
-    sizes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
-    widths = 1 + (sizes > 0x7F).astype(np.int64) + (sizes > 0x7FF) + (sizes > 0xFFFF)
-    before = np.concatenate(([0], np.cumsum(widths)))
-    return before[words.starts[::MARK]]
+    return WordIndex(begin, index, arrays["lexicon"], arrays["documents"], arrays["marks"], arrays["mark_edges"])
 
 
 def _decoded(segment: Segment, document: int, start: int, end: int | None) -> str:

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from services.tracing.approximate.index import BadWords, WordIndex, open_words, write_words
+from services.tracing.approximate.index import BadWords, WordIndex
+from services.tracing.approximate.parts import open_parts
 from services.tracing.index.records import Records
 from services.tracing.index.segment import Segment
-
-FOLDER = "words"
-
-
-def has_words(segment: Path) -> bool:
-    """Whether the folder of a segment has an index of its words that is whole."""
-    try:
-        open_words(segment / FOLDER)
-    except BadWords:
-        return False
-    return True
-
-
-def make_words(segment: Segment) -> bool:
-    """Make the index of a segment's words. Whether it has any."""
-    return write_words(segment.folder / FOLDER, segment)
 
 
 class WordIndexes:
@@ -33,8 +17,8 @@ class WordIndexes:
 
     def __init__(self) -> None:
         # what a segment hides is new with every deletion, and its records are not: files are read and checked once
-        self._whole: WeakKeyDictionary[Records, WordIndex | str] = WeakKeyDictionary()
-        self._shown: WeakKeyDictionary[Segment, WordIndex] = WeakKeyDictionary()
+        self._whole: WeakKeyDictionary[Records, list[WordIndex] | str] = WeakKeyDictionary()
+        self._shown: WeakKeyDictionary[Segment, list[WordIndex]] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def of(self, segments: Sequence[Segment]) -> tuple[list[tuple[int, WordIndex]], list[str]]:
@@ -46,28 +30,27 @@ class WordIndexes:
             if isinstance(found, str):
                 missing.append(found)
             else:
-                there.append((number, found))
+                there += [(number, index) for index in found]
         return there, missing
 
-    def _of(self, segment: Segment) -> WordIndex | str:
+    def _of(self, segment: Segment) -> list[WordIndex] | str:
         with self._lock:
             whole, shown = self._whole.get(segment.records), self._shown.get(segment)
         if shown is not None:
             return shown
-        whole = whole or _open(segment)
-        shown = None if isinstance(whole, str) else whole.hiding(segment.hidden)
+        whole = _open(segment) if whole is None else whole
+        shown = None if isinstance(whole, str) else [index.hiding(segment.hidden) for index in whole]
         with self._lock:
             self._whole[segment.records] = whole
             if shown is not None:
                 self._shown[segment] = shown
-        return shown or str(whole)
+        return str(whole) if shown is None else shown
 
 
-def _open(segment: Segment) -> WordIndex | str:
-    folder = segment.folder / FOLDER
-    if segment.lead or not folder.is_dir():
-        return f"segment {segment.name} has no index of words: run `candor data build`"
+def _open(segment: Segment) -> list[WordIndex] | str:
+    if segment.lead:
+        return f"segment {segment.name} is of an index of infini-gram's, which has no words: they are not searched"
     try:
-        return open_words(folder)
+        return open_parts(segment.folder, segment.held)
     except BadWords as error:
-        return str(error)
+        return f"{error}: run `candor data build`"

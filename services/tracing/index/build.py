@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from services.tracing.approximate.opened import has_words, make_words
+from services.tracing.approximate.index import BadWords
+from services.tracing.approximate.parts import BYTES as WORDS_BYTES
+from services.tracing.approximate.parts import PART, Part, PartIndexer, open_parts, parts, unfinished
 from services.tracing.index import log
 from services.tracing.index.blocks import Block, Indexer, blocks, is_finished
 from services.tracing.index.corpus import BLOCKS, BUILDING, CorpusManifest, publish_built, read_manifest
@@ -22,12 +24,12 @@ from services.tracing.index.stored import FORMAT, BadSegment, Manifest, open_seg
 from services.tracing.index.stored import read_manifest as read_segment
 from services.tracing.index.suffixes import MAX_TOKENS
 from services.tracing.index.texts import Document, digest, read_documents
-from services.tracing.settings import tokenizer_in
+from services.tracing.settings import TracingSettings
 from services.tracing.tokenizer import Tokenizer
 from shared.builder import only_builder
 from shared.durable import discard
 from shared.owners import Owner
-from shared.schedule import Here, Scheduler
+from shared.schedule import Advance, Here, Scheduler
 
 MEMORY = 4 << 30
 BYTES = 24
@@ -42,17 +44,23 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class How:
-    """Who sorts the blocks of a corpus, how long their lines are together, and how large a segment may be."""
+    """Who sorts the blocks of a corpus, how long their lines are together, and how large a segment may be.
+
+    `part_tokens`: tokens of a part of its words, which are indexed for approximate matches.
+    """
 
     scheduler: Scheduler = field(default_factory=Here)
     block_bytes: int = MEMORY // BYTES
     most_tokens: int = MOST_TOKENS
+    part_tokens: int = PART
 
 
 def within(memory: int, workers: int, scheduler: Scheduler) -> How:
     """By a scheduler that has so many tasks under way on a machine, which take so many bytes together."""
+    share = memory // workers
     # a token is a byte at least, and a line longer than its text
-    return How(scheduler, min(max(1, memory // workers // BYTES), MAX_TOKENS))
+    block, part = min(max(1, share // BYTES), MAX_TOKENS), min(max(1, share // WORDS_BYTES), PART)
+    return How(scheduler, block, part_tokens=part)
 
 
 @dataclass(frozen=True)
@@ -66,22 +74,29 @@ class Built:
     fresh: bool
 
 
-def build_all(
-    home: Path, owners: Sequence[Owner], progress: Progress, restore: Collection[str] = (), how: How | None = None
+def build_all(  # noqa: PLR0917
+    home: Path,
+    owners: Sequence[Owner],
+    progress: Progress,
+    restore: Collection[str] = (),
+    how: How | None = None,
+    settings: TracingSettings | None = None,
 ) -> list[Built]:
-    """Build the corpus of every owner who has texts, with the language model's tokenizer; corpus id = owner id.
+    """Build the corpus of every owner who has texts, where and with the tokenizer that the settings say; corpus id =
+    owner id.
 
     Files of other kinds than .jsonl are not read: an owner who has no others, or no more, gets an empty corpus. What
     is built, whole and of unchanged input is left as it is. An owner whose corpus was deleted has none until the build
     is told to `restore` the owner. Raises FileNotFoundError without the tokenizer, TextsChanged and BuildRunning as
     `build_corpus`, and BadCorpus once all others are built if it is not known what was deleted from one.
     """
-    tokenizer = Tokenizer(tokenizer_in(home))
+    settings, how = settings or TracingSettings(), how or How()
+    tokenizer = Tokenizer(settings.tokenizer_file(home))
     built, unknown = [], []
     for owner in owners:
         there = sorted(path for path in (home / "texts" / owner.id).glob("*") if not path.name.startswith("."))
         files = [path for path in there if path.suffix == ".jsonl" and path.is_file()]
-        folder = home / "tracing" / owner.id
+        folder = settings.corpora_folder(home) / owner.id
         if is_foreign(folder):
             progress(f"{owner.id}: {folder.name} is an index of infini-gram's; the owner's texts are not traced")
             continue
@@ -92,7 +107,7 @@ def build_all(
                 built.append(
                     build_corpus(folder, owner, files, tokenizer, progress, how=how, restore=owner.id in restore)
                 )
-                _make_words(folder, tokenizer, progress)
+                _index_words(folder, tokenizer, how, progress)
             except BadCorpus as error:
                 unknown.append(f"corpus {folder.name}: {error}")
         else:
@@ -204,14 +219,20 @@ def _index(plan: Sequence[Block], tokenizer: Tokenizer, scheduler: Scheduler, co
     todo = [block for block in plan if not is_finished(block, tokenizer)]
     if len(todo) < len(plan):
         progress(f"{corpus}: {len(plan) - len(todo)} of {len(plan)} blocks were finished before")
-    done, documents = 0, sum(len(block.places) for block in todo)
+    documents = sum(len(block.places) for block in todo)
+    scheduler.run(partial(Indexer, tokenizer), todo, _counting(documents, f"{corpus}: %s documents sorted", progress))
+
+
+def _counting(total: int, line: str, progress: Progress) -> Advance:
+    """Tells in `line`, in the place of %s, how many of a total are done."""
+    done = 0
 
     def advance(count: int) -> None:
         nonlocal done
         done += count
-        progress(f"{corpus}: {done:,} of {documents:,} documents sorted")
+        progress(line % f"{done:,} of {total:,}")
 
-    scheduler.run(partial(Indexer, tokenizer), todo, advance)
+    return advance
 
 
 def _groups(plan: Sequence[Block], tokenizer: Tokenizer, most: int) -> Iterator[list[Block]]:
@@ -261,15 +282,28 @@ def _segments(folder: Path, corpus: CorpusManifest, tokenizer: Tokenizer) -> lis
         return None
 
 
-def _make_words(folder: Path, tokenizer: Tokenizer, progress: Progress) -> None:
+def _index_words(folder: Path, tokenizer: Tokenizer, how: How, progress: Progress) -> None:
     """Indexes of words for approximate matches: what is published answers without them until they are there."""
     present = read_manifest(folder)
     if present is None:
         return
+    todo: list[Part] = []
     for name in present.segments:
         # looked at first, since opening a segment reads all of it
-        if not has_words(folder / name) and make_words(open_segment(folder / name, present.owner, tokenizer)):
-            progress(f"{folder.name}: words of a segment indexed for approximate matches")
+        if not _has_words(folder / name, read_segment(folder / name, present.owner, tokenizer).documents):
+            segment = open_segment(folder / name, present.owner, tokenizer)
+            todo += unfinished(parts(segment, how.part_tokens))
+    documents = sum(part.last - part.first for part in todo)
+    line = f"{folder.name}: words of %s documents indexed for approximate matches"
+    how.scheduler.run(partial(PartIndexer, tokenizer), todo, _counting(documents, line, progress))
+
+
+def _has_words(segment: Path, documents: int) -> bool:
+    try:
+        open_parts(segment, documents)
+    except BadWords:
+        return False
+    return True
 
 
 def _built(corpus: CorpusManifest, segments: Iterable[Manifest | Segment], *, fresh: bool) -> Built:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,8 +50,15 @@ def is_whole(path: Path, file: File) -> bool:
 
 
 def map_file(path: Path, dtype: type[Scalar]) -> NDArray[Scalar]:
-    """A read-only view of a file; an ndarray and not a memmap, so that numba sees one type."""
-    return np.asarray(np.memmap(path, dtype=dtype, mode="r"))
+    """A read-only view of a file; an ndarray and not a memmap, so that numba sees one type.
+
+    What is not in memory is read by the page: a search looks at places far apart, and reading ahead of each would have
+    the first one after a start read the better part of an index.
+    """
+    with path.open("rb") as stream:
+        view = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    view.madvise(mmap.MADV_RANDOM)
+    return np.frombuffer(view, dtype=dtype)
 
 
 def no_ranks() -> NDArray[np.uint32]:

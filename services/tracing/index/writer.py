@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from services.tracing.approximate.opened import make_words
+from services.tracing.approximate.parts import parts
+from services.tracing.approximate.writing import write_words
 from services.tracing.index import log
 from services.tracing.index.corpus import WRITTEN, Added, CorpusManifest, changing, clear, publish
 from services.tracing.index.foreign import is_foreign
@@ -134,7 +135,9 @@ class Writer:
 
     def _finish(self, made: Path, owner: str) -> None:
         """The index of words of a segment that is written, and all of it to disk."""
-        make_words(open_segment(made, owner, self._tokenizer))
+        segment = open_segment(made, owner, self._tokenizer)
+        for part in parts(segment):
+            write_words(part.folder, segment, part.first, part.last)
         settle(made)
 
     def _folder(self, corpus: str) -> Path:

@@ -1,19 +1,21 @@
 """Approximate matches: on paragraphs of CPython's manual, changed in ways that are known."""
 
 import random
+import shutil
 import unicodedata
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.tracing.approximate.index import BadWords, WordIndex, open_words, write_words
+from services.tracing.approximate.index import BadWords, WordIndex
 from services.tracing.approximate.match import Approximate, approximate
-from services.tracing.approximate.opened import WordIndexes, make_words
+from services.tracing.approximate.opened import WordIndexes
+from services.tracing.approximate.parts import open_parts, parts, unfinished
 from services.tracing.approximate.words import read
+from services.tracing.approximate.writing import write_words
 from services.tracing.index.segment import Segment
 from tests.unit.tracing.conftest import Build
 
@@ -21,14 +23,20 @@ Pair = tuple[Segment, WordIndex]
 
 
 @pytest.fixture(scope="module")
-def indexed(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str]], Pair]:
+def indexed(build: Build) -> Callable[[list[str]], Pair]:
     def indexed(texts: list[str]) -> Pair:
-        (segment,) = build({"manual": texts})
-        folder = tmp_path_factory.mktemp("words")
-        assert write_words(folder / "words", segment)
-        return segment, open_words(folder / "words")
+        segment, (index,) = indexed_in_parts(build, texts, 1 << 25)
+        return segment, index
 
     return indexed
+
+
+def indexed_in_parts(build: Build, texts: list[str], tokens: int) -> tuple[Segment, list[WordIndex]]:
+    """A segment of texts, and the indexes of its words, each of at most so many tokens."""
+    (segment,) = build({"manual": texts})
+    for part in parts(segment, tokens):
+        write_words(part.folder, segment, part.first, part.last)
+    return segment, open_parts(segment.folder, segment.held)
 
 
 @pytest.fixture(scope="module")
@@ -178,24 +186,72 @@ def test_hidden_documents_are_as_if_they_were_not_there(
         ]
 
 
-def test_a_damaged_index_is_named(manual: Pair, tmp_path: Path, indexed: Callable[[list[str]], Pair]) -> None:
-    assert write_words(tmp_path / "words", manual[0])
-    path = tmp_path / "words" / "lexicon.bin"
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), tokens=st.integers(1, 3000))
+def test_parts_find_what_one_index_does(
+    seed: int, tokens: int, build: Build, manual: Pair, paragraphs: list[str]
+) -> None:
+    dice = random.Random(seed)
+    segment, indexes = indexed_in_parts(build, paragraphs[:150], tokens)
+    assert len(indexes) > 1 or tokens > 2000
+    hidden = np.array([number for number in range(150) if dice.random() < 0.2], dtype=np.int64)
+    one = (manual[0].hiding(hidden), manual[1].hiding(hidden))
+    several = [(segment.hiding(hidden), index.hiding(hidden)) for index in indexes]
+    text = changed(dice.choice(paragraphs[:150]), dice, 12)
+    assert [told(match) for match in search(text, *several)] == [told(match) for match in search(text, one)]
+
+
+def told(match: Approximate) -> tuple[object, ...]:
+    """All that a match says but for which of the indexes it is from."""
+    return tuple(value for name, value in vars(match).items() if name != "segment")
+
+
+def test_documents_without_words_are_a_part_like_others_and_no_index(build: Build) -> None:
+    texts = ["...", "\u2014 !", "a word at last", "?"]
+    segment, indexes = indexed_in_parts(build, texts, 1)
+    assert [(index.begin, index.end) for index in indexes] == [(2, 3)]
+    assert unfinished(parts(segment, 1)) == []
+    segment, indexes = indexed_in_parts(build, texts[:2], 1 << 25)
+    assert indexes == []
+    assert WordIndexes().of([segment]) == ([], [])
+
+
+def test_a_damaged_index_is_named_and_made_again(build: Build, paragraphs: list[str]) -> None:
+    segment, _ = indexed_in_parts(build, paragraphs[:30], 500)
+    planned = parts(segment, 500)
+    victim = planned[1]
+    path = victim.folder / "lexicon.bin"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(BadWords, match=r"lexicon\.bin is missing, cut short or altered"):
-        open_words(tmp_path / "words")
-    (tmp_path / "words" / "manifest.json").unlink()
+    with pytest.raises(BadWords, match=rf"{victim.folder.name}: lexicon\.bin is missing, cut short or altered"):
+        open_parts(segment.folder, segment.held)
+    assert unfinished(planned) == [victim]
+    (victim.folder / "manifest.json").unlink()
     with pytest.raises(BadWords, match="no usable manifest"):
-        open_words(tmp_path / "words")
+        open_parts(segment.folder, segment.held)
+    shutil.rmtree(victim.folder)
+    with pytest.raises(BadWords, match=f"no index of the words of its documents from {victim.first} on"):
+        open_parts(segment.folder, segment.held)
+    _, (warning,) = WordIndexes().of([segment])
+    assert "candor data build" in warning
+    assert unfinished(planned) == [victim]
+    write_words(victim.folder, segment, victim.first, victim.last)
+    assert sum(index.end - index.begin for index in open_parts(segment.folder, segment.held)) == 30
+
+
+def test_another_plan_replaces_the_parts_of_the_one_before(build: Build, paragraphs: list[str]) -> None:
+    segment, before = indexed_in_parts(build, paragraphs[:30], 500)
+    planned = parts(segment)
+    assert unfinished(planned) == planned
+    assert list((segment.folder / "words").iterdir()) == []
+    assert len(before) > 1
 
 
 def test_a_deletion_does_not_have_the_files_read_again(build: Build, paragraphs: list[str]) -> None:
-    (segment,) = build({"manual": paragraphs[:20]})
-    assert make_words(segment)
+    segment, _ = indexed_in_parts(build, paragraphs[:20], 1 << 25)
     indexes = WordIndexes()
     ((number, before),), missing = indexes.of([segment])
     assert (number, missing) == (0, [])
-    path = segment.folder / "words" / "lexicon.bin"
+    path = parts(segment)[0].folder / "lexicon.bin"
     path.rename(path.with_name("moved"))
     ((_, after),), missing = indexes.of([segment.hiding(np.array([3], dtype=np.int64))])
     assert missing == []
