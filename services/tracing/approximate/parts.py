@@ -73,7 +73,10 @@ def unfinished(planned: Sequence[Part]) -> list[Part]:
     folders = {part.folder for part in planned}
     for part in planned[:1]:
         for path in set(part.folder.parent.glob("*")) - folders:
-            discard(path)
+            if path.is_dir():
+                discard(path)
+            else:  # of an index that was in one part
+                path.unlink()
     return [part for part in planned if not _is_finished(part)]
 
 

@@ -240,6 +240,7 @@ def test_a_damaged_index_is_named_and_made_again(build: Build, paragraphs: list[
 
 def test_another_plan_replaces_the_parts_of_the_one_before(build: Build, paragraphs: list[str]) -> None:
     segment, before = indexed_in_parts(build, paragraphs[:30], 500)
+    (segment.folder / "words" / "words.bin").write_bytes(b"of an index in one part")
     planned = parts(segment)
     assert unfinished(planned) == planned
     assert list((segment.folder / "words").iterdir()) == []
