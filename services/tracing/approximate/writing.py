@@ -15,6 +15,7 @@ from services.tracing.index.segment import Segment
 from services.tracing.index.suffixes import first_ranks, suffix_array
 from services.tracing.search.arrays import Numbers
 from services.tracing.search.packing import pack, width_for
+from shared.durable import sync
 
 
 def write_words(folder: Path, segment: Segment, first: int, last: int) -> None:
@@ -45,6 +46,8 @@ def write_words(folder: Path, segment: Segment, first: int, last: int) -> None:
     files = {name: write_file(folder / f"{name}.bin", arrays[name]) for name in FILES}
     manifest = Manifest(format=FORMAT, words=int(suffixes.size), width=width, files=files)
     write_durably(folder / "manifest.json", manifest.model_dump_json(indent=2).encode("utf-8"))
+    sync(folder)
+    sync(folder.parent)
 
 
 def _marks(text: str, words: Words) -> Numbers:
