@@ -32,19 +32,32 @@ INDEXES = ["compactds", "leann", "bm25", "hybrid"]
 
 @pytest.fixture
 def home(tmp_path: Path, candor_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "models").symlink_to(candor_home / "models")
-    (tmp_path / "owners.yaml").write_text(REGISTRY)
-    monkeypatch.setenv("CANDOR_OWNERS", str(tmp_path / "owners.yaml"))
-    write_source(tmp_path, "public", ["A lighthouse warns ships off the rocks."])
-    write_source(tmp_path, "papers", ["Gulls were counted at forty estuaries.", "The ferry runs at noon."])
-    build_all(tmp_path, [owner("public", public=True), owner("papers")], lambda _: None)
-    return tmp_path
+    return built(tmp_path, candor_home, monkeypatch)
 
 
 @pytest.fixture
 def client(home: Path) -> Iterator[httpx.Client]:
     with serving(create_app(RetrievalSettings(directory=home / "retrieval"))) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory, candor_home: Path) -> Iterator[httpx.Client]:
+    """A service for all that is refused."""
+    with pytest.MonkeyPatch.context() as environment:
+        home = built(tmp_path_factory.mktemp("home"), candor_home, environment)
+        with serving(create_app(RetrievalSettings(directory=home / "retrieval"))) as client:
+            yield client
+
+
+def built(home: Path, candor_home: Path, environment: pytest.MonkeyPatch) -> Path:
+    (home / "models").symlink_to(candor_home / "models")
+    (home / "owners.yaml").write_text(REGISTRY)
+    environment.setenv("CANDOR_OWNERS", str(home / "owners.yaml"))
+    write_source(home, "public", ["A lighthouse warns ships off the rocks."])
+    write_source(home, "papers", ["Gulls were counted at forty estuaries.", "The ferry runs at noon."])
+    build_all(home, [owner("public", public=True), owner("papers")], lambda _: None)
+    return home
 
 
 def add(client: httpx.Client, documents: dict[str, str], **fields: Any) -> Any:
@@ -168,14 +181,14 @@ def test_when_it_is_not_known_what_was_deleted_a_change_is_refused_with_what_to_
         ),
     ],
 )
-def test_what_cannot_be_added_is_refused_whole_with_its_place(client: httpx.Client, body: Any, field: str) -> None:
-    before = client.get("/v1/datastores").json()
+def test_what_cannot_be_added_is_refused_whole_with_its_place(unchanged: httpx.Client, body: Any, field: str) -> None:
+    before = unchanged.get("/v1/datastores").json()
     # as ASCII, which can write a lone surrogate
     headers = {"content-type": "application/json"}
-    response = client.post("/v1/datastores/main/documents", content=json.dumps(body), headers=headers)
+    response = unchanged.post("/v1/datastores/main/documents", content=json.dumps(body), headers=headers)
     assert 400 <= response.status_code < 500
     assert response.json()["field"].startswith(field)
-    assert client.get("/v1/datastores").json() == before
+    assert unchanged.get("/v1/datastores").json() == before
 
 
 @pytest.mark.parametrize(
@@ -187,16 +200,16 @@ def test_what_cannot_be_added_is_refused_whole_with_its_place(client: httpx.Clie
         ({"queries": ["heron " * 20_000] * 2, "index": "compactds"}, 422, "input_too_long"),
     ],
 )
-def test_what_cannot_be_searched_for_is_refused(client: httpx.Client, body: Any, status: int, code: str) -> None:
+def test_what_cannot_be_searched_for_is_refused(unchanged: httpx.Client, body: Any, status: int, code: str) -> None:
     headers = {"content-type": "application/json"}
-    response = client.post("/v1/search", content=json.dumps(body).encode(), headers=headers)
+    response = unchanged.post("/v1/search", content=json.dumps(body).encode(), headers=headers)
     assert (response.status_code, response.json()["code"]) == (status, code)
 
 
-def test_an_unknown_datastore_takes_nothing(client: httpx.Client) -> None:
+def test_an_unknown_datastore_takes_nothing(unchanged: httpx.Client) -> None:
     body = {"owner": "papers", "documents": [{"id": "a", "text": "x"}]}
     for name in ("atlantis", "..", ".hidden"):
-        assert client.post(f"/v1/datastores/{name}/documents", json=body).status_code in (404, 405)
+        assert unchanged.post(f"/v1/datastores/{name}/documents", json=body).status_code in (404, 405)
 
 
 SCRIPT = """
