@@ -130,6 +130,7 @@ async def _carried_on(request: RunRequest, url: str) -> Report:
 async def _watch(run: str, url: str) -> Report:
     client = EvaluationClient(url)
     try:
+        await client.run(run)  # following it is patient: that there is no stack at all is to be said at once
         ended = await _follow(client, run)
         if ended.status != "succeeded":
             raise Failure(f"The run {run} {ended.status}{': ' + ended.error if ended.error else ''}.")
