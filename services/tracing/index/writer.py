@@ -141,10 +141,10 @@ class Writer:
         settle(made)
 
     def _folder(self, corpus: str) -> Path:
+        manifest = self._look(corpus).manifest  # first: what is no corpus may be no name of a folder either
         folder = self._root / corpus
         if is_foreign(folder):
             raise NotChangeable("it is an index of infini-gram's, which is served as it is")
-        manifest = self._look(corpus).manifest
         if manifest.tokenizer != self._tokenizer.fingerprint:
             raise NotChangeable("it was built with another tokenizer: run `candor data build`")
         return folder
