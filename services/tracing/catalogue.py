@@ -58,8 +58,8 @@ class Snapshot:
         permitted = self._permitted(owners)
         chosen = [corpus for corpus in self.corpora.values() if corpus.owner in permitted]
         if corpora is not None:
-            named = [self.corpus(identity, permitted) for identity in corpora]
-            chosen = [corpus for corpus in chosen if corpus in named]
+            named = {self.corpus(identity, permitted).id for identity in corpora}
+            chosen = [corpus for corpus in chosen if corpus.id in named]
         pairs = [(corpus, segment) for corpus in chosen for segment in corpus.segments]
         absent = sorted(set(owners or ()) - self._owners)
         return Selection([corpus for corpus, _ in pairs], [segment for _, segment in pairs], absent, self.warnings)
@@ -79,7 +79,8 @@ class Snapshot:
     def corpus(self, identity: str, permitted: set[str], field: str | None = "corpora") -> Corpus:
         """A corpus of a permitted owner. Raises UnknownCorpus, OwnerNotPermitted."""
         if identity not in self.corpora:
-            raise UnknownCorpus(identity, self.corpora, field)
+            known = [corpus.id for corpus in self.corpora.values() if corpus.owner in permitted]
+            raise UnknownCorpus(identity, known, field)
         corpus = self.corpora[identity]
         if corpus.owner not in permitted:
             raise OwnerNotPermitted(identity, corpus.owner, field)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from services.tracing.index.corpus import Corpus
 from services.tracing.index.records import Key
@@ -19,6 +20,10 @@ class BadBlockList(ValueError):
     """It is not known which documents are blocked, so that none may be shown. The message names the line."""
 
 
+Digest = Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$", to_lower=True)]
+"""A SHA-256 in hexadecimal. Other digits than these would block nothing, and nobody would know."""
+
+
 class Entry(BaseModel):
     """One line of the list: all documents with this id, URL or SHA-256 of the text, of one corpus or of all."""
 
@@ -26,7 +31,7 @@ class Entry(BaseModel):
 
     id: str | None = None
     url: str | None = None
-    sha256: str | None = None
+    sha256: Digest | None = None
     corpus: str | None = None
 
     @property

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.tracing.catalogue import Catalogue
 from services.tracing.index import log, merging
 from services.tracing.index.corpus import FILE
-from services.tracing.index.writer import Writer
+from services.tracing.index.writer import NotChangeable, Writer
 from services.tracing.tokenizer import Tokenizer
 from tests.unit.tracing.live import WORDS, answers, documents, empty, held, opened
 
@@ -141,6 +141,20 @@ def test_a_damaged_segment_is_named_and_does_not_bring_back_what_it_replaced(
     assert set(held(other)) == {"b", "c"}
     assert any(victim.name in warning for warning in other.now().warnings)
     assert writer.delete("papers", "a")  # it may be in there
+
+
+def test_what_was_built_with_another_tokenizer_takes_no_additions_but_can_be_deleted(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    empty(tmp_path, tokenizer, {"a": "the heron waits", "b": "the crane sleeps"})
+    other = Tokenizer(None)
+    _, writer = opened(tmp_path, other)
+    with pytest.raises(NotChangeable, match="another tokenizer"):
+        writer.add("papers", documents({"c": "for fish"}, other))
+    assert writer.delete("papers", "a")
+    assert held(opened(tmp_path, tokenizer)[0]) == {"b": "the crane sleeps"}
+    assert writer.drop("papers")
+    assert not [path for path in (tmp_path / "papers").iterdir() if path.is_dir()]
 
 
 def test_a_deleted_documents_text_leaves_the_disk_with_the_merge(
