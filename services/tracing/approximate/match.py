@@ -38,9 +38,9 @@ class Difference:
 class Approximate:
     """`text[start:end]` stands nearly in a document, as `there`.
 
-    `similarity`: twice the equal words over the words of both (Dice), as the chain was extended; `differences` are
-    difflib's, which may take a repeated word for another than the chain did, and so mark a few more. Without any, only
-    case, punctuation and spaces are others. `offset`: how many words of the document come before.
+    `similarity`: twice the equal words over the words of both (Dice), without those within a gap; `differences` are
+    within the gaps. Without any, only case, punctuation and spaces are others. `offset`: how many words of the document
+    come before.
     """
 
     start: int
@@ -53,9 +53,12 @@ class Approximate:
     differences: list[Difference]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Chain:
-    """Words [first, last) of the text and [low, high) of a segment's index, of which `equal` are the same."""
+    """Words [first, last) of the text and [low, high) of a segment's index, of which `equal` are the same.
+
+    `gaps` (gaps, 4): words of the text and of the index between them that are not, as `kernels.extend` gives them.
+    """
 
     segment: int
     document: int
@@ -64,6 +67,7 @@ class _Chain:
     low: int
     high: int
     equal: int
+    gaps: Numbers
 
     @property
     def similarity(self) -> float:
@@ -108,8 +112,8 @@ def _chains(number: int, index: WordIndex, ids: Ids) -> Iterator[_Chain]:
             there = taken.setdefault(document, [])
             if any(one.first <= first < one.last and one.low <= place < one.high for one in there):
                 continue
-            stretch = extend(index.index.tokens, ids, index.bounds(document), (first, place, length))
-            chain = _Chain(number, document, *stretch.tolist())
+            stretch, gaps = extend(index.index.tokens, ids, index.bounds(document), (first, place, length))
+            chain = _Chain(number, document, *stretch.tolist(), gaps)
             there.append(chain)
             yield chain
 
@@ -137,13 +141,18 @@ def _shown(chain: _Chain, words: Words, segment: Segment, index: WordIndex) -> A
 
 def _differences(chain: _Chain, words: Words, theirs: Words) -> list[Difference]:
     """Where the words of both are not the same."""
-    ours = words.keys[chain.first : chain.last].tolist()
-    matcher = SequenceMatcher(None, ours, theirs.keys.tolist(), autojunk=False)
-    return [
-        Difference(*_edges(words, chain.first + i, chain.first + j), *_edges(theirs, k, m))
-        for kind, i, j, k, m in matcher.get_opcodes()
-        if kind != "equal"
-    ]
+    ours, there = words.keys[chain.first : chain.last].tolist(), theirs.keys.tolist()
+    found = []
+    for gap in sorted(chain.gaps.tolist()):
+        first, last, low, high = (
+            edge - base for edge, base in zip(gap, 2 * [chain.first] + 2 * [chain.low], strict=True)
+        )
+        # of a gap and not of all: the time that difflib takes is up to the product of both lengths
+        for kind, i, j, k, m in SequenceMatcher(None, ours[first:last], there[low:high], autojunk=False).get_opcodes():
+            if kind != "equal":
+                text_edges = _edges(words, chain.first + first + i, chain.first + first + j)
+                found.append(Difference(*text_edges, *_edges(theirs, low + k, low + m)))
+    return found
 
 
 def _edges(words: Words, first: int, last: int) -> tuple[int, int]:
