@@ -6,18 +6,20 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
-from pydantic import ValidationError
-
 from gateway.pipeline.ask import Ask
 from gateway.pipeline.generate import finished
 from gateway.pipeline.sample import Draft, Samples, check_mask
 from gateway.policy import Consent
 from shared.clients.base import ServiceError
 from shared.clients.model import ModelClient
-from shared.contracts.model import EndedDetail
+from shared.contracts.model import EndedDetail, SampleDetail
+from shared.contracts.openai import ChunkChoice
 
 Enough = Callable[[int, Draft], Awaitable[bool]]
 """Given a sample that has ended, and its number: whether the answer is decided. Called for several at once."""
+
+Arrival = tuple[int, Draft]
+"""The number of a sample, and the sample."""
 
 
 async def until(enough: Enough, ask: Ask, consent: Consent, client: ModelClient) -> Samples:
@@ -47,7 +49,8 @@ class _Batch:
                         if (arrived := next_one.result()) is None:
                             running = False
                         else:
-                            ending.add(asyncio.create_task(self._end(*arrived)))
+                            # all of one step, so that none is taken for aborted that has ended with the last it took
+                            ending |= {asyncio.create_task(self._end(*one)) for one in arrived}
                             next_one = asyncio.create_task(_next(arrivals))
                     over = {task for task in ending if task.done()}
                     ending -= over
@@ -70,37 +73,31 @@ class _Batch:
         self._drafts[index] = draft
         return await self._enough(index, draft)
 
-    async def _arrivals(self) -> AsyncGenerator[tuple[int, Draft]]:
-        """The samples as the model service sends them."""
+    async def _arrivals(self) -> AsyncGenerator[list[Arrival]]:
+        """The samples as the model service sends them, those of one step together."""
         request = self._ask.request
         mask = request.candor.model_copy(update={"when_ended": True})
         streamed = request.model_copy(update={"stream": True, "candor": mask})
-        begun = False
         try:
             async with self._client.stream_chat(streamed) as chunks:
                 async for chunk in chunks:
-                    if not begun or chunk.candor is not None:
-                        details = [chunk.candor.sample] if isinstance(chunk.candor, EndedDetail) else []
-                        check_mask(self._consent, request.candor.experts, chunk.candor, details)
-                        begun = True
+                    ended = chunk.candor.ended if isinstance(chunk.candor, EndedDetail) else []
+                    check_mask(self._consent, request.candor.experts, chunk.candor, ended)
                     if isinstance(chunk.candor, EndedDetail):
-                        (choice,) = chunk.choices
                         self._generated = chunk.candor.generated
                         self._prompt_tokens = chunk.usage.prompt_tokens if chunk.usage else 0
-                        reason = choice.finish_reason or "stop"
-                        yield (
-                            choice.index,
-                            Draft.of(
-                                choice.delta.content or "",
-                                reason,
-                                chunk.candor.sample,
-                                choice.logprobs,
-                                self._ask.splitter(),
-                            ),
-                        )
-        except ValidationError as error:
+                        yield [
+                            (choice.index, self._draft(choice, detail))
+                            for choice, detail in zip(chunk.choices, ended, strict=True)
+                        ]
+        except ValueError as error:
+            # an error where a chunk was due, or a chunk that contradicts itself
             raise ServiceError("model", "the stream broke off with an error") from error
 
+    def _draft(self, choice: ChunkChoice, detail: SampleDetail) -> Draft:
+        text, reason = choice.delta.content or "", choice.finish_reason or "length"
+        return Draft.of(text, reason, detail, choice.logprobs, self._ask.splitter())
 
-async def _next(arrivals: AsyncGenerator[tuple[int, Draft]]) -> tuple[int, Draft] | None:
+
+async def _next(arrivals: AsyncGenerator[list[Arrival]]) -> list[Arrival] | None:
     return await anext(arrivals, None)

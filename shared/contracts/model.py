@@ -33,7 +33,7 @@ class ExpertMask(Strict):
     """Of the message to be continued, what is a control token of the model, such as `<think>`; all else is plain text.
     What the chat template has written already at the beginning of the turn is not written again."""
     when_ended: bool = False
-    """Of a stream of a chat: each sample when it has ended, whole and with its detail, and nothing of it before."""
+    """Of a stream of a chat: a chunk for the samples that have ended in one step, whole and with their details."""
     tokens: bool = False
     """Return `SampleDetail.logprobs` and `mean_logprobs`."""
 
@@ -96,9 +96,10 @@ class FinalDetail(AppliedMask):
 
 
 class EndedDetail(AppliedMask):
-    """Carried by the chunk of a sample that has ended, `when_ended`: its detail, and the tokens of each so far."""
+    """Carried by the chunk of samples that have ended, `when_ended`: the details of the chunk's choices in their order,
+    and the tokens of every sample so far."""
 
-    sample: SampleDetail
+    ended: list[SampleDetail]
     generated: list[int]
 
 
@@ -106,7 +107,7 @@ class ModelChatChunk(ChatChunk):
     """A chunk of the model service's stream.
 
     `candor` is on two of them: the mask on the first, before any text, and with the samples' details on the last;
-    `when_ended`, it is on the first, and on that of each sample.
+    `when_ended`, it is on every one.
     """
 
     candor: FinalDetail | EndedDetail | AppliedMask | None = None

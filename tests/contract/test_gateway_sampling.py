@@ -166,6 +166,15 @@ def test_a_decided_vote_stops_the_others_and_has_the_same_answer(plain: httpx.Cl
     assert len(stopped["candor"]["samples"]) == 10
 
 
+def test_samples_that_end_with_the_last_that_was_needed_are_not_called_aborted(plain: httpx.Client) -> None:
+    report = ask(plain, {"samples": 4, "budget": 12, "aggregate": "majority", "early_stop": True}, temperature=0)[
+        "candor"
+    ]
+    assert [sample["tokens"] for sample in report["samples"]] == [12] * 4
+    assert [sample["finish_reason"] for sample in report["samples"]] == ["length"] * 4
+    assert report["tokens_saved"] == 0
+
+
 @pytest.mark.parametrize("rule", ["best", "first", "majority"])
 def test_as_many_samples_end_as_choices_were_asked_for(plain: httpx.Client, rule: str) -> None:
     answer = ask(plain, {"samples": 6, "budget": 20, "aggregate": rule, "early_stop": True}, temperature=0, n=5)

@@ -81,21 +81,26 @@ class Chat:
             async for _, deltas in self.running:
                 for delta in deltas:
                     samples[delta.choice].add(delta)
-                for index in [delta.choice for delta in deltas if delta.finish is not None]:
-                    yield self._whole(index, samples)
+                if over := [delta.choice for delta in deltas if delta.finish is not None]:
+                    yield self._whole(over, samples)
 
-    def _whole(self, index: int, samples: Sequence[Sample]) -> ModelChatChunk:
-        sample = samples[index]
-        delta = WireDelta(role="assistant", content=sample.text)
-        chunk = self._chunk(index, delta, sample.end().reason)
-        if self.body.logprobs:
-            chunk.choices[0].logprobs = logprobs.for_chat(self.service.tokenizer, sample.tokens)
+    def _whole(self, over: Sequence[int], samples: Sequence[Sample]) -> ModelChatChunk:
+        """The samples that ended in one step: who counts them must not take some for the last that there are."""
+        chunk = self._chunk()
+        for index in over:
+            sample = samples[index]
+            delta = WireDelta(role="assistant", content=sample.text)
+            choice = ChunkChoice(index=index, delta=delta, finish_reason=sample.end().reason)
+            if self.body.logprobs:
+                choice.logprobs = logprobs.for_chat(self.service.tokenizer, sample.tokens)
+            chunk.choices.append(choice)
+        generated = [sample.generated for sample in samples]
         chunk.candor = EndedDetail(
             **self.service.applied(self.generation.allowed).model_dump(),
-            sample=detail(self.service, sample.end(), tokens=self.body.candor.tokens),
-            generated=[sample.generated for sample in samples],
+            ended=[detail(self.service, samples[index].end(), tokens=self.body.candor.tokens) for index in over],
+            generated=generated,
         )
-        chunk.usage = self._usage(sum(sample.generated for sample in samples))
+        chunk.usage = self._usage(sum(generated))
         return chunk
 
     async def chunks(self) -> AsyncGenerator[ModelChatChunk]:
