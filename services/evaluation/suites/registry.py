@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 import structlog
 
 from services.evaluation.suites.base import Suite
+from services.evaluation.suites.owners.suite import Owners
 from services.evaluation.suites.rag_qa import RagQa
 from services.evaluation.suites.retrieval import RetrievalSuite
 from services.evaluation.suites.thinking import Thinking
@@ -52,5 +53,5 @@ def _installed(points: Iterable[EntryPoint]) -> Iterator[Suite]:
             yield suite
 
 
-SUITES: dict[str, Suite] = load((RagQa(), Thinking(), RetrievalSuite()), entry_points(group=GROUP))
+SUITES: dict[str, Suite] = load((RagQa(), Thinking(), Owners(), RetrievalSuite()), entry_points(group=GROUP))
 """By id, in the order in which they are listed."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from services.evaluation.statistics.intervals import bootstrap
 from services.evaluation.suites.thinking_samples import KS, choice, correct
@@ -15,18 +17,28 @@ _RULES = ("majority", "confidence", "verifier")
 
 def curves(items: Iterable[Item]) -> list[Figure]:
     """For each set: pass@k by mode and budget; accuracy by mode and rule, against tokens, and against time."""
-    scored = [item for item in items if item.status == "scored"]
-    figures: list[Figure] = []
-    for name in dict.fromkeys(item.set for item in scored):
-        groups: dict[str, list[Item]] = {}
-        for item in scored:
-            if item.set == name:
-                groups.setdefault(item.setting, []).append(item)
-        figures += [_passes(name, groups), _against_tokens(name, groups), _against_time(name, groups)]
-    return figures
+    sets: dict[str, dict[str, list[_Answered]]] = {}
+    for item in items:
+        if item.status == "scored":
+            sets.setdefault(item.set, {}).setdefault(item.setting, []).append(_answered(item))
+    return [draw(name, groups) for name, groups in sets.items() for draw in (_passes, _against_tokens, _against_time)]
 
 
-def _passes(name: str, groups: Mapping[str, Sequence[Item]]) -> Plot:
+@dataclass(frozen=True)
+class _Answered:
+    """What the curves need of an item: `samples` without their texts, and which of them are right."""
+
+    scores: dict[str, float]
+    samples: list[dict[str, Any]]
+    right: list[bool]
+
+
+def _answered(item: Item) -> _Answered:
+    samples = [{key: one[key] for key in ("final", "confidence", "tokens")} for one in item.details["samples"]]
+    return _Answered(item.scores, samples, correct(item.gold, item.details["samples"]))
+
+
+def _passes(name: str, groups: Mapping[str, Sequence[_Answered]]) -> Plot:
     series = []
     for setting, items in groups.items():
         ks = [k for k in KS if all(f"pass@{k}" in item.scores for item in items)]
@@ -44,11 +56,11 @@ def _passes(name: str, groups: Mapping[str, Sequence[Item]]) -> Plot:
     )
 
 
-def _against_tokens(name: str, groups: Mapping[str, Sequence[Item]]) -> Plot:
+def _against_tokens(name: str, groups: Mapping[str, Sequence[_Answered]]) -> Plot:
     """A point for each budget and number of samples, a line for each mode, budget and rule."""
     series = []
     for setting, items in groups.items():
-        sizes = [k for k in KS if all(k <= len(item.details["samples"]) for item in items)]
+        sizes = [k for k in KS if all(k <= len(item.samples) for item in items)]
         for rule in _RULES:
             blocks = [[_of_blocks(item, rule, size) for item in items] for size in sizes]
             spent = [fmean(tokens for tokens, _ in row) for row in blocks]
@@ -65,23 +77,21 @@ def _against_tokens(name: str, groups: Mapping[str, Sequence[Item]]) -> Plot:
     )
 
 
-def _of_blocks(item: Item, rule: str, size: int) -> tuple[float, float]:
+def _of_blocks(item: _Answered, rule: str, size: int) -> tuple[float, float]:
     """Tokens of a group of `size` samples and the share of groups whose choice is right, over disjoint groups.
 
     Samples are exchangeable, so each group is what a run with so few samples would have given.
     """
-    samples = item.details["samples"]
-    right = correct(item.gold, samples)
     tokens, hits = [], []
-    for begin in range(0, len(samples) - size + 1, size):
-        group, truth = samples[begin : begin + size], right[begin : begin + size]
+    for begin in range(0, len(item.samples) - size + 1, size):
+        group, truth = item.samples[begin : begin + size], item.right[begin : begin + size]
         chosen = choice(rule, group, truth)
         tokens.append(sum(one["tokens"] for one in group))
         hits.append(float(chosen is not None and truth[chosen]))
     return fmean(tokens), fmean(hits)
 
 
-def _against_time(name: str, groups: Mapping[str, Sequence[Item]]) -> Plot:
+def _against_time(name: str, groups: Mapping[str, Sequence[_Answered]]) -> Plot:
     """A point for each budget, a line for each mode and rule."""
     lines: dict[str, list[tuple[float, list[float]]]] = {}
     for setting, items in groups.items():
