@@ -9,6 +9,7 @@ import structlog
 
 from services.evaluation.suites.base import Suite
 from services.evaluation.suites.owners.suite import Owners
+from services.evaluation.suites.rag.suite import Rag
 from services.evaluation.suites.rag_qa import RagQa
 from services.evaluation.suites.retrieval import RetrievalSuite
 from services.evaluation.suites.thinking import Thinking
@@ -53,5 +54,5 @@ def _installed(points: Iterable[EntryPoint]) -> Iterator[Suite]:
             yield suite
 
 
-SUITES: dict[str, Suite] = load((RagQa(), Thinking(), Owners(), RetrievalSuite()), entry_points(group=GROUP))
+SUITES: dict[str, Suite] = load((RagQa(), Rag(), Thinking(), Owners(), RetrievalSuite()), entry_points(group=GROUP))
 """By id, in the order in which they are listed."""

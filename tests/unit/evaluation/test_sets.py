@@ -14,7 +14,7 @@ from tests.contract.endpoint_support import write_set
 ROWS: list[tuple[dict[str, Any], Problem]] = [
     (
         {"question": "2 + 2?", "answer": "Two and two.\n#### 4"},
-        Problem(id="", question="2 + 2?", answers=["4"]),
+        Problem(id="", question="2 + 2?", answers=["4"], worked=True),
     ),
     (
         {
@@ -24,7 +24,7 @@ ROWS: list[tuple[dict[str, Any], Problem]] = [
             "subject": "Sums",
             "unique_id": "a",
         },
-        Problem(id="", question="1/2 + 1/2?", answers=["1"], subject="Sums"),
+        Problem(id="", question="1/2 + 1/2?", answers=["1"], subject="Sums", worked=True),
     ),
     (
         {"question": "who wrote emma", "answer": ["Austen", "Jane Austen"]},

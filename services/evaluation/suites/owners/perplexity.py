@@ -78,7 +78,7 @@ class Perplexity:
             raise BadAnswer(f"this is no score of one text: {str(reply.body)[:200]}") from error
         return Answer(planned.question, f"perplexity {math.exp(nll):.3f}", details["tokens"], reply.latency_ms, details)
 
-    def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
+    def score(self, planned: Planned, answer: Answer) -> dict[str, float]:  # noqa: ARG002 - of the protocol
         """The mean over the document's tokens, in nats."""
         return {"nll": answer.details["nll"], "milliseconds": answer.latency_ms}
 

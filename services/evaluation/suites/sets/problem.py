@@ -22,7 +22,8 @@ class BadSet(ValueError):
 class Problem(BaseModel):
     """A question. `answers` are all gold; with `choices` the gold one is `choices[gold]`.
 
-    `subject` is the set's own grouping, such as MMLU's subjects; empty where it has none.
+    `subject` is the set's own grouping, such as MMLU's subjects; empty where it has none. `worked`: the answer is the
+    end of a worked solution, and is compared as mathematics. `document` is the pulled one that it is about, if known.
     """
 
     id: str
@@ -31,6 +32,8 @@ class Problem(BaseModel):
     choices: list[str] = []
     gold: int | None = None
     subject: str = ""
+    worked: bool = False
+    document: str | None = None
 
     def lettered(self) -> str:
         """The question with its choices under letters."""
@@ -115,14 +118,18 @@ def _math(row: Row) -> Problem:
     """MATH: the answer is what its solution boxes last, which `answer` repeats where there is one."""
     boxed = last_box(str(row["solution"])) if row.get("solution") else None
     answer = str(row["answer"]) if boxed is None else boxed
-    return Problem(id="", question=str(row["problem"]), answers=[answer], subject=str(row.get("subject") or ""))
+    return Problem(
+        id="", question=str(row["problem"]), answers=[answer], subject=str(row.get("subject") or ""), worked=True
+    )
 
 
 def _short(row: Row) -> Problem:
     """GSM8K's answer stands after ####; NQ-open has a list of answers."""
     answer = row["answer"]
     answers = [str(one) for one in answer] if isinstance(answer, list) else [str(answer).rsplit("####", 1)[-1].strip()]
-    return Problem(id="", question=str(row["question"]), answers=answers, subject=str(row.get("subject") or ""))
+    worked = isinstance(answer, str) and "####" in answer
+    subject = str(row.get("subject") or "")
+    return Problem(id="", question=str(row["question"]), answers=answers, subject=subject, worked=worked)
 
 
 def _answers(row: Row) -> Problem:

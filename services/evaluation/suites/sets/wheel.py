@@ -68,6 +68,6 @@ def _asked(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _open(row: dict[str, Any]) -> dict[str, Any]:
-    """Arithmetic is asked without its choices."""
+    """Arithmetic is asked without its choices, as GSM8K's problems are."""
     right = row["choices"]["text"][list(row["choices"]["label"]).index(row["answerKey"])]
-    return {"id": row["id"], "question": row["question"], "answer": right, "subject": row["type_tag"]}
+    return {"id": row["id"], "question": row["question"], "answer": f"#### {right}", "subject": row["type_tag"]}
