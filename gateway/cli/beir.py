@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def prepared(folder: Path) -> Iterator[tuple[str, int, str]]:
+def prepared(folder: Path, *, assisted: bool = False) -> Iterator[tuple[str, int, str]]:
     """The set's name, its number of queries, and the address of an evaluation service that can run it. Raises Failure.
+
+    `assisted`: the language model is started too, for searches that it rewrites or reranks.
 
     All is in CANDOR_HOME/beir, away from the owners' data: a folder a corpus, found again by the corpus's hash.
     """
@@ -40,7 +42,7 @@ def prepared(folder: Path) -> Iterator[tuple[str, int, str]]:
         datastores = _build(home, here, name, folder)
         _describe(here, name, found)
         errors.print("Starting the retrieval service over it ...")
-        with benchmark_services(home, datastores, here / "runs") as url:
+        with benchmark_services(home, datastores, here / "runs", model=assisted) as url:
             yield name, len(found.queries), url
 
 
@@ -71,6 +73,7 @@ def _describe(here: Path, name: str, found: Beir) -> None:
         documents=found.documents,
         queries=found.queries,
         judgements={query: found.judgements[query] for query in found.queries},
+        excluded=found.excluded,
         warnings=found.warnings,
     )
     unfinished = here / ".set.json"

@@ -60,7 +60,8 @@ def run(
         return
     if suite != "retrieval":
         raise typer.BadParameter(f"--beir is for the suite retrieval, not {suite}")
-    with prepared(beir) as (name, queries, own):
+    assisted = any(value not in ([False], ["none"]) for name, value in options.items() if name in ("rewrite", "rerank"))
+    with prepared(beir, assisted=assisted) as (name, queries, own):
         request = RunRequest(suite=suite, limit=limit or queries, seed=seed, options={**options, "set": name})
         _print(_within(own, _carried_on(request, own)), as_json=json)
 

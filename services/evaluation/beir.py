@@ -1,4 +1,7 @@
-"""Folders in BEIR's format (Thakur et al. 2021): corpus, queries, and judgements of which documents answer which."""
+"""Folders in BEIR's format (Thakur et al. 2021): corpus, queries, and judgements of which documents answer which.
+
+BRIGHT's are read too; and a BEIR query may have `excluded_ids` as BRIGHT's do.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from services.evaluation.bright import DOCUMENTS, EXAMPLES, Examples, examples, is_bright, left_out
 
 
 class BadBeir(ValueError):
@@ -29,7 +34,8 @@ class Beir:
     """A folder that has been read and found whole.
 
     `queries` are those with a document judged relevant, in the order of their file. `judgements[query][document]` is
-    the grade, 0 for not relevant. `corpus` is a hash of the corpus file, `judged` of queries and judgements.
+    the grade, 0 for not relevant. `excluded[query]` are documents that its ranking leaves out. `corpus` is a hash of
+    the corpus file, `judged` of queries and judgements.
     """
 
     folder: Path
@@ -37,16 +43,16 @@ class Beir:
     judged: str
     queries: dict[str, str]
     judgements: dict[str, dict[str, int]]
+    excluded: dict[str, list[str]]
     documents: int
     warnings: list[str]
 
 
 def read(folder: Path) -> Beir:
     """Read a folder whole. Raises BadBeir."""
-    corpus, asked = _file(folder, "corpus"), _file(folder, "queries")
-    qrels = folder / "qrels" / "test.tsv"
-    if not qrels.is_file():
-        raise BadBeir(f"There is no {qrels}: BEIR keeps the judgements of the test queries there.")
+    bright = is_bright(folder)
+    corpus = _file(folder, DOCUMENTS if bright else "corpus")
+    judged, asked = _bright(folder) if bright else _beir(folder)
     documents, empty = set[str](), 0
     for document in _documents(corpus):
         if document.id in documents:
@@ -55,12 +61,14 @@ def read(folder: Path) -> Beir:
         empty += not document.text
     if not documents:
         raise BadBeir(f"{corpus} has no documents.")
-    texts = {_text(row, "_id", place): _text(row, "text", place) for place, row in _rows(asked)}
-    judgements = _judgements(qrels)
+    texts, judgements = asked.queries, asked.judgements
+    for query, left in asked.excluded.items():
+        for one in left:
+            judgements.get(query, {}).pop(one, None)
     relevant = {query for query, grades in judgements.items() if any(grade > 0 for grade in grades.values())}
     queries = {query: text for query, text in texts.items() if query in relevant and text.strip()}
     if not queries:
-        raise BadBeir(f"{qrels} names no query of {asked} with a relevant document: nothing could be scored.")
+        raise BadBeir(f"{judged[-1]} names no query with a relevant document: nothing could be scored.")
     unknown = {document for grades in judgements.values() for document in grades} - documents
     warnings = [
         f"{count} {what}"
@@ -75,12 +83,42 @@ def read(folder: Path) -> Beir:
         )
         if count
     ]
-    return Beir(folder, _digest(corpus), _digest(asked, qrels), queries, judgements, len(documents), warnings)
+    excluded = {query: left for query, left in asked.excluded.items() if query in queries}
+    return Beir(folder, _digest(corpus), _digest(*judged), queries, judgements, excluded, len(documents), warnings)
 
 
 def documents(folder: Path) -> Iterator[CorpusDocument]:
     """The corpus in the order of its file, but what is empty. Raises BadBeir."""
-    return (document for document in _documents(_file(folder, "corpus")) if document.text)
+    corpus = _file(folder, DOCUMENTS if is_bright(folder) else "corpus")
+    return (document for document in _documents(corpus) if document.text)
+
+
+def _beir(folder: Path) -> tuple[list[Path], Examples]:
+    """The files of queries and judgements, and what they say."""
+    asked, qrels = _file(folder, "queries"), folder / "qrels" / "test.tsv"
+    if not qrels.is_file():
+        raise BadBeir(f"There is no {qrels}: BEIR keeps the judgements of the test queries there.")
+    found = Examples()
+    for place, row in _rows(asked):
+        query = _text(row, "_id", place)
+        found.queries[query] = _text(row, "text", place)
+        try:
+            if excluded := left_out(row, place):
+                found.excluded[query] = excluded
+        except ValueError as error:
+            raise BadBeir(str(error)) from error
+    found.judgements = _judgements(qrels)
+    return [asked, qrels], found
+
+
+def _bright(folder: Path) -> tuple[list[Path], Examples]:
+    asked = _file(folder, EXAMPLES)
+    try:
+        return [asked], examples(_rows(asked))
+    except BadBeir:
+        raise
+    except ValueError as error:
+        raise BadBeir(str(error)) from error
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -92,6 +130,9 @@ def _file(folder: Path, name: str) -> Path:
 
 def _documents(path: Path) -> Iterator[CorpusDocument]:
     for place, row in _rows(path):
+        if path.stem == DOCUMENTS:
+            yield CorpusDocument(_text(row, "id", place), "", _text(row, "content", place).strip())
+            continue
         title = _text(row, "title", place) if row.get("title") is not None else ""
         text = f"{title} {_text(row, 'text', place)}".strip()
         yield CorpusDocument(_text(row, "_id", place), title, text)

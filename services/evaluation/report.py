@@ -7,7 +7,7 @@ from statistics import fmean
 
 from services.evaluation.statistics.intervals import bootstrap, wilson
 from services.evaluation.statistics.paired import mcnemar, sign_flip
-from services.evaluation.suites.base import Kind, Suite
+from services.evaluation.suites.base import Kind, Suite, contrasts, figures, summary
 from shared.contracts.evaluation import Cell, Comparison, Estimate, Item, Report, Run
 
 
@@ -19,11 +19,18 @@ def build_report(run: Run, items: Sequence[Item], suite: Suite) -> Report:
     comparisons = [
         comparison
         for one in sets
-        for contrast in suite.contrasts
+        for contrast in contrasts(suite, settings)
         for metric in suite.compared
         if (comparison := _compare(one, metric, contrast, items, suite.metrics[metric])) is not None
     ]
-    return Report(run=run, metrics=list(suite.metrics), cells=cells, comparisons=comparisons)
+    return Report(
+        run=run,
+        metrics=list(suite.metrics),
+        cells=cells,
+        comparisons=comparisons,
+        figures=figures(suite, items),
+        summary=summary(suite, items),
+    )
 
 
 def _cell(name: str, setting: str, items: Sequence[Item], suite: Suite) -> Cell | None:

@@ -96,3 +96,47 @@ def test_what_judgements_name_and_is_not_there_is_counted(tmp_path: Path) -> Non
 def test_without_any_query_to_score_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadBeir, match="nothing could be scored"):
         read(folder(tmp_path, qrels="1\ta\t0\n"))
+
+
+def test_a_query_can_leave_documents_out_of_its_ranking(tmp_path: Path) -> None:
+    at = folder(tmp_path)
+    rows = [QUERIES[0] | {"excluded_ids": ["b", "c"]}, QUERIES[1] | {"excluded_ids": ["N/A"]}]
+    (at / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = read(at)
+    assert found.excluded == {"1": ["b", "c"]}
+    assert found.judgements == {"1": {"a": 2}, "2": {"b": 1}}
+
+
+def bright(at: Path, examples: list[dict[str, object]]) -> Path:
+    documents = [{"id": "sea/a", "content": "Whales sing. "}, {"id": "b", "content": "Ants walk."}]
+    for name, rows in (("documents", documents), ("examples", examples)):
+        (at / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return at
+
+
+def test_a_folder_of_brights_is_read(tmp_path: Path) -> None:
+    asked = {"query": "A long question. " * 50, "reasoning": "...", "gold_ids": ["sea/a"], "gold_answer": "x"}
+    found = read(bright(tmp_path, [{"id": 7, "excluded_ids": ["b"], **asked}, {"id": "8", **asked}]))
+    assert list(found.queries) == ["7", "8"]
+    assert (found.judgements["8"], found.excluded) == ({"sea/a": 1}, {"7": ["b"]})
+    assert list(documents(tmp_path)) == [
+        CorpusDocument("sea/a", "", "Whales sing."),
+        CorpusDocument("b", "", "Ants walk."),
+    ]
+
+
+def test_a_gold_document_that_is_excluded_is_none(tmp_path: Path) -> None:
+    with pytest.raises(BadBeir, match="no query with a relevant document"):
+        read(bright(tmp_path, [{"id": "7", "query": "x", "gold_ids": ["b"], "excluded_ids": ["b"]}]))
+
+
+@pytest.mark.parametrize(
+    ("example", "says"),
+    [
+        ({"id": "7", "gold_ids": ["b"]}, "examples.jsonl, line 1: not an example of BRIGHT's"),
+        ({"id": "7", "query": "x", "gold_ids": ["b"], "excluded_ids": "b"}, "line 1: `excluded_ids` is no list"),
+    ],
+)
+def test_an_example_that_is_none_is_named_by_its_line(tmp_path: Path, example: dict[str, object], says: str) -> None:
+    with pytest.raises(BadBeir, match=says):
+        read(bright(tmp_path, [example]))
