@@ -8,7 +8,7 @@ from typing import Literal
 
 from gateway.pipeline.short_answer import ShortAnswer, extract
 
-Rule = Literal["confidence", "majority", "first"]
+Rule = Literal["confidence", "majority", "verifier", "first", "best"]
 
 BORDA_POWER = 0.5
 """p of Borda's vote v(r) = (N - r + 1)^p in NoThinking (Ma et al. 2025)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.contracts.candor import CandorOptions, ChatRequest, RetrievalOptions, TraceOptions
+from shared.contracts.candor import LONGEST_BUDGET, CandorOptions, ChatRequest, RetrievalOptions, TraceOptions
 from shared.http.errors import CandorError
 
 MODELS: dict[str, dict[str, Any]] = {
@@ -18,8 +18,6 @@ MODELS: dict[str, dict[str, Any]] = {
     },
 }
 """Aliases, for clients that can send no extension object."""
-
-LONGEST_BUDGET = 4096
 
 
 class UnknownModel(CandorError):

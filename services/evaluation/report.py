@@ -11,7 +11,7 @@ from services.evaluation.estimates import corrected, estimate, paired, pairs
 from services.evaluation.measured import Group, Place, gather
 from services.evaluation.rescoring import kinds
 from services.evaluation.statistics.intervals import wilson
-from services.evaluation.suites.base import Kind, Suite
+from services.evaluation.suites.base import Kind, Suite, contrasts, figures, summary
 from shared.contracts.evaluation import Cell, Comparison, Item, Report, Run
 
 RATES = ("truncated", "unparsed")
@@ -21,15 +21,23 @@ RATES = ("truncated", "unparsed")
 def build_report(run: Run, items: Sequence[Item], suite: Suite) -> Report:
     """The report of the items that are done. Failed items have no score: they are counted beside."""
     groups, metrics = gather(items), kinds(suite, run.metrics)
+    settings = list(dict.fromkeys(setting for _, setting in groups))
     compared = [*suite.compared, *(name for name in run.metrics if name not in suite.compared)]
     comparisons = [
         comparison
         for one in dict.fromkeys(name for name, _ in groups)
-        for contrast in suite.contrasts
+        for contrast in contrasts(suite, settings)
         for metric in compared
         if (comparison := _compare(one, metric, contrast, groups, metrics[metric])) is not None
     ]
-    return Report(run=run, metrics=list(metrics), cells=cells(groups, metrics), comparisons=corrected(comparisons))
+    return Report(
+        run=run,
+        metrics=list(metrics),
+        cells=cells(groups, metrics),
+        comparisons=corrected(comparisons),
+        figures=figures(suite, items),
+        summary=summary(suite, items),
+    )
 
 
 def cells(groups: Mapping[Place, Group], metrics: Mapping[str, Kind]) -> list[Cell]:

@@ -19,8 +19,12 @@ from shared.contracts.openai import (
 )
 from shared.contracts.retrieval import Index, PassageScores, Rerank
 from shared.contracts.tracing import ApproximateSpan, Span, TracedDocument
+from shared.contracts.verifier import Verifier
 
 Stage = Literal["policy", "retrieve", "rewrite", "rerank", "generate", "aggregate", "trace", "ledger"]
+
+
+LONGEST_BUDGET = 32_768
 
 
 class OwnerChoice(Strict):
@@ -52,12 +56,25 @@ class RetrievalOptions(Strict):
 
 
 class SamplingOptions(Strict):
-    """How many samples answer in parallel, and how one answer is made of them."""
+    """How many samples answer in parallel, and how one answer is made of them.
 
-    mode: Literal["no_thinking", "plain"] = "no_thinking"
+    `budget`: tokens of each sample, its thinking and a forced final answer among them. `verifier`: checks every
+    sample; the rule `verifier` chooses by it, and the other rules only report it. `early_stop`: abort the samples
+    that can no longer change which answer wins (`majority`, `confidence`), or all others once one is verified.
+    """
+
+    mode: Literal["no_thinking", "thinking", "plain"] = "no_thinking"
     samples: Annotated[int, Field(ge=1, le=64)] = 5
-    budget: Annotated[int, Field(ge=1, le=4096)] = 64
-    aggregate: Literal["confidence", "majority", "first"] = "confidence"
+    budget: Annotated[int, Field(ge=1, le=LONGEST_BUDGET)] = 64
+    aggregate: Literal["confidence", "majority", "verifier", "first", "best"] = "confidence"
+    verifier: Verifier | None = None
+    early_stop: bool = False
+
+    @model_validator(mode="after")
+    def _verifier_given(self) -> SamplingOptions:
+        if self.aggregate == "verifier" and self.verifier is None:
+            raise ValueError("`aggregate` is 'verifier': say in `verifier` what verifies a sample")
+        return self
 
 
 class TraceOptions(Strict):
@@ -106,7 +123,12 @@ class ReadPassage(BaseModel):
 
 
 class Sample(BaseModel):
-    """One of the parallel samples. `confidence` is self-certainty in nats; `votes` what its answer's class got."""
+    """One of the parallel samples. `confidence` is self-certainty in nats; `votes` what its answer's class got.
+
+    `tokens` are all that it generated, `reasoning` the thinking among them, which is no part of `text`. `verified`:
+    what the verifier said; null when there is none, it failed, or the sample was aborted (`finish_reason` "aborted":
+    the vote was decided before it ended, and its text is not shown).
+    """
 
     text: str
     answer: str
@@ -114,6 +136,8 @@ class Sample(BaseModel):
     tokens: int
     finish_reason: str
     votes: float
+    verified: bool | None = None
+    reasoning: str | None = None
 
 
 class AnswerTrace(BaseModel):
@@ -174,6 +198,8 @@ class CandorReport(BaseModel):
     passages: list[ReadPassage]
     samples: list[Sample]
     winner: int
+    tokens_saved: int = 0
+    """Tokens that aborted samples had left of their budgets: what the early stop saved at most."""
     trace: AnswerTrace | None
     ledger: list[LedgerEntry]
     timings: Timings

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from shared.contracts.base import Strict
+from shared.contracts.figure import Figure
 
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ItemStatus = Literal["planned", "scored", "failed"]
@@ -203,6 +204,10 @@ class Report(BaseModel):
     metrics: list[str]
     cells: list[Cell]
     comparisons: list[Comparison]
+    figures: list[Figure] = []
+    """Plots as data, the suite's own."""
+    summary: list[str] = []
+    """The figures in plain words, a paragraph each; of suites that say any."""
 
 
 class RunDifference(Paired):

@@ -161,10 +161,11 @@ class Annotation(BaseModel):
 
 
 class AssistantMessage(BaseModel):
-    """The answer."""
+    """The answer. `reasoning_content`: the thinking before it, under the name vLLM gives it."""
 
     role: Literal["assistant"] = "assistant"
     content: str
+    reasoning_content: str | None = None
     refusal: str | None = None
     annotations: list[Annotation] = []
 
@@ -195,6 +196,7 @@ class Delta(BaseModel):
 
     role: Literal["assistant"] | None = None
     content: str | None = None
+    reasoning_content: str | None = None
     annotations: list[Annotation] | None = None
 
 

@@ -34,21 +34,30 @@ class Named:
     cell: Cell
 
 
+def layout(height: int = 340) -> dict[str, Any]:
+    """What all plots have in common."""
+    return {
+        "height": height,
+        "margin": {"l": 55, "r": 20, "t": 20, "b": 50},
+        "font": {"family": "system-ui, sans-serif", "size": 13},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "plot_bgcolor": "#fff",
+        "colorway": list(COLOURS),
+    }
+
+
 def scores(cells: Sequence[Named], metrics: Sequence[str]) -> list[Drawing]:
-    """A plot of each metric: sets on the axis, a bar for each setting, with its interval."""
-    return [drawing for metric in metrics if (drawing := _bars(metric, cells)) is not None]
+    """A plot of each metric that is not on a curve: sets on the axis, a bar for each setting, with its interval."""
+    on_curves = {metric for points in _series(metrics).values() for _, metric in points}
+    bars = (_bars(metric, cells) for metric in metrics if metric not in on_curves)
+    return [drawing for drawing in bars if drawing is not None]
 
 
 def curves(cells: Sequence[Named], metrics: Sequence[str]) -> list[Drawing]:
     """Metrics of several depths (pass@1, pass@2, ...) as lines over the depth, a plot for each set."""
-    series: dict[str, list[tuple[int, str]]] = {}
-    for metric in metrics:
-        if found := _CURVE.fullmatch(metric):
-            series.setdefault(found[1], []).append((int(found[2]), metric))
     return [
-        _curve(name, one, sorted(points), [cell for cell in cells if cell.cell.set == one])
-        for name, points in series.items()
-        if len(points) >= 3
+        _curve(name, one, points, [cell for cell in cells if cell.cell.set == one])
+        for name, points in _series(metrics).items()
         for one in dict.fromkeys(cell.cell.set for cell in cells)
     ]
 
@@ -75,7 +84,7 @@ def differences(found: Sequence[tuple[str, Paired]]) -> Drawing | None:
         points = {"x": [one.difference.mean for _, one in some], "y": labels, "name": name, "marker": marker}
         data.append({"type": "scatter", "mode": "markers", **points, **line})
     order = [label for label, _ in reversed(found)]
-    layout = _layout(height=110 + 26 * len(found)) | {
+    axes = layout(height=110 + 26 * len(found)) | {
         "xaxis": {"title": {"text": "difference"}, "zeroline": True, "zerolinecolor": "#888"},
         "yaxis": {
             "categoryorder": "array",
@@ -85,7 +94,16 @@ def differences(found: Sequence[tuple[str, Paired]]) -> Drawing | None:
         },
     }
     note = "Paired differences with their 95% intervals; right of zero, the first named is higher."
-    return Drawing("Differences", note, data, layout)
+    return Drawing("Differences", note, data, axes)
+
+
+def _series(metrics: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
+    """Depth and metric of those that are one measure at three depths or more, by the measure."""
+    series: dict[str, list[tuple[int, str]]] = {}
+    for metric in metrics:
+        if found := _CURVE.fullmatch(metric):
+            series.setdefault(found[1], []).append((int(found[2]), metric))
+    return {name: sorted(points) for name, points in series.items() if len(points) >= 3}
 
 
 def _bars(metric: str, cells: Sequence[Named]) -> Drawing | None:
@@ -98,8 +116,8 @@ def _bars(metric: str, cells: Sequence[Named]) -> Drawing | None:
             data.append({"type": "bar", **bars, "marker": {"color": _colour(place)}, **_interval(means)})
     if not data:
         return None
-    layout = _layout() | {"barmode": "group", "yaxis": {"rangemode": "tozero"}, "xaxis": {"type": "category"}}
-    return Drawing(metric, "", data, layout)
+    axes = layout() | {"barmode": "group", "yaxis": {"rangemode": "tozero"}, "xaxis": {"type": "category"}}
+    return Drawing(metric, "", data, axes)
 
 
 def _curve(name: str, of: str, points: Sequence[tuple[int, str]], cells: Sequence[Named]) -> Drawing:
@@ -109,11 +127,11 @@ def _curve(name: str, of: str, points: Sequence[tuple[int, str]], cells: Sequenc
         x, y = [depth for depth, _ in known], [score.mean for _, score in known]
         line = {"x": x, "y": y, "name": one.name, "line": {"color": _colour(place)}}
         data.append({"type": "scatter", "mode": "lines+markers", **line, **_interval([score for _, score in known])})
-    layout = _layout() | {
+    axes = layout() | {
         "xaxis": {"title": {"text": "k"}, "type": "log", "tickvals": [depth for depth, _ in points]},
         "yaxis": {"rangemode": "tozero"},
     }
-    return Drawing(f"{name}@k, {of}", "", data, layout)
+    return Drawing(f"{name}@k, {of}", "", data, axes)
 
 
 def _cost(metric: str, field: str, label: str, cells: Sequence[Named]) -> Drawing:
@@ -129,11 +147,11 @@ def _cost(metric: str, field: str, label: str, cells: Sequence[Named]) -> Drawin
                 {"type": "scatter", "mode": "markers", "name": name, "marker": marker, **points, **text}
                 | _interval([cell.scores[metric] for cell in some])
             )
-    layout = _layout() | {
+    axes = layout() | {
         "xaxis": {"title": {"text": label}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": metric}, "rangemode": "tozero"},
     }
-    return Drawing(f"{metric} against {label.partition(',')[0]}", "", data, layout)
+    return Drawing(f"{metric} against {label.partition(',')[0]}", "", data, axes)
 
 
 def _worth_drawing(field: str, cells: Iterable[Named]) -> bool:
@@ -157,14 +175,3 @@ def _names(cells: Iterable[Named]) -> list[str]:
 
 def _colour(place: int) -> str:
     return COLOURS[place % len(COLOURS)]
-
-
-def _layout(height: int = 340) -> dict[str, Any]:
-    return {
-        "height": height,
-        "margin": {"l": 55, "r": 20, "t": 20, "b": 50},
-        "font": {"family": "system-ui, sans-serif", "size": 13},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "plot_bgcolor": "#fff",
-        "colorway": list(COLOURS),
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from services.evaluation.page import plots
+from services.evaluation.page.figures import drawn
 from services.evaluation.page.items import pieces
 from services.evaluation.page.plots import Named
 from services.evaluation.page.render import placed, render
@@ -22,7 +23,9 @@ def run_page(report: Report, items: Sequence[Item]) -> Iterator[str]:
         (f"{one.set}, {one.metric}: {one.setting} − {one.against}", one)  # noqa: RUF001 - a minus sign
         for one in report.comparisons
     ]
-    drawings = [*plots.curves(rows, metrics), *plots.scores(rows, metrics), *plots.costs(rows, metrics)]
+    # a suite that draws its own has curves and costs among them
+    general = [] if report.figures else [*plots.curves(rows, metrics), *plots.costs(rows, metrics)]
+    drawings = [*(drawn(figure) for figure in report.figures), *plots.scores(rows, metrics), *general]
     made = {
         **{f"version: {name}": value for name, value in sorted(run.versions.items())},
         **{f"option: {name}": value for name, value in sorted(run.options.items())},
@@ -33,7 +36,7 @@ def run_page(report: Report, items: Sequence[Item]) -> Iterator[str]:
         pieces(([item] for item in items), metrics),
         title=f"{run.suite}, {run.id}",
         run=run,
-        summary=[],
+        summary=report.summary,
         rows=rows,
         metrics=metrics,
         names=[run.id],

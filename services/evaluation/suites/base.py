@@ -1,15 +1,17 @@
-"""The protocol of a suite: plan items, answer one, score it."""
+"""The protocol of a suite: plan items, answer one, score it; and what it may say beyond that."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
 from services.evaluation.endpoint import Endpoint
+from shared.contracts.evaluation import Item
+from shared.contracts.figure import Figure
 
 Kind = Literal["proportion", "mean"]
 """A proportion is a mean of zeros and ones: its interval is Wilson's and its test McNemar's."""
@@ -90,3 +92,45 @@ class Suite(Protocol):
     def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
         """The scores of an answer, some of `metrics`. Needs no endpoint, so that a run can be scored again."""
         ...
+
+
+@runtime_checkable
+class Contrasting(Protocol):
+    """A suite whose settings depend on its options says which of them to compare, in place of `contrasts`."""
+
+    def contrasts_among(self, settings: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """Pairs of these settings, those of a run's items: (setting, against)."""
+        ...
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """A suite that has plots for the report, as data."""
+
+    def figures(self, items: Iterable[Item]) -> list[Figure]:
+        """The plots of the items that are done, in the order of the report. The items can be iterated once."""
+        ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A suite that can say in plain words what its figures mean to a reader who knows none of the terms."""
+
+    def summary(self, items: Iterable[Item]) -> list[str]:
+        """A sentence or two a paragraph, over the items that are done, which can be iterated once."""
+        ...
+
+
+def contrasts(suite: Suite, settings: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """The pairs of settings that a report compares."""
+    return suite.contrasts_among(settings) if isinstance(suite, Contrasting) else suite.contrasts
+
+
+def figures(suite: Suite, items: Iterable[Item]) -> list[Figure]:
+    """The plots of a run; none of a suite that draws none."""
+    return suite.figures(items) if isinstance(suite, Drawing) else []
+
+
+def summary(suite: Suite, items: Iterable[Item]) -> list[str]:
+    """The run in plain words; nothing of a suite that says nothing."""
+    return suite.summary(items) if isinstance(suite, Telling) else []

@@ -1,10 +1,57 @@
-"""The suites that can be run."""
+"""The suites that can be run: those here, and those that installed packages bring."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+
+import structlog
+
 from services.evaluation.suites.base import Suite
+from services.evaluation.suites.owners.suite import Owners
 from services.evaluation.suites.rag_qa import RagQa
 from services.evaluation.suites.retrieval import RetrievalSuite
+from services.evaluation.suites.thinking import Thinking
 
-SUITES: dict[str, Suite] = {suite.id: suite for suite in (RagQa(), RetrievalSuite())}
+GROUP = "candor.suites"
+"""The entry points of packages that bring suites: a class each, called without arguments."""
+
+_NEEDED = (
+    "id", "version", "title", "description", "options", "metrics", "contrasts", "compared",
+    "plan", "describe", "answer", "score",
+)  # fmt: skip
+
+_log = structlog.get_logger()
+
+
+def load(ours: Iterable[Suite], points: Iterable[EntryPoint]) -> dict[str, Suite]:
+    """By id: these suites, and then those of the entry points.
+
+    A plug-in that cannot be loaded, is no suite, or has another's id is left out and the log says why: a fault of
+    it does not stop the service.
+    """
+    suites = {suite.id: suite for suite in ours}
+    for suite in _installed(points):
+        if suite.id in suites:
+            _log.error("a suite is left out: there is another of its id", suite=suite.id)
+        else:
+            suites[suite.id] = suite
+    return suites
+
+
+def _installed(points: Iterable[EntryPoint]) -> Iterator[Suite]:
+    for point in sorted(points, key=lambda point: (point.name, point.value)):
+        try:
+            suite = point.load()()
+        except Exception as error:
+            _log.error("a suite is left out: it cannot be loaded", entry_point=point.value, error=repr(error))
+            continue
+        missing = [name for name in _NEEDED if not hasattr(suite, name)]
+        if missing:
+            _log.error("a suite is left out: it is not whole", entry_point=point.value, missing=missing)
+        else:
+            yield suite
+
+
+SUITES: dict[str, Suite] = load((RagQa(), Thinking(), Owners(), RetrievalSuite()), entry_points(group=GROUP))
 """By id, in the order in which they are listed."""

@@ -17,6 +17,7 @@ from services.evaluation.page.run import run_page
 from services.evaluation.report import build_report
 from services.evaluation.suites.rag_qa import RagQa
 from shared.contracts.evaluation import Item, Run, RunProgress, RunsCompared
+from shared.contracts.figure import Heatmap, Plot, Series
 from tests.unit.evaluation.test_compare import item, measured, run
 
 HOSTILE = '</script><script>alert(1)</script><b> & "quoted"'
@@ -157,3 +158,30 @@ def test_pieces_are_made_as_they_are_asked_for() -> None:
     found = pieces(entries(), ["right"])
     next(found)
     assert len(read) == BLOCK
+
+
+def test_a_suites_own_figures_are_drawn_and_its_summary_told() -> None:
+    line = Plot(
+        kind="line", title="pass@k", x_title="k", y_title="pass", x_log=True, note="Higher is better.",
+        series=[Series(name="plain", x=[1.0, 2.0], y=[0.5, None], low=[0.4, None], high=[0.7, None])],
+    )  # fmt: skip
+    bar = Plot(kind="bar", title="time", x_title="", y_title="ms", series=[Series(name="rag", x=["a"], y=[3.0])])
+    matrix = Heatmap(
+        title="owners",
+        x_title="left out",
+        y_title="text",
+        columns=["a"],
+        rows=["x", "y"],
+        values=[[0.1], [None]],
+        centre=0,
+    )
+    report = build_report(run("eval-3"), [item(1, 1.0)], RagQa())
+    report = report.model_copy(update={"figures": [line, bar, matrix], "summary": ["Nobody lost anything."]})
+    page = Page("".join(run_page(report, [item(1, 1.0)])))
+    assert "Nobody lost anything." in page.text
+    assert "Higher is better." in page.text
+    plots = page.plots()
+    assert plots[0][1][0]["error_y"]["array"] == [pytest.approx(0.2), 0]
+    assert {plot[1][0]["type"] for plot in plots} == {"scatter", "bar", "heatmap"}
+    for _, data, layout in plots:
+        go.Figure(data=data, layout=layout)

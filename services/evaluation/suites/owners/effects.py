@@ -1,0 +1,135 @@
+"""What leaving each owner out does to each owner's texts: paired differences, as matrices and in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+from services.evaluation.statistics.intervals import bootstrap
+from services.evaluation.suites.owners.measure import ALL, Effect, Measure, without
+from shared.contracts.evaluation import Item
+from shared.contracts.figure import Heatmap, Plot, Series
+
+Effects = dict[tuple[str, str], Effect]
+"""By whose texts, and who was left out."""
+
+
+class Point(NamedTuple):
+    """The scores of an item, without its texts."""
+
+    measure: str
+    owner: str
+    setting: str
+    question: str
+    scores: dict[str, float]
+
+
+def points(items: Iterable[Item]) -> list[Point]:
+    """Of the items that were scored."""
+    return [
+        Point(*item.set.split("/", 1), item.setting, item.question_id, item.scores)
+        for item in items
+        if item.status == "scored"
+    ]
+
+
+def gathered(scored: Sequence[Point], measures: Sequence[Measure]) -> dict[str, Effects]:
+    """The effects of each measure, over what was scored under both settings."""
+    scores: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
+    metrics = {measure.id: measure.effect for measure in measures}
+    for one in scored:
+        settings = scores.setdefault((one.measure, one.owner), {})
+        settings.setdefault(one.setting, {})[one.question] = one.scores[metrics[one.measure]]
+    found: dict[str, Effects] = {measure.id: {} for measure in measures}
+    for (measure, owner), settings in scores.items():
+        for setting, after in settings.items():
+            if setting != ALL and (effect := _effect(settings.get(ALL, {}), after)) is not None:
+                found[measure][owner, setting.removeprefix(without(""))] = effect
+    return found
+
+
+def _effect(before: Mapping[str, float], after: Mapping[str, float]) -> Effect | None:
+    both = [(before[one], after[one]) for one in after if one in before]
+    if not both:
+        return None
+    interval = bootstrap([second - first for first, second in both], resamples=2000)
+    means = (fmean(first for first, _ in both), fmean(second for _, second in both))
+    return Effect(len(both), *means, interval.mean, interval.low, interval.high)
+
+
+def matrix(measure: Measure, effects: Effects) -> Heatmap | None:
+    """Rows are whose texts, columns who was left out; None without any effect."""
+    if not effects:
+        return None
+    rows = list(dict.fromkeys(owner for owner, _ in effects))
+    columns = list(dict.fromkeys(owner for _, owner in effects))
+    ratio = measure.effect == "nll"
+    values = [
+        [None if (found := effects.get((row, column))) is None else _shown(found, ratio) for column in columns]
+        for row in rows
+    ]
+    return Heatmap(
+        title=measure.title,
+        x_title="owner left out",
+        y_title="whose texts",
+        columns=columns,
+        rows=rows,
+        values=values,
+        centre=1.0 if ratio else 0.0,
+        note=measure.note,
+    )
+
+
+def _shown(effect: Effect, ratio: bool) -> float:
+    return round(math.exp(effect.difference) if ratio else effect.difference, 4)
+
+
+def costs(scored: Sequence[Point]) -> Plot | None:
+    """Milliseconds of a question by setting, with intervals; None if none was asked."""
+    times: dict[str, list[float]] = {}
+    for one in scored:
+        if one.measure == "questions":
+            times.setdefault(one.setting, []).append(one.scores["milliseconds"])
+    if not times:
+        return None
+    estimates = [bootstrap(values, resamples=2000) for values in times.values()]
+    return Plot(
+        kind="bar",
+        title="Time of an answer by who takes part",
+        x_title="",
+        y_title="milliseconds",
+        series=[
+            Series(
+                name="milliseconds",
+                x=list(times),
+                y=[one.mean for one in estimates],
+                low=[one.low for one in estimates],
+                high=[one.high for one in estimates],
+            )
+        ],
+        note="Means over all questions, while others were answered beside, on this machine.",
+    )
+
+
+def told(found: Mapping[str, Effects], measures: Sequence[Measure], names: Mapping[str, str]) -> list[str]:
+    """A paragraph for each owner that was left out, for a reader who knows none of the terms."""
+    left_out = dict.fromkeys(owner for effects in found.values() for _, owner in effects)
+    return [_paragraph(owner, found, measures, names.get(owner, owner)) for owner in left_out]
+
+
+def _paragraph(owner: str, found: Mapping[str, Effects], measures: Sequence[Measure], name: str) -> str:
+    own, others = [], []
+    for measure in measures:
+        effects = found[measure.id]
+        if (owner, owner) in effects:
+            own.append(measure.told(owner, owner, effects[owner, owner]))
+        elsewhere = {row: effect for (row, column), effect in effects.items() if column == owner and row != owner}
+        if clear := [measure.told(row, owner, effect) for row, effect in elsewhere.items() if effect.clear]:
+            others += clear
+        elif elsewhere:
+            rest = ", ".join(elsewhere)
+            others.append(f"{measure.id} of the others ({rest}) is not clearly different.")
+    without_own = "Nothing was measured on its own texts." if not own else "On its own: " + " And ".join(own)
+    return f"{owner} ({name}) left out. {without_own} Elsewhere: {' '.join(others) or 'nothing was measured.'}"

@@ -1,0 +1,92 @@
+"""A measure of what an owner's data does: items of one owner's texts, each with everyone in and with one owner out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from services.evaluation.endpoint import Endpoint
+from services.evaluation.suites.base import Answer, Kind, Planned
+from shared.owners import Owner
+
+ALL = "all"
+"""The setting in which every owner takes part whose default is in."""
+
+
+def without(owner: str) -> str:
+    """The setting in which one owner is left out."""
+    return f"without {owner}"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a run is about: the owners of the registry, those left out in turn, and how much is asked of each."""
+
+    owners: Sequence[Owner]
+    left_out: Sequence[str]
+    limit: int
+    seed: int
+    home: Path
+
+    def default(self, leave_out: str | None = None) -> list[str]:
+        """The owners that take part: those whose default is in, and public ones, less one."""
+        return [owner.id for owner in self.owners if (owner.default == "in" or owner.public) and owner.id != leave_out]
+
+
+@dataclass
+class Part:
+    """What a measure plans: items, a hash of what they are about, and what it leaves out, in words."""
+
+    items: list[Planned] = field(default_factory=list)
+    digest: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+class Measure(Protocol):
+    """One column of what is known of an owner.
+
+    An item's `ask["measure"]` is the measure's id and `ask["owner"]` whose texts it is about; its `set` begins with
+    the id, its `setting` is ALL or `without(owner)`.
+    """
+
+    id: str
+    metrics: Mapping[str, Kind]
+    effect: str
+    """Of `metrics`: the one whose paired difference is in the matrix."""
+    title: str
+    note: str
+
+    def plan(self, scope: Scope) -> Part:
+        """The items. Raises MissingData, BadOption."""
+        ...
+
+    async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:
+        """Raises EndpointError or BadAnswer."""
+        ...
+
+    def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
+        """Some of `metrics`."""
+        ...
+
+    def told(self, owner: str, left_out: str, effect: Effect) -> str:
+        """One sentence on what leaving an owner out does to (the same or another) owner's texts."""
+        ...
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Of leaving one owner out, over the same items: both means, and the difference with its 95% interval."""
+
+    items: int
+    before: float
+    after: float
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves out no difference at all; of one item it is no interval."""
+        return self.items > 1 and (self.low > 0 or self.high < 0)

@@ -1,0 +1,109 @@
+"""How well the model predicts an owner's text that no expert was trained on, with and without each owner's experts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean
+
+from services.evaluation.endpoint import Endpoint
+from services.evaluation.errors import MissingData
+from services.evaluation.suites.base import Answer, BadAnswer, Kind, Planned
+from services.evaluation.suites.owners.measure import ALL, Effect, Part, Scope, without
+from services.evaluation.suites.questions import item_seed
+
+CHARACTERS = 1200
+"""Of a document: some 300 tokens."""
+FEWEST = 200
+"""Shorter documents say little of a model."""
+
+
+class Perplexity:
+    """Mean negative log-likelihood a token of held-out documents, through /v1/score."""
+
+    id = "perplexity"
+    metrics: Mapping[str, Kind] = {"nll": "mean", "milliseconds": "mean"}
+    effect = "nll"
+    title = "Perplexity with an owner left out, over perplexity with all"
+    note = (
+        "Above 1: the model predicts the row's held-out text worse when the column's owner is left out. Owners without "
+        "an expert in the model change nothing here and have no column."
+    )
+
+    def plan(self, scope: Scope) -> Part:
+        """`limit` documents of each owner, drawn by the seed, under all settings that change the model."""
+        part, content = Part(), hashlib.sha256()
+        experts = {owner.id for owner in scope.owners if owner.experts}
+        left_out = [owner for owner in scope.left_out if owner in experts]
+        if silent := [owner for owner in scope.left_out if owner not in experts]:
+            part.warnings.append(
+                f"perplexity: {', '.join(silent)} have no expert in the model; leaving them out changes no probability."
+            )
+        for owner in (one.id for one in scope.owners):
+            chosen = _held_out(scope.home, owner, scope.limit, scope.seed)
+            if len(chosen) < scope.limit:
+                part.warnings.append(
+                    f"perplexity: {owner} has {len(chosen)} held-out documents of the {scope.limit} asked for."
+                )
+            for identity, text in chosen.items():
+                content.update(f"{identity}\n{text}\n".encode())
+                for setting, out in [(ALL, None), *((without(one), one) for one in left_out)]:
+                    body = {"texts": [text], "owners": scope.default(out)}
+                    part.items.append(
+                        Planned(
+                            id=f"perplexity/{identity}@{setting}",
+                            question_id=f"perplexity/{identity}",
+                            set=f"perplexity/{owner}",
+                            setting=setting,
+                            question=text,
+                            gold=[],
+                            seed=item_seed(scope.seed, identity),
+                            ask={"measure": self.id, "owner": owner, "body": body},
+                        )
+                    )
+        part.digest = content.hexdigest()
+        return part
+
+    async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:
+        """The log-probability of every token but the first. Raises EndpointError or BadAnswer."""
+        reply = await endpoint.post("/v1/score", planned.ask["body"], item=planned.id)
+        try:
+            [scored] = reply.body["data"]
+            nll = -fmean(float(one) for one in scored["logprobs"])
+            details = {"nll": nll, "tokens": len(scored["logprobs"]), "experts": scored["experts"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadAnswer(f"this is no score of one text: {str(reply.body)[:200]}") from error
+        return Answer(planned.question, f"perplexity {math.exp(nll):.3f}", details["tokens"], reply.latency_ms, details)
+
+    def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
+        """The mean over the document's tokens, in nats."""
+        return {"nll": answer.details["nll"], "milliseconds": answer.latency_ms}
+
+    def told(self, owner: str, left_out: str, effect: Effect) -> str:
+        """The perplexities, which are what people know."""
+        before, after = math.exp(effect.before), math.exp(effect.after)
+        what = f"held-out text of {owner} has a perplexity of {before:.1f} with all and {after:.1f} without {left_out}"
+        ratio = f"{math.exp(effect.difference):.2f} times ({math.exp(effect.low):.2f} to {math.exp(effect.high):.2f})"
+        return f"{what}: {ratio}, over {effect.items} documents."
+
+
+def _held_out(home: Path, owner: str, limit: int, seed: int) -> dict[str, str]:
+    """Documents outside the training split by id, cut at a space; a smaller limit gives the first of a larger one's."""
+    files = sorted((home / "texts" / owner).glob("*.jsonl"))
+    if not files and not (home / "texts").is_dir():
+        raise MissingData(f"There are no texts in {home / 'texts'}.")
+    found: dict[str, str] = {}
+    for path in files:
+        with path.open(encoding="utf-8") as lines:
+            for document in map(json.loads, lines):
+                if document.get("split") != "train" and len(document["text"]) >= FEWEST:
+                    found[document["id"]] = _cut(document["text"])
+    order = sorted(found, key=lambda identity: hashlib.sha256(f"{seed}:{identity}".encode()).hexdigest())
+    return {identity: found[identity] for identity in order[:limit]}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= CHARACTERS else text[:CHARACTERS].rsplit(maxsplit=1)[0]

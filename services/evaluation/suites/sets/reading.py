@@ -1,0 +1,119 @@
+"""Where a set comes from: a file or folder of CANDOR_HOME/sets, else the pulled wheel."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from services.evaluation.errors import BadOption, MissingData
+from services.evaluation.suites.sets import wheel
+from services.evaluation.suites.sets.problem import BadSet, Problem, problem
+
+FOLDER = "sets"
+"""Of the data folder. A set is NAME.jsonl, NAME.csv, NAME.parquet, or a folder NAME of such files."""
+
+_SUFFIXES = (".jsonl", ".csv", ".parquet")
+_MMLU_COLUMNS = ("question", "A", "B", "C", "D", "answer")
+"""MMLU's CSV files have no heading."""
+
+
+def choose(home: Path, name: str, limit: int, seed: int) -> list[Problem]:
+    """At most `limit` questions of a set, drawn by the seed: a smaller limit gives the first of a larger one's.
+
+    Raises BadOption for a name that no set has and for a set that breaks its format, MissingData without any.
+    """
+    try:
+        found = list(_read(home, name))
+    except BadSet as error:
+        raise BadOption("sets", f"The set {name!r} cannot be read: {error}") from error
+    if not found:
+        raise BadOption("sets", f"The set {name!r} is empty.")
+    return sorted(found, key=lambda one: hashlib.sha256(f"{seed}:{one.id}".encode()).hexdigest())[:limit]
+
+
+def known(home: Path) -> list[str]:
+    """The names of the sets that can be chosen: those of the folder, and those of the wheel if it was pulled."""
+    local = [path.stem for path in (home / FOLDER).glob("*") if path.suffix in _SUFFIXES or path.is_dir()]
+    return sorted({*local, *(wheel.SETS if wheel.path(home) else ())})
+
+
+def digest(problems: Sequence[Problem]) -> str:
+    """SHA-256 over the questions as they were used, in their order."""
+    content = hashlib.sha256()
+    for one in problems:
+        content.update(one.model_dump_json().encode() + b"\n")
+    return content.hexdigest()
+
+
+def _read(home: Path, name: str) -> Iterator[Problem]:
+    """A name of `known` and nothing else: any other text would be a path into the machine."""
+    names = known(home)
+    if not names:
+        raise MissingData(f"There is no set in {home / FOLDER}, and the package with the public ones is not here.")
+    if name not in names:
+        raise BadOption("sets", f"There is no set {name!r}. Known: {', '.join(names)}.")
+    files = _files(home / FOLDER, name)
+    seen = set[str]()
+    for place, row in _rows(files) if files else wheel.rows(home, name):
+        try:
+            found = problem(row, place)
+        except BadSet as error:
+            raise BadSet(f"{place}: {error}") from error
+        identity = f"{name}:{found.id}"
+        if identity in seen:
+            raise BadSet(f"{place}: the id {found.id!r} stands there twice")
+        seen.add(identity)
+        yield found.model_copy(update={"id": identity})
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    if (folder / name).is_dir():
+        return sorted(path for path in (folder / name).iterdir() if path.suffix in _SUFFIXES)
+    return [path for suffix in _SUFFIXES if (path := folder / f"{name}{suffix}").is_file()][:1]
+
+
+def _rows(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each row with its place, which is also its id where it has none of its own."""
+    readers = {".jsonl": _json_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}
+    for path in files:
+        for number, row in enumerate(readers[path.suffix](path), start=1):
+            yield f"{path.name}:{number}", row
+
+
+def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise BadSet(f"{path.name}:{number}: no JSON ({error})") from error
+            if not isinstance(row, dict):
+                raise BadSet(f"{path.name}:{number}: not a JSON object")
+            yield row
+
+
+def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """With a heading if its first field says `question`; else MMLU's columns, with the subject in the file's name."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        heading: Sequence[str] = _MMLU_COLUMNS
+        for number, fields in enumerate(csv.reader(lines), start=1):
+            if number == 1 and fields and fields[0].strip().lower() == "question":
+                heading = [field.strip() for field in fields]
+                continue
+            if len(fields) != len(heading):
+                raise BadSet(f"{path.name}:{number}: {len(fields)} fields, not the {len(heading)} of {heading}")
+            subject = path.stem.removesuffix("_test").removesuffix("_val").removesuffix("_dev").replace("_", " ")
+            yield {"subject": subject, **dict(zip(heading, fields, strict=True))}
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    from pyarrow import parquet  # noqa: PLC0415 - slow to import, and few folders have it
+
+    for batch in parquet.ParquetFile(path).iter_batches(1024):
+        yield from batch.to_pylist()

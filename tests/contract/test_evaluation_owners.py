@@ -1,0 +1,151 @@
+"""`owners` through the real service: what leaving an owner out does is what the endpoint was made to do."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.contracts.evaluation import Report
+from shared.contracts.figure import Heatmap
+from shared.owners import load_owners
+from tests.contract.endpoint_support import Body, endpoint
+from tests.contract.evaluation_support import Service, serving
+
+SETS = {
+    "squad": "encyclopedia",
+    "coqa-cnn": "news",
+    "coqa-gutenberg": "literature",
+    "medmcqa": "medicine",
+    "sciq": "textbooks",
+}
+lying: set[str] = set()
+"""Owners that take part though they are left out."""
+
+
+def write_data(home: Path, count: int) -> None:
+    for name, owner in SETS.items():
+        documents = [
+            {"id": f"{name}:{n}", "text": f"{owner} text {n}. The answer is colour{n}. " + "More words. " * 40}
+            for n in range(count)
+        ]
+        documents.append({"id": f"{name}:learnt", "split": "train", "text": "An expert has read this. " * 20})
+        questions = [
+            {
+                "id": f"{name}:q{n}",
+                "set": name,
+                "owner": owner,
+                "source": name,
+                "question": f"Which colour has {name} {n}?",
+                "answers": [f"colour{n}"],
+                "document": f"{name}:{n}",
+            }
+            for n in range(count)
+        ]
+        for folder, rows in ((home / "texts" / owner, documents), (home / "questions", questions)):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def reply(path: str, body: Body) -> tuple[int, Body]:
+    if path == "/v1/score":
+        [text] = body["texts"]
+        # 2 nats a token, and 3 without the owner whose text it is
+        own = text.split()[0]
+        nll = 2.0 if own in body["owners"] else 3.0
+        return 200, {"data": [{"logprobs": [-nll] * 50, "experts": ["public"]}]}
+    if path != "/v1/chat/completions":
+        return 404, {}
+    out = {*body["candor"].get("owners", {}).get("exclude", [])} - lying
+    name, number = body["messages"][-1]["content"].rstrip("?").split()[-2:]
+    owner = SETS[name]
+    passages = [] if owner in out else [{"document": f"{name}:{number}", "owner": owner}]
+    choice = {"message": {"content": f"colour{number}" if passages else "No idea."}, "finish_reason": "stop"}
+    effective = [one.id for one in load_owners() if one.id not in out]
+    return 200, {"choices": [choice], "candor": {"passages": passages, "owners": {"effective": effective}}}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    home: Path = tmp_path_factory.mktemp("home")
+    write_data(home, 6)
+    with endpoint(reply) as url, serving(home, url, failure_rate="1") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def finished(service: Service) -> dict[str, Any]:
+    run = service.wait(service.create(suite="owners", limit=4)["id"])
+    assert (run["status"], run["progress"]["failed"], run["error"]) == ("succeeded", 0, None)
+    return run
+
+
+def report(service: Service, run: dict[str, Any]) -> Report:
+    return Report.model_validate(service.http.get(f"/v1/evaluations/{run['id']}/report").json())
+
+
+def test_every_text_is_measured_with_all_and_without_each_owner_that_changes_it(
+    service: Service, finished: dict[str, Any]
+) -> None:
+    items = service.items(finished["id"])
+    experts = {owner.id for owner in load_owners() if owner.experts}
+    may = {owner.id for owner in load_owners() if owner.default == "in" and not owner.public}
+    for measure, left_out in (("perplexity", experts), ("questions", may)):
+        settings = {item["setting"] for item in items if item["set"].startswith(measure)}
+        assert settings == {"all", *(f"without {owner}" for owner in left_out)}
+    assert not [item for item in items if "An expert has read this" in item["question"]]
+
+
+def test_the_matrices_say_who_needs_whom(service: Service, finished: dict[str, Any]) -> None:
+    perplexity, questions, _ = report(service, finished).figures
+    assert isinstance(perplexity, Heatmap)
+    assert isinstance(questions, Heatmap)
+    for row, values in zip(perplexity.rows, perplexity.values, strict=True):
+        expected = [math.e if column == row else 1.0 for column in perplexity.columns]
+        assert values == pytest.approx(expected, abs=1e-4)
+    for row, values in zip(questions.rows, questions.values, strict=True):
+        assert values == [-1.0 if column == row else 0.0 for column in questions.columns]
+
+
+def test_the_summary_has_a_paragraph_for_each_owner_left_out(service: Service, finished: dict[str, Any]) -> None:
+    told = report(service, finished).summary
+    [medicine] = [one for one in told if one.startswith("medicine")]
+    assert (
+        "perplexity of 7.4 with all and 20.1 without medicine: 2.72 times (2.72 to 2.72), over 4 documents." in medicine
+    )
+    assert "of 4 questions on medicine's documents 4 are answered with all and 0 without medicine" in medicine
+    assert "questions of the others (encyclopedia, news, literature, textbooks) is not clearly different." in medicine
+    assert len(told) == 6
+
+
+def test_an_owner_that_takes_part_all_the_same_voids_the_item(service: Service) -> None:
+    lying.add("news")
+    try:
+        options = {"owners": ["news"], "measures": ["questions"]}
+        run = service.wait(service.create(suite="owners", limit=1, options=options)["id"])
+    finally:
+        lying.clear()
+    items = service.items(run["id"])
+    assert {item["status"] for item in items if item["setting"] == "all"} == {"scored"}
+    assert {item["error"] for item in items if item["setting"] == "without news"} == {
+        "the owner news was left out and took part all the same"
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"owners": ["encyclopedia"]}, "cannot be left out: it is public"),
+        ({"owners": ["nobody"]}, "Can: papers, medicine"),
+        ({"measures": ["extraction"]}, "perplexity"),
+        ({"measures": []}, "at least 1"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(service: Service, options: dict[str, Any], says: str) -> None:
+    refused = service.http.post("/v1/evaluations", json={"suite": "owners", "options": options})
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_option")
+    assert says in refused.json()["detail"]
