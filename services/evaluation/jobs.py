@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import logging
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from dbos import error as dbos_error
 
 from services.evaluation.settings import EvaluationSettings
 from services.evaluation.store.runs import Store
 from services.evaluation.work import Work
+from shared.contracts.evaluation import Priority
 
 _QUEUE = "evaluation-runs"
 _WORKFLOW_VERSION = "evaluation-1"
 """DBOS takes up only workflows of its own version: raise it when the order of steps in `work.py` changes."""
+
+_ORDER: dict[Priority, int] = {"high": 1, "normal": 2, "low": 3}
+"""DBOS takes the smallest number first, and of one number the oldest."""
 
 _UNDER_WAY = ("ENQUEUED", "DELAYED", "PENDING")
 
@@ -50,8 +54,8 @@ class Jobs:
             self._take_up(run)
 
     def queue(self, run: str) -> None:
-        """Queue a stored run; once, however often it is called."""
-        with SetWorkflowID(run):
+        """Queue a stored run by its priority; once, however often it is called."""
+        with SetWorkflowID(run), SetEnqueueOptions(priority=_ORDER[self._store.run(run).priority]):
             DBOS.enqueue_workflow(_QUEUE, evaluate, run)
 
     def cancel(self, run: str) -> None:
