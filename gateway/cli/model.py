@@ -70,6 +70,19 @@ def merge(
     out.print(f"The merged model is in {folder}. Serve it with CANDOR_MODEL_DIRECTORY={folder}", soft_wrap=True)
 
 
+@commands.command()
+def thinking() -> None:
+    """Build the model that thinks in tags, on arithmetic: the public model with the committed adapter."""
+    home = candor_home()
+    require_pulled(home)
+    from services.model.thinking.build import NAME, ensure_thinking
+
+    with explained(ValueError, OSError), errors.status("Building the thinking model ..."):
+        folder = ensure_thinking(home)
+    serve = f"CANDOR_MODEL_DIRECTORY={folder} CANDOR_MODEL_NAME={NAME}"
+    out.print(f"The thinking model is in {folder}. Serve it with {serve}", soft_wrap=True)
+
+
 def _tune(home: Path, anchor: Path, experts: list[Path], folder: Path, k: int) -> None:
     from services.model.flexolmo.recipe import PUBLIC
     from services.model.flexolmo.tune import Tuning, tune_router, write_router

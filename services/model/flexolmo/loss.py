@@ -13,13 +13,17 @@ from services.model.flexolmo.families import CausalLM
 _ROWS = 128
 
 
-def next_token_loss(model: CausalLM, tokens: Tensor) -> Tensor:
+def next_token_loss(model: CausalLM, tokens: Tensor, learnt: Tensor | None = None) -> Tensor:
     """Mean negative log-likelihood (nats, fp32 scalar) of tokens 2..n of each row of ``tokens`` (batch, n).
 
-    Gradients reach the hidden states only: the output matrix is shared, and so frozen.
+    With ``learnt`` (batch, n), bool, of those tokens only; rows may then be padded at their right. Gradients reach the
+    hidden states only: the output matrix is shared, and so frozen.
     """
     states = model.model(input_ids=tokens, use_cache=False).last_hidden_state[:, :-1]
     flat, targets = states.flatten(0, 1), tokens[:, 1:].flatten()
+    if learnt is not None:
+        chosen = learnt[:, 1:].flatten()
+        flat, targets = flat[chosen], targets[chosen]
     loss: Tensor = _FrozenHeadLoss.apply(flat, model.lm_head.weight.detach(), targets)  # type: ignore[no-untyped-call]
     return loss
 
