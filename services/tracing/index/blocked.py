@@ -58,7 +58,7 @@ class Values(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """The list at one moment, the entries of a corpus and a key together: a document is looked at once, not for each."""
+    """The list at one moment, with entries of one corpus and key together: no document is looked at for each."""
 
     entries: Sequence[Values] = ()
 
@@ -118,6 +118,8 @@ def _parse(file: Path, content: bytes) -> list[Entry]:
             except ValidationError as error:
                 fault = error.errors()[0]
                 what = ": ".join([*map(str, fault["loc"]), fault["msg"]])
-                detail = f"line {number} of the takedown list {file} is none ({what}): nothing is shown until it is mended"
+                detail = (
+                    f"line {number} of the takedown list {file} is none ({what}): nothing is shown until it is mended"
+                )
                 raise BadBlockList(detail) from error
     return entries
