@@ -117,6 +117,7 @@ class Catalogue:
         self._opening = Lock()
         self._state = _State()
         self._shown: tuple[_State, Blocks, Snapshot] | None = None
+        self._left: dict[str, tuple[Opened, Blocks, Corpus]] = {}
 
     def now(self) -> Snapshot:
         """The corpora as they are. Raises NotReady if it is not known which documents are blocked."""
@@ -130,8 +131,9 @@ class Catalogue:
             return shown[2]
         with self._opening:
             shown_at_all = [one for one in state.opened.values() if not one.gone and (one.segments or not one.damaged)]
-            corpora = [blocks.hide(one.corpus) for one in shown_at_all]
-            snapshot = Snapshot(corpora, self._registered, _warnings(state))
+            left = {one.manifest.id: (one, blocks, self._without(one, blocks)) for one in shown_at_all}
+            snapshot = Snapshot([corpus for _, _, corpus in left.values()], self._registered, _warnings(state))
+            self._left = left
             self._shown = state, blocks, snapshot
         return snapshot
 
@@ -159,6 +161,11 @@ class Catalogue:
     def select(self, owners: Sequence[str] | None, corpora: Sequence[str] | None) -> Selection:
         """As Snapshot.select, of the corpora as they are now."""
         return self.now().select(owners, corpora)
+
+    def _without(self, opened: Opened, blocks: Blocks) -> Corpus:
+        """What of a corpus is not blocked: nothing is looked for again where neither it nor the list has changed."""
+        known = self._left.get(opened.manifest.id)
+        return known[2] if known and known[0] is opened and known[1] is blocks else blocks.hide(opened.corpus)
 
     def _current(self) -> _State:
         there = {folder.name: signature(folder) for folder in folders(self._root)}

@@ -1,5 +1,7 @@
 """Adding, replacing, deleting and merging documents: always as if only what is left had ever been there."""
 
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -155,6 +157,23 @@ def test_what_was_built_with_another_tokenizer_takes_no_additions_but_can_be_del
     assert held(opened(tmp_path, tokenizer)[0]) == {"b": "the crane sleeps"}
     assert writer.drop("papers")
     assert not [path for path in (tmp_path / "papers").iterdir() if path.is_dir()]
+
+
+def test_a_long_takedown_list_is_looked_up_at_once_and_keeps_no_one_waiting_after_a_change(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    root, blocked = tmp_path / "tracing", tmp_path / "blocked.jsonl"
+    empty(root, tokenizer, {"a": "the heron waits"})
+    lines = [{"url" if number % 2 else "id": f"none-{number}"} for number in range(20_000)]
+    lines += [{"id": "a"}, {"url": "https://x/d1", "corpus": "papers"}, {"id": "d2", "corpus": "news"}]
+    blocked.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    catalogue, writer = opened(root, tokenizer, blocked)
+    began = time.perf_counter()
+    for number in range(7):
+        writer.add("papers", documents({f"d{number}": "the crane sleeps"}, tokenizer))
+        catalogue.now()
+    assert set(held(catalogue)) == {"d0", "d2", "d3", "d4", "d5", "d6"}
+    assert time.perf_counter() - began < 10  # looked up line by line, it was a minute
 
 
 def test_a_deleted_documents_text_leaves_the_disk_with_the_merge(
