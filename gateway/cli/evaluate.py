@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from json import loads
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gateway.cli import reports
 from gateway.cli.beir import prepared
-from gateway.cli.failure import Failure
-from gateway.cli.report import show_report
-from gateway.cli.stack_client import DEFAULT_URL, Url, explain
-from gateway.cli.terminal import errors, out
-from shared.clients.base import ServiceError
+from gateway.cli.stack_client import DEFAULT_URL, Url
+from gateway.cli.terminal import errors
+from gateway.cli.watch import print_report, watch, within
 from shared.clients.evaluation import EvaluationClient
-from shared.contracts.evaluation import Report, Run, RunRequest
+from shared.contracts.evaluation import Priority, Report, RunRequest
 
 commands = typer.Typer(no_args_is_help=True, help="Run evaluation suites.")
+commands.command()(reports.report)
+commands.command()(reports.compare)
+commands.command()(reports.rescore)
 
 
 @commands.command()
@@ -36,6 +35,7 @@ def run(
         list[str] | None, typer.Option(metavar="NAME=JSON", help="Another option of the suite, such as samples=5.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws the questions and seeds the samples.")] = 0,
+    priority: Annotated[Priority, typer.Option(help="Of the runs that wait, which begins first.")] = "normal",
     beir: Annotated[
         Path | None,
         typer.Option(help="retrieval: a folder in BEIR's format. Needs no stack; its datastore is built and kept."),
@@ -55,15 +55,15 @@ def run(
     options |= dict(_option(text) for text in option or [])
     options |= {"k": k} if k is not None else {}
     if beir is None:
-        request = RunRequest(suite=suite, limit=limit or 100, seed=seed, options=options)
-        _print(_within(url, _run(request, url)), as_json=json)
+        request = RunRequest(suite=suite, limit=limit or 100, seed=seed, options=options, priority=priority)
+        print_report(within(url, _run(request, url)), as_json=json)
         return
     if suite != "retrieval":
         raise typer.BadParameter(f"--beir is for the suite retrieval, not {suite}")
     assisted = any(value not in ([False], ["none"]) for name, value in options.items() if name in ("rewrite", "rerank"))
     with prepared(beir, assisted=assisted) as (name, queries, own):
         request = RunRequest(suite=suite, limit=limit or queries, seed=seed, options={**options, "set": name})
-        _print(_within(own, _carried_on(request, own)), as_json=json)
+        print_report(within(own, _carried_on(request, own)), as_json=json)
 
 
 @commands.command()
@@ -73,7 +73,7 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON and nothing else.")] = False,
 ) -> None:
     """Watch a run that was started before, and print its report."""
-    _print(_within(url, _watch(run, url)), as_json=json)
+    print_report(within(url, watch(run, url)), as_json=json)
 
 
 def _option(text: str) -> tuple[str, Any]:
@@ -87,20 +87,6 @@ def _option(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _print(report: Report, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(report.model_dump_json(indent=2))
-    else:
-        show_report(report, out)
-
-
-def _within(url: str, work: Coroutine[Any, Any, Report]) -> Report:
-    try:
-        return asyncio.run(work)
-    except ServiceError as error:
-        raise Failure(explain(error, url)) from error
-
-
 async def _run(request: RunRequest, url: str, again: str = "candor eval show {run}") -> Report:
     client = EvaluationClient(url)
     try:
@@ -110,7 +96,7 @@ async def _run(request: RunRequest, url: str, again: str = "candor eval show {ru
     errors.print(
         f"Run {created.id} of {created.suite}. To come back to it: {again.format(run=created.id)}", soft_wrap=True
     )
-    return await _watch(created.id, url)
+    return await watch(created.id, url)
 
 
 async def _carried_on(request: RunRequest, url: str) -> Report:
@@ -124,27 +110,5 @@ async def _carried_on(request: RunRequest, url: str) -> Report:
     for run in runs:
         if run.status in ("queued", "running") and {name: getattr(run, name) for name in wanted} == wanted:
             errors.print(f"Carrying on with run {run.id}.", soft_wrap=True)
-            return await _watch(run.id, url)
+            return await watch(run.id, url)
     return await _run(request, url, again="the same command")
-
-
-async def _watch(run: str, url: str) -> Report:
-    client = EvaluationClient(url)
-    try:
-        ended = await _follow(client, run)
-        if ended.status != "succeeded":
-            raise Failure(f"The run {run} {ended.status}{': ' + ended.error if ended.error else ''}.")
-        return await client.report(run)
-    finally:
-        await client.close()
-
-
-async def _follow(client: EvaluationClient, run: str) -> Run:
-    """Show progress until the run has ended."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, disable=not errors.is_terminal) as progress:
-        bar = progress.add_task("questions", total=None)
-        async for event in client.follow(run):
-            now = event.progress
-            progress.update(bar, completed=now.done, total=now.total or None)
-    return await client.run(run)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from typing import Annotated
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Annotated, Any
 
 import httpx
 from fastapi import APIRouter, Header, Query, Response
@@ -12,13 +12,27 @@ from fastapi.responses import StreamingResponse
 
 from gateway.pipeline.faults import ServiceUnavailable
 from gateway.routes.dependencies import After, Connected, Limit
-from shared.clients.base import ServiceError
-from shared.contracts.evaluation import ItemList, ItemPage, Report, Run, RunList, RunRequest, SuiteList
+from gateway.services import Services
+from shared.contracts.evaluation import (
+    ItemList,
+    ItemPage,
+    Report,
+    ReportFormat,
+    RescoreRequest,
+    Run,
+    RunList,
+    RunRequest,
+    RunsCompared,
+    SuiteList,
+)
 from shared.http.errors import InvalidRequest, NotFound, problems
 
 router = APIRouter(tags=["evaluation"])
 
 _ERRORS = problems(NotFound, ServiceUnavailable)
+_TEXTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/markdown": {}, "text/html": {}}}}
+
+Runs = Annotated[list[str], Query(description="Ids of the runs; the others are compared with the first.")]
 
 
 @router.get("/v1/suites", response_model=SuiteList, responses=problems(ServiceUnavailable))
@@ -51,6 +65,20 @@ async def list_evaluations(services: Connected, after: After = None, limit: Limi
     return await services.evaluation.runs(after=after, limit=limit)
 
 
+@router.get(
+    "/v1/evaluations/compare",
+    response_model=RunsCompared,
+    responses={**_TEXTS, **problems(InvalidRequest, NotFound, ServiceUnavailable)},
+)
+async def compare_evaluations(
+    services: Connected, runs: Runs, format: ReportFormat = "json"
+) -> RunsCompared | Response:
+    """Every run against the first: differences over the questions that both asked, corrected for their number."""
+    if format == "json":
+        return await services.evaluation.compare(runs)
+    return await _passed_on(services, services.evaluation.compared_as(runs, format))
+
+
 @router.get("/v1/evaluations/{run}", response_model=Run, responses=_ERRORS)
 async def get_evaluation(run: str, services: Connected) -> Run:
     """A run and its progress."""
@@ -69,10 +97,26 @@ async def list_evaluation_items(run: str, services: Connected, page: Annotated[I
     return await services.evaluation.items(run, page)
 
 
-@router.get("/v1/evaluations/{run}/report", response_model=Report, responses=_ERRORS)
-async def get_evaluation_report(run: str, services: Connected) -> Report:
-    """Scores with intervals, and paired comparisons of the settings."""
-    return await services.evaluation.report(run)
+@router.post("/v1/evaluations/{run}/rescore", response_model=Run, status_code=202, responses=_ERRORS)
+async def rescore_evaluation(
+    run: str,
+    body: RescoreRequest,
+    response: Response,
+    services: Connected,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> Run:
+    """Score the answers of a run that has ended again, as a new run: nothing is asked a second time."""
+    queued = await services.evaluation.rescore(run, body, idempotency_key)
+    response.headers["Location"] = f"/v1/evaluations/{queued.id}"
+    return queued
+
+
+@router.get("/v1/evaluations/{run}/report", response_model=Report, responses={**_TEXTS, **_ERRORS})
+async def get_evaluation_report(run: str, services: Connected, format: ReportFormat = "json") -> Report | Response:
+    """Scores with intervals, and paired comparisons of the settings; `html` is a page with plots and every item."""
+    if format == "json":
+        return await services.evaluation.report(run)
+    return await _passed_on(services, services.evaluation.report_as(run, format))
 
 
 @router.get("/v1/evaluations/{run}/events", response_class=StreamingResponse, responses=_ERRORS)
@@ -80,24 +124,22 @@ async def stream_evaluation_events(
     run: str, services: Connected, last_event_id: Annotated[str | None, Header()] = None
 ) -> StreamingResponse:
     """A run's progress as server-sent events, resumed after `Last-Event-ID`."""
+    return await _passed_on(services, services.evaluation.events(run, last_event_id))
+
+
+async def _passed_on(services: Services, opening: AbstractAsyncContextManager[httpx.Response]) -> StreamingResponse:
+    """The service's answer as it comes. Raises ServiceError for an error and for none at all."""
     stack = AsyncExitStack()
     try:
-        upstream = await stack.enter_async_context(services.evaluation.events(run, last_event_id))
-        if upstream.is_error:
-            await upstream.aread()
-            detail = upstream.json().get("detail") if "json" in upstream.headers.get("content-type", "") else None
-            raise ServiceError("evaluation", detail or upstream.reason_phrase, status=upstream.status_code)
-    except httpx.HTTPError as error:
-        await stack.aclose()
-        raise ServiceError("evaluation", f"no answer ({type(error).__name__})") from error
+        upstream = await stack.enter_async_context(services.evaluation.pieces(opening))
     except BaseException:
         await stack.aclose()
         raise
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_passed_on(stack, upstream), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_parts(stack, upstream), media_type=upstream.headers["content-type"], headers=headers)
 
 
-async def _passed_on(stack: AsyncExitStack, upstream: httpx.Response) -> AsyncIterator[bytes]:
+async def _parts(stack: AsyncExitStack, upstream: httpx.Response) -> AsyncIterator[bytes]:
     async with stack:
         async for part in upstream.aiter_raw():
             yield part

@@ -61,6 +61,33 @@ class AlreadyFinished(CandorError):
         super().__init__(f"The evaluation {run!r} has {status} already.")
 
 
+class NotFinished(CandorError):
+    """A run that still asks cannot be scored again."""
+
+    status, code = 409, "not_finished"
+
+    def __init__(self, run: str, status: str) -> None:
+        super().__init__(f"The evaluation {run!r} is {status}: wait for its end, or cancel it, to score it again.")
+
+
+class BadMetric(InvalidRequest):
+    """There is no such metric to add to a suite's own."""
+
+    code = "bad_metric"
+
+    def __init__(self, metric: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no metric {metric!r} to add. Known: {', '.join(known)}.", field="metrics")
+
+
+class NotComparable(InvalidRequest):
+    """These runs have no question in common, or are not at least two."""
+
+    code = "not_comparable"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, field="runs")
+
+
 class KeyReused(CandorError):
     """An Idempotency-Key came with another request before."""
 

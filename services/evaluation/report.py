@@ -2,84 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from services.evaluation.statistics.intervals import bootstrap, wilson
-from services.evaluation.statistics.paired import mcnemar, sign_flip
+import numpy as np
+
+from services.evaluation.estimates import corrected, estimate, paired, pairs
+from services.evaluation.measured import Group, Place, gather
+from services.evaluation.rescoring import kinds
+from services.evaluation.statistics.intervals import wilson
 from services.evaluation.suites.base import Kind, Suite, contrasts, figures, summary
-from shared.contracts.evaluation import Cell, Comparison, Estimate, Item, Report, Run
+from shared.contracts.evaluation import Cell, Comparison, Item, Report, Run
+
+RATES = ("truncated", "unparsed")
+"""Metrics that stand beside every score, where a suite has them."""
 
 
 def build_report(run: Run, items: Sequence[Item], suite: Suite) -> Report:
     """The report of the items that are done. Failed items have no score: they are counted beside."""
-    sets = list(dict.fromkeys(item.set for item in items))
-    settings = list(dict.fromkeys(item.setting for item in items))
-    cells = [cell for one in sets for setting in settings if (cell := _cell(one, setting, items, suite)) is not None]
+    groups, metrics = gather(items), kinds(suite, run.metrics)
+    settings = list(dict.fromkeys(setting for _, setting in groups))
+    compared = [*suite.compared, *(name for name in run.metrics if name not in suite.compared)]
     comparisons = [
         comparison
-        for one in sets
+        for one in dict.fromkeys(name for name, _ in groups)
         for contrast in contrasts(suite, settings)
-        for metric in suite.compared
-        if (comparison := _compare(one, metric, contrast, items, suite.metrics[metric])) is not None
+        for metric in compared
+        if (comparison := _compare(one, metric, contrast, groups, metrics[metric])) is not None
     ]
     return Report(
         run=run,
-        metrics=list(suite.metrics),
-        cells=cells,
-        comparisons=comparisons,
+        metrics=list(metrics),
+        cells=cells(groups, metrics),
+        comparisons=corrected(comparisons),
         figures=figures(suite, items),
         summary=summary(suite, items),
     )
 
 
-def _cell(name: str, setting: str, items: Sequence[Item], suite: Suite) -> Cell | None:
-    here = [item for item in items if item.set == name and item.setting == setting]
-    scored = [item for item in here if item.status == "scored"]
-    failed = sum(item.status == "failed" for item in here)
-    if not scored and not failed:
-        return None
-    scores = {
-        metric: _estimate(values, kind)
-        for metric, kind in suite.metrics.items()
-        if (values := [item.scores[metric] for item in scored if metric in item.scores])
-    }
-    return Cell(set=name, setting=setting, items=len(scored), failed=failed, scores=scores)
+def cells(groups: Mapping[Place, Group], metrics: Mapping[str, Kind]) -> list[Cell]:
+    """The scores of each set under each setting."""
+    return [_cell(place, group, metrics) for place, group in groups.items()]
 
 
-def _estimate(values: Sequence[float], kind: Kind) -> Estimate:
-    return wilson(round(sum(values)), len(values)) if kind == "proportion" else bootstrap(values)
-
-
-def _compare(name: str, metric: str, contrast: tuple[str, str], items: Sequence[Item], kind: Kind) -> Comparison | None:
-    """The questions of a set that were scored under both settings; None if there are none."""
-    setting, against = contrast
-    one, other = _scores(name, metric, setting, items), _scores(name, metric, against, items)
-    paired = [(one[question], other[question]) for question in one if question in other]
-    if not paired:
-        return None
-    differences = [first - second for first, second in paired]
-    difference = bootstrap(differences).model_copy(update={"mean": fmean(differences)})
-    if kind == "proportion":
-        p = mcnemar(sum(one > 0 for one in differences), sum(one < 0 for one in differences))
-    else:
-        p = sign_flip(differences)
-    return Comparison(
-        set=name,
-        metric=metric,
-        setting=setting,
-        against=against,
-        items=len(paired),
-        difference=difference,
-        test="mcnemar" if kind == "proportion" else "sign_flip",
-        p=p,
+def _cell(place: Place, group: Group, metrics: Mapping[str, Kind]) -> Cell:
+    scores = {name: found for name, kind in metrics.items() if (found := estimate(group, name, kind)) is not None}
+    rates = {name: estimate(group, name, "proportion") for name in RATES}
+    p50, p95 = np.percentile(group.latencies, [50, 95]).tolist() if group.latencies else (None, None)
+    return Cell(
+        set=place[0],
+        setting=place[1],
+        items=len(group.scored),
+        failed=group.failed,
+        clusters=len({one.cluster for one in group.scored}),
+        failure=wilson(group.failed, group.failed + len(group.scored)),
+        truncated=rates["truncated"],
+        unparsed=rates["unparsed"],
+        tokens=fmean(group.tokens) if group.tokens else None,
+        latency_p50=p50,
+        latency_p95=p95,
+        scores=scores,
     )
 
 
-def _scores(name: str, metric: str, setting: str, items: Sequence[Item]) -> dict[str, float]:
-    """Scores by question."""
-    return {
-        item.question_id: item.scores[metric]
-        for item in items
-        if item.set == name and item.setting == setting and metric in item.scores
-    }
+def _compare(
+    name: str, metric: str, contrast: tuple[str, str], groups: Mapping[Place, Group], kind: Kind
+) -> Comparison | None:
+    """The questions of a set that were scored under both settings; None if there are none."""
+    setting, against = contrast
+    if (name, setting) not in groups or (name, against) not in groups:
+        return None
+    found = paired(pairs(groups[name, setting].scored, groups[name, against].scored), metric, kind)
+    if found is None:
+        return None
+    return Comparison(set=name, metric=metric, setting=setting, against=against, **dict(found))

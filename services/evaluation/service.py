@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
-from services.evaluation.errors import BadOption, UnknownSuite
+from services.evaluation.compare import Measured, compare_runs
+from services.evaluation.errors import BadOption, NotComparable, NotFinished, UnknownSuite
+from services.evaluation.joined import joined
+from services.evaluation.measured import gather
+from services.evaluation.page.compared import compared_page
+from services.evaluation.page.run import run_page
 from services.evaluation.report import build_report
+from services.evaluation.rescoring import check_metrics, kinds
 from services.evaluation.store.reading import UNFINISHED
-from services.evaluation.store.runs import Store
-from services.evaluation.suites.base import Suite
+from services.evaluation.store.runs import Rescoring, Store
+from services.evaluation.suites.base import Planned, Suite
 from services.evaluation.versions import code_version
-from shared.contracts.evaluation import ItemList, ItemPage, Report, Run, RunList, RunRequest
+from shared.contracts.evaluation import (
+    ItemList,
+    ItemPage,
+    Report,
+    RescoreRequest,
+    Run,
+    RunList,
+    RunRequest,
+    RunsCompared,
+)
 from shared.contracts.evaluation import Suite as SuiteView
 from shared.http.sse import event
 
@@ -25,6 +43,9 @@ if TYPE_CHECKING:
     from services.evaluation.jobs import Jobs
 
 _POLL_SECONDS = 0.25
+
+MOST_COMPARED = 8
+"""Runs of a comparison."""
 
 
 class Evaluations:
@@ -65,9 +86,29 @@ class Evaluations:
         first, last = (items[0].id, items[-1].id) if items else (None, None)
         return ItemList(data=items, first_id=first, last_id=last, has_more=len(found) > page.limit)
 
+    async def rescore(self, run: str, request: RescoreRequest, key: str | None) -> Run:
+        """Queue a run that scores another's answers.
+
+        Raises UnknownRun, UnknownSuite, BadMetric, NotFinished, KeyReused.
+        """
+        return await asyncio.to_thread(self._rescore, Rescoring(run=run, **dict(request)), key)
+
     async def report(self, run: str) -> Report:
         """The report; of an unfinished run, of the items done so far. Raises UnknownRun."""
         return await asyncio.to_thread(self._report_of, run)
+
+    async def page(self, run: str) -> Iterator[str]:
+        """The report as a page with all its items, in parts. Going through it blocks. Raises UnknownRun."""
+        return run_page(await self.report(run), await asyncio.to_thread(self._store.all_items, run))
+
+    async def compare(self, runs: Sequence[str]) -> RunsCompared:
+        """Every run against the first. Raises UnknownRun, NotComparable."""
+        return await asyncio.to_thread(self._compare, runs)
+
+    async def compared_page(self, runs: Sequence[str]) -> Iterator[str]:
+        """A comparison as a page with all items of the first run, in parts. Going through it blocks."""
+        compared = await self.compare(runs)
+        return compared_page(compared, joined(self._store, compared), compared.runs[0].progress.total)
 
     async def cancel(self, run: str) -> Run:
         """Stop a run. Raises UnknownRun, AlreadyFinished."""
@@ -94,14 +135,45 @@ class Evaluations:
         known = self._store.by_key(key, request)
         if known is not None:
             return known
-        suite = self._suites.get(request.suite)
-        if suite is None:
-            raise UnknownSuite(request.suite, self._suites)
+        suite = self._suite(request.suite)
         plan = suite.plan(_options(suite, request), request.limit, request.seed, self._home)
-        versions = {"candor": code_version(), "suite": f"{suite.id}/{suite.version}"}
+        versions = {**_versions(suite), "requests": f"sha256:{_digest(plan.items)}"}
         run = self._store.create(_new_id(), request, plan, versions, key)
         self._jobs.queue(run.id)
         return run
+
+    def _rescore(self, request: Rescoring, key: str | None) -> Run:
+        known = self._store.by_key(key, request)
+        if known is not None:
+            return known
+        of = self._store.run(request.run)
+        if of.status in UNFINISHED:
+            raise NotFinished(of.id, of.status)
+        check_metrics(request.metrics)
+        suite = self._suite(request.suite or of.suite)
+        never = of.progress.total - of.progress.done
+        warnings = [f"{never} items were never asked, and are left out."] if never else []
+        run = self._store.rescore(_new_id(), request, key, suite=suite.id, versions=_versions(suite), warnings=warnings)
+        self._jobs.queue(run.id)
+        return run
+
+    def _compare(self, runs: Sequence[str]) -> RunsCompared:
+        if not 2 <= len({*runs}) == len(runs) <= MOST_COMPARED:
+            raise NotComparable(
+                f"Name 2 to {MOST_COMPARED} different runs, such as ?runs=A&runs=B: the first is the base."
+            )
+        return compare_runs([self._measured(run) for run in runs])
+
+    def _measured(self, run: str) -> Measured:
+        about = self._store.run(run)
+        suite = self._suite(about.suite)
+        groups = gather(self._store.all_items(run))
+        return Measured(about, groups, kinds(suite, about.metrics), [*suite.compared, *about.metrics])
+
+    def _suite(self, name: str) -> Suite:
+        if name not in self._suites:
+            raise UnknownSuite(name, self._suites)
+        return self._suites[name]
 
     def _cancel(self, run: str) -> Run:
         cancelled = self._store.cancel(run)
@@ -113,7 +185,7 @@ class Evaluations:
         if kept is not None:
             return kept
         now = self._store.run(run)
-        return build_report(now, self._store.items(run), self._suites[now.suite])
+        return build_report(now, self._store.all_items(run), self._suite(now.suite))
 
 
 def _options(suite: Suite, request: RunRequest) -> BaseModel:
@@ -127,6 +199,18 @@ def _options(suite: Suite, request: RunRequest) -> BaseModel:
             known = ", ".join(suite.options.model_fields)
             raise BadOption(name, f"The suite {suite.id} has no option {name!r}. It has: {known}.") from error
         raise BadOption(name, f"options.{name}: {fault['msg']}.") from error
+
+
+def _versions(suite: Suite) -> dict[str, str]:
+    return {"candor": code_version(), "suite": f"{suite.id}/{suite.version}"}
+
+
+def _digest(items: Iterable[Planned]) -> str:
+    """SHA-256 of everything that is asked, prompts and sampling included, in the order in which it is asked."""
+    content = hashlib.sha256()
+    for item in items:
+        content.update(json.dumps(asdict(item), sort_keys=True, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    return content.hexdigest()
 
 
 def _view(suite: Suite) -> SuiteView:

@@ -16,14 +16,20 @@ from dbos import DBOS
 
 from services.evaluation.endpoint import Endpoint, EndpointError
 from services.evaluation.report import build_report
+from services.evaluation.rescoring import score_again
 from services.evaluation.settings import EvaluationSettings
 from services.evaluation.store.patience import patiently
-from services.evaluation.store.runs import Store
+from services.evaluation.store.reading import Rescored
+from services.evaluation.store.runs import Outcome, Store
 from services.evaluation.suites.base import BadAnswer, Suite
 from services.evaluation.suites.registry import SUITES
+from shared.contracts.evaluation import Run
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_PAGE = 100
+"""Answers scored again at a time."""
 
 _log = structlog.get_logger()
 
@@ -73,7 +79,13 @@ class Work:
 
     async def _items(self, run: str) -> None:
         about = await self._kept(self.store.run, run)
+        if about.suite not in SUITES:
+            # a plug-in that was taken away between two lives of the service
+            raise Stopped(f"The suite {about.suite!r} is not installed any more.")
         suite, settings = SUITES[about.suite], self.settings
+        if about.rescored_from is not None:
+            await self._score_again(about, suite)
+            return
         async with Endpoint(
             settings.gateway_url,
             run=run,
@@ -135,11 +147,38 @@ class Work:
         await self._kept(self.store.record, run, position, answer, scores, error)
         return error is None
 
+    async def _score_again(self, about: Run, suite: Suite) -> None:
+        """Score the answers that the run was made with. No steps: what is scored already is in the store."""
+        if not await self._kept(self.store.begin, about.id, {}):
+            return
+        while page := await self._kept(self.store.to_rescore, about.id, _PAGE):
+            outcomes = await asyncio.to_thread(lambda page=page: [_scored_again(item, suite, about) for item in page])
+            if not await self._kept(self.store.record_all, about.id, outcomes):
+                return
+
     def _end(self, run: str, error: str | None) -> None:
         about = self.store.run(run)
-        report = build_report(about, self.store.items(run), SUITES[about.suite])
+        suite = SUITES.get(about.suite)
+        report = build_report(about, self.store.all_items(run), suite) if suite is not None else None
         self.store.end(run, "failed" if error else "succeeded", error=error, report=report)
 
     async def _kept(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A call of the store, patient with its database as with the endpoint."""
         return await patiently(self.settings.patience, call, *args, **kwargs)
+
+
+def _scored_again(item: Rescored, suite: Suite, about: Run) -> Outcome:
+    """The scores of an answer given before, or what kept it from being scored."""
+    scores: dict[str, float] = {}
+    error = None
+    if item.answer is None:
+        error = item.error or "there is no answer to score"
+    else:
+        try:
+            scores = score_again(suite, about.metrics, item.planned, item.answer)
+        except BadAnswer as refused:
+            error = str(refused)
+        except Exception as fault:
+            _log.exception("a suite failed on an answer of before", run=about.id, item=item.planned.id)
+            error = f"{type(fault).__name__}: {fault}"
+    return Outcome(item.position, item.answer, scores, error)

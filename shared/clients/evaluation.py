@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 
@@ -14,11 +14,17 @@ from shared.contracts.evaluation import (
     ItemList,
     ItemPage,
     Report,
+    ReportFormat,
+    RescoreRequest,
     Run,
     RunList,
     RunRequest,
+    RunsCompared,
     SuiteList,
 )
+
+_PAGE_SECONDS = 300.0
+"""A comparison is computed before its page begins."""
 
 RESUMES = 30
 """How often in a row `follow` tries to get a broken stream back, a second apart."""
@@ -59,6 +65,42 @@ class EvaluationClient(ServiceClient):
     async def report(self, run: str) -> Report:
         """Scores and comparisons of a finished run."""
         return await self._get(Report, f"/v1/evaluations/{segment(run)}/report")
+
+    async def rescore(self, run: str, request: RescoreRequest, idempotency_key: str | None = None) -> Run:
+        """Queue a run that scores the answers of another; the same key gives the same run again."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return await self._post(Run, f"/v1/evaluations/{segment(run)}/rescore", request, **headers)
+
+    async def compare(self, runs: Sequence[str]) -> RunsCompared:
+        """Every run against the first."""
+        return await self._get(RunsCompared, "/v1/evaluations/compare", runs=list(runs))
+
+    @asynccontextmanager
+    async def report_as(self, run: str, format: ReportFormat) -> AsyncIterator[httpx.Response]:
+        """A report as Markdown or as a page, to be read as it comes. The answer may be an error."""
+        path = f"/v1/evaluations/{segment(run)}/report"
+        async with self._http.stream("GET", path, params={"format": format}, timeout=_PAGE_SECONDS) as response:
+            yield response
+
+    @asynccontextmanager
+    async def compared_as(self, runs: Sequence[str], format: ReportFormat) -> AsyncIterator[httpx.Response]:
+        """A comparison as Markdown or as a page, to be read as it comes. The answer may be an error."""
+        wanted = {"runs": list(runs), "format": format}
+        path = "/v1/evaluations/compare"
+        async with self._http.stream("GET", path, params=wanted, timeout=_PAGE_SECONDS) as response:
+            yield response
+
+    @asynccontextmanager
+    async def pieces(self, opening: AbstractAsyncContextManager[httpx.Response]) -> AsyncIterator[httpx.Response]:
+        """One of the answers above, begun. Raises ServiceError for an error and for none at all."""
+        try:
+            async with opening as response:
+                if response.is_error:
+                    await response.aread()
+                    raise self._refusal(response)
+                yield response
+        except httpx.HTTPError as error:
+            raise ServiceError(self.name, f"no answer ({type(error).__name__})") from error
 
     async def follow(self, run: str) -> AsyncIterator[Run | ItemFinished]:
         """A run's events from its beginning until it has ended; the last one is the Run. A broken stream is resumed."""

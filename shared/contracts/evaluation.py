@@ -11,15 +11,32 @@ from shared.contracts.figure import Figure
 
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ItemStatus = Literal["planned", "scored", "failed"]
+Priority = Literal["low", "normal", "high"]
+ReportFormat = Literal["json", "markdown", "html"]
 
 
 class RunRequest(Strict):
-    """POST /v1/evaluations. `options` are the suite's own; `limit` is in questions for each set."""
+    """POST /v1/evaluations. `options` are the suite's own; `limit` is in questions for each set.
+
+    Of the runs that wait, those of a higher `priority` begin first, and the oldest of them.
+    """
 
     suite: str
     limit: Annotated[int, Field(ge=1, le=100_000)] = 100
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     options: dict[str, Any] = {}
+    priority: Priority = "normal"
+
+
+class RescoreRequest(Strict):
+    """POST /v1/evaluations/{id}/rescore: score the answers of a run that has ended again, as a new run.
+
+    By its own suite as it is now, or by another one that can read the answers; `metrics` are added to the suite's.
+    """
+
+    suite: str | None = None
+    metrics: list[str] = []
+    priority: Priority = "normal"
 
 
 class RunProgress(BaseModel):
@@ -33,8 +50,9 @@ class RunProgress(BaseModel):
 class Run(BaseModel):
     """One evaluation run; times are seconds since 1970 (UTC).
 
-    `versions` says what was measured with what: code, suite, model, endpoint, and a hash of the questions used.
-    `warnings` says what was asked for and is not part of the run, and why.
+    `versions` says what was measured with what: code, suite, model, endpoint, and hashes of the questions used and of
+    the requests made of them. `warnings` says what was asked for and is not part of the run, and why. The answers
+    are those of the run `rescored_from`, if there is one; `metrics` are scored beside the suite's own.
     """
 
     id: str
@@ -50,6 +68,9 @@ class Run(BaseModel):
     progress: RunProgress
     warnings: list[str] = []
     error: str | None = None
+    priority: Priority = "normal"
+    rescored_from: str | None = None
+    metrics: list[str] = []
 
 
 class RunList(BaseModel):
@@ -65,12 +86,15 @@ class RunList(BaseModel):
 class Item(BaseModel):
     """One question under one setting; `question_id` is the same under every setting.
 
+    Items of one `cluster` (questions on one document, say) are not independent; intervals and tests allow for that.
+
     `details` is the suite's own: what it read from the answer beside the text. `latency_ms` is the time of the call
     that succeeded, without the tries before it. A planned item has no output yet.
     """
 
     id: str
     question_id: str
+    cluster: str
     status: ItemStatus
     setting: str
     set: str
@@ -118,7 +142,7 @@ class ItemList(BaseModel):
 
 
 class Estimate(BaseModel):
-    """A mean with its 95% interval; Wilson's for a proportion, bootstrap's otherwise."""
+    """A mean with its 95% interval, over clusters; Wilson's for a proportion, bootstrap's otherwise."""
 
     mean: float
     low: float
@@ -126,30 +150,51 @@ class Estimate(BaseModel):
 
 
 class Cell(BaseModel):
-    """One set under one setting: `items` were scored, `failed` ended in an error and have no score."""
+    """One set under one setting: `items` were scored, `failed` ended in an error and have no score.
+
+    `failure` is the share that failed, `truncated` that of the scored answers which were cut off by the token budget,
+    `unparsed` that in which no answer could be found; the last two only of suites that tell. `tokens` is the mean
+    of an answer, latencies are percentiles, in milliseconds.
+    """
 
     set: str
     setting: str
     items: int
     failed: int
+    clusters: int
+    failure: Estimate
+    truncated: Estimate | None = None
+    unparsed: Estimate | None = None
+    tokens: float | None = None
+    latency_p50: float | None = None
+    latency_p95: float | None = None
     scores: dict[str, Estimate]
 
 
-class Comparison(BaseModel):
-    """Two settings over the same questions: mean(`setting`) - mean(`against`), with its paired bootstrap interval.
+class Paired(BaseModel):
+    """The same questions twice: the mean difference with its paired bootstrap interval over clusters, and a test.
 
-    `items` are the questions scored under both. `p` is two-sided, of `test`: McNemar's exact test for a metric of
-    zeros and ones, otherwise a randomisation test that flips the signs of the paired differences.
+    `items` are the questions scored both times, in so many `clusters`. `p` is two-sided, of `test`: McNemar's exact
+    test for a metric of zeros and ones (`cluster_flip`: of clusters that are flipped whole, over all flips), otherwise
+    a randomisation test that flips the signs of the differences of each cluster. `p_holm` is p after Holm's
+    correction for all comparisons of the report.
     """
+
+    items: int
+    clusters: int
+    difference: Estimate
+    test: Literal["mcnemar", "cluster_flip", "sign_flip"]
+    p: float
+    p_holm: float
+
+
+class Comparison(Paired):
+    """Two settings of a run over the same questions: mean(`setting`) - mean(`against`)."""
 
     set: str
     metric: str
     setting: str
     against: str
-    items: int
-    difference: Estimate
-    test: Literal["mcnemar", "sign_flip"]
-    p: float
 
 
 class Report(BaseModel):
@@ -163,6 +208,56 @@ class Report(BaseModel):
     """Plots as data, the suite's own."""
     summary: list[str] = []
     """The figures in plain words, a paragraph each; of suites that say any."""
+
+
+class RunDifference(Paired):
+    """Two runs over the same questions of a set: mean(`run`) - mean(`against`), each under its setting."""
+
+    set: str
+    metric: str
+    run: str
+    setting: str
+    against: str
+    against_setting: str
+
+
+class Pairing(BaseModel):
+    """How the items of two runs were paired: `paired` were scored in both.
+
+    `unpaired` were scored in one of them only. `different` have the same question id, but another text or gold
+    answer: they are left out, and so are they counted.
+    """
+
+    set: str
+    run: str
+    setting: str
+    against: str
+    against_setting: str
+    paired: int
+    unpaired: int
+    different: int
+
+
+class RunCells(BaseModel):
+    """The scores of one of the runs compared."""
+
+    run: str
+    cells: list[Cell]
+
+
+class RunsCompared(BaseModel):
+    """The answer to GET /v1/evaluations/compare: every run against the first.
+
+    `differing` has what the runs differ in, of versions, options, seed and limit: the value of each run, in order.
+    """
+
+    runs: list[Run]
+    metrics: list[str]
+    differing: dict[str, list[Any]]
+    cells: list[RunCells]
+    pairings: list[Pairing]
+    differences: list[RunDifference]
+    warnings: list[str] = []
 
 
 class Suite(BaseModel):

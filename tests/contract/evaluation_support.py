@@ -20,6 +20,8 @@ from typing import Any
 
 import httpx
 
+from shared.contracts.evaluation import Report
+
 READY_SECONDS = 180
 """A machine shared with others may take long to import what takes two seconds alone."""
 
@@ -161,6 +163,16 @@ class Service:
                 return now
             time.sleep(0.05)
         raise AssertionError(f"the run did not get there: {self.get(run)}")
+
+    def report(self, run: str) -> Report:
+        """The report of a run."""
+        return Report.model_validate(self.http.get(f"/v1/evaluations/{run}/report").json())
+
+    def rescore(self, run: str, **request: Any) -> dict[str, Any]:
+        """The run that scores another's answers again, once it has ended."""
+        response = self.http.post(f"/v1/evaluations/{run}/rescore", json=request)
+        assert response.status_code == 202, response.text
+        return self.wait(response.json()["id"])
 
     def items(self, run: str, **page: Any) -> list[dict[str, Any]]:
         """The items of a run."""

@@ -58,7 +58,7 @@ def test_a_run_asks_each_question_under_each_setting_and_says_with_what(finished
     assert finished.status == "succeeded"
     # tales under three settings, facts under two: a public owner is never left out
     assert finished.progress.model_dump() == {"done": 40, "total": 40, "failed": 0}
-    assert set(finished.versions) == {"candor", "suite", "model", "questions", "endpoint"}
+    assert set(finished.versions) == {"candor", "suite", "model", "questions", "requests", "endpoint"}
     assert finished.versions["suite"] == "rag-qa/1"
     assert [warning for warning in finished.warnings if "encyclopedia is public" in warning]
 
@@ -110,7 +110,7 @@ def test_the_report_shows_what_retrieval_gives_and_what_leaving_the_owner_out_ta
 def test_the_report_is_to_be_had_as_markdown(service: Service, finished: Run) -> None:
     response = service.http.get(f"/v1/evaluations/{finished.id}/report", params={"format": "markdown"})
     assert response.headers["content-type"].startswith("text/markdown")
-    assert "| tales | rag | 8 | 0 | 1.000 [0.676, 1.000] |" in response.text
+    assert "| tales | rag | 8 | 0 | 0.0% | 1.000 [0.676, 1.000] |" in response.text
     assert "encyclopedia is public and always on" in response.text
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from services.evaluation.errors import KeyReused, UnknownItem, UnknownRun
 from services.evaluation.store import wire
+from services.evaluation.store.stored import StoredItems
 from services.evaluation.store.tables import EventRow, ItemRow, RunRow
-from services.evaluation.suites.base import Planned
-from shared.contracts.evaluation import Item, Report, Run, RunRequest
+from services.evaluation.suites.base import Answer, Planned
+from shared.contracts.evaluation import Item, Report, Run
 
 UNFINISHED = ("queued", "running")
 
@@ -26,6 +28,16 @@ class Event:
     data: str
 
 
+@dataclass(frozen=True)
+class Rescored:
+    """An item whose answer another run has: the answer, or the error that it has instead."""
+
+    position: int
+    planned: Planned
+    answer: Answer | None
+    error: str | None
+
+
 class Reader:
     """Runs, their items and their events, as they are now."""
 
@@ -36,13 +48,13 @@ class Reader:
         """Close the connections."""
         self._engine.dispose()
 
-    def by_key(self, key: str | None, request: RunRequest) -> Run | None:
+    def by_key(self, key: str | None, request: BaseModel) -> Run | None:
         """The run that came with this Idempotency-Key before. Raises KeyReused if the request was another."""
         if key is None:
             return None
         with Session(self._engine) as session:
             row = session.scalar(select(RunRow).where(RunRow.idempotency_key == key))
-            if row is not None and row.request != request.model_dump_json():
+            if row is not None and not _same(row.request, request):
                 raise KeyReused(key)
             return wire.run(row) if row is not None else None
 
@@ -88,6 +100,34 @@ class Reader:
                 query = query.where(ItemRow.position > start)
             return [wire.item(row) for row in session.scalars(query.limit(limit))]
 
+    def all_items(self, run: str) -> Sequence[Item]:
+        """Every item in order, read from the database page by page as often as it is gone through."""
+        return StoredItems(self, run)
+
+    def count(self, run: str) -> int:
+        """How many items a run has. Raises UnknownRun."""
+        with Session(self._engine) as session:
+            return _get(session, run).total
+
+    def from_position(self, run: str, position: int, limit: int) -> list[Item]:
+        """The items from a position on."""
+        query = select(ItemRow).where(ItemRow.run == run, ItemRow.position >= position)
+        with Session(self._engine) as session:
+            return [wire.item(row) for row in session.scalars(query.order_by(ItemRow.position).limit(limit))]
+
+    def of_questions(self, run: str, questions: Collection[str]) -> list[Item]:
+        """The items of these questions, at most a page of them, in order."""
+        query = select(ItemRow).where(ItemRow.run == run, ItemRow.question_id.in_(questions))
+        with Session(self._engine) as session:
+            return [wire.item(row) for row in session.scalars(query.order_by(ItemRow.position))]
+
+    def to_rescore(self, run: str, limit: int) -> list[Rescored]:
+        """The next answers of another run that are not yet scored in this one; empty when all are."""
+        query = select(ItemRow).where(ItemRow.run == run, ItemRow.status == "planned")
+        with Session(self._engine) as session:
+            rows = session.scalars(query.order_by(ItemRow.position).limit(limit))
+            return [Rescored(row.position, wire.planned(row), wire.answer(row), row.error) for row in rows]
+
     def last_error(self, run: str) -> str | None:
         """The error of the last item, in order, that failed."""
         query = select(ItemRow.error).where(ItemRow.run == run, ItemRow.status == "failed")
@@ -106,6 +146,14 @@ class Reader:
         with Session(self._engine) as session:
             rows = session.scalars(query.order_by(EventRow.number).limit(limit))
             return [Event(row.number, row.name, row.data) for row in rows]
+
+
+def _same(stored: str, request: BaseModel) -> bool:
+    """Whether a stored request, also one of before a field was added, is this one."""
+    try:
+        return type(request).model_validate_json(stored) == request
+    except ValidationError:
+        return False
 
 
 def _get(session: Session, run: str) -> RunRow:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import insert, update
+from pydantic import BaseModel
+from sqlalchemy import JSON, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,7 +18,26 @@ from services.evaluation.store import wire
 from services.evaluation.store.reading import UNFINISHED, Reader
 from services.evaluation.store.tables import EventRow, ItemRow, RunRow
 from services.evaluation.suites.base import Answer, Plan, Planned
-from shared.contracts.evaluation import Report, Run, RunRequest, RunStatus
+from shared.contracts.evaluation import Report, RescoreRequest, Run, RunRequest, RunStatus
+
+_PAGE = 1000
+"""Items inserted at a time."""
+
+
+class Rescoring(RescoreRequest):
+    """A request to score the answers of a run again, and which run's: what an Idempotency-Key stands for."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the item at a position: its answer and scores, or an error (and the answer, if there was one)."""
+
+    position: int
+    answer: Answer | None
+    scores: Mapping[str, float]
+    error: str | None
 
 
 class Store(Reader):
@@ -24,28 +45,72 @@ class Store(Reader):
 
     def create(self, run: str, request: RunRequest, plan: Plan, versions: Mapping[str, str], key: str | None) -> Run:
         """Queue a run with all its items. With an Idempotency-Key seen before, the run it made. Raises KeyReused."""
-        row = RunRow(
-            id=run,
+        row = _queued(
+            run,
+            request,
+            key,
             suite=request.suite,
-            status="queued",
-            created=int(time.time()),
             limit=request.limit,
             seed=request.seed,
             options=request.options,
             versions={**versions, **plan.versions},
             warnings=plan.warnings,
             total=len(plan.items),
-            done=0,
-            failed=0,
-            events=0,
-            idempotency_key=key,
-            request=request.model_dump_json(),
         )
+        items = (_planned(run, at, item) for at, item in enumerate(plan.items))
+
+        def add(session: Session) -> None:
+            while page := list(islice(items, _PAGE)):
+                session.execute(insert(ItemRow), page)
+
+        return self._insert(row, add, request, key)
+
+    def rescore(
+        self,
+        run: str,
+        request: Rescoring,
+        key: str | None,
+        *,
+        suite: str,
+        versions: Mapping[str, str],
+        warnings: list[str],
+    ) -> Run:
+        """Queue a run of another's answers, copied as they are: items that run did not come to are left out.
+
+        With an Idempotency-Key seen before, the run it made. Raises KeyReused, UnknownRun.
+        """
+        of = self.run(request.run)
+        row = _queued(
+            run,
+            request,
+            key,
+            suite=suite,
+            limit=of.limit,
+            seed=of.seed,
+            options=of.options,
+            versions={**of.versions, **versions},
+            warnings=[*of.warnings, *warnings],
+            total=of.progress.done,
+            rescored_from=of.id,
+            metrics=request.metrics,
+        )
+        place = func.row_number().over(order_by=ItemRow.position) - 1
+        new = {"run": literal(run), "position": place, "status": literal("planned"), "scores": literal({}, JSON)}
+        columns = [new.get(column.name, column) for column in ItemRow.__table__.columns]
+        copied = select(*columns).where(ItemRow.run == of.id, ItemRow.status != "planned")
+
+        def add(session: Session) -> None:
+            session.execute(insert(ItemRow).from_select([column.name for column in ItemRow.__table__.columns], copied))
+
+        return self._insert(row, add, request, key)
+
+    def _insert(self, row: RunRow, add: Callable[[Session], None], request: BaseModel, key: str | None) -> Run:
+        """A new run with the items that `add` adds; when its key has come before, the run of then."""
         try:
             with Session(self._engine) as session, session.begin():
                 session.add(row)
                 session.flush()
-                session.execute(insert(ItemRow), [_planned(run, at, item) for at, item in enumerate(plan.items)])
+                add(session)
                 return _announce(session, row)
         except IntegrityError:
             found = self.by_key(key, request)
@@ -87,17 +152,19 @@ class Store(Reader):
         self, run: str, position: int, answer: Answer | None, scores: Mapping[str, float], error: str | None
     ) -> bool:
         """Keep what became of an item, once. False if the run has ended or the item is done: nothing is kept then."""
-        kept = asdict(answer) if answer is not None else {}
-        status = "failed" if error is not None else "scored"
+        return self.record_all(run, [Outcome(position, answer, scores, error)])
+
+    def record_all(self, run: str, outcomes: Sequence[Outcome]) -> bool:
+        """The same of several items at once. False if the run has ended or one of them is done: none is kept then."""
         with Session(self._engine) as session, session.begin():
             row = _lock(session, run)
-            item = session.get_one(ItemRow, (run, position))
-            if row is None or item.status != "planned":
+            items = [session.get_one(ItemRow, (run, outcome.position)) for outcome in outcomes]
+            if row is None or any(item.status != "planned" for item in items):
                 return False
-            for name, value in {**kept, "scores": dict(scores), "status": status, "error": error}.items():
-                setattr(item, name, value)
-            row.done, row.failed = row.done + 1, row.failed + (error is not None)
-            _append(session, row, "item", wire.finished(item, row).model_dump_json())
+            for item, outcome in zip(items, outcomes, strict=True):
+                _fill(item, outcome)
+                row.done, row.failed = row.done + 1, row.failed + (outcome.error is not None)
+                _append(session, row, "item", wire.finished(item, row).model_dump_json())
             return True
 
 
@@ -126,5 +193,29 @@ def _append(session: Session, row: RunRow, name: str, data: str) -> None:
     session.add(EventRow(run=row.id, number=row.events, name=name, data=data))
 
 
+def _fill(item: ItemRow, outcome: Outcome) -> None:
+    kept = asdict(outcome.answer) if outcome.answer is not None else {}
+    status = "failed" if outcome.error is not None else "scored"
+    for name, value in {**kept, "scores": dict(outcome.scores), "status": status, "error": outcome.error}.items():
+        setattr(item, name, value)
+
+
+def _queued(run: str, request: RunRequest | Rescoring, key: str | None, **values: Any) -> RunRow:
+    """The row of a new run."""
+    return RunRow(
+        id=run,
+        status="queued",
+        created=int(time.time()),
+        done=0,
+        failed=0,
+        events=0,
+        priority=request.priority,
+        idempotency_key=key,
+        request=request.model_dump_json(),
+        **{"metrics": [], **values},
+    )
+
+
 def _planned(run: str, position: int, item: Planned) -> dict[str, Any]:
-    return {"run": run, "position": position, **asdict(item), "status": "planned", "scores": {}, "details": {}}
+    given = {**asdict(item), "cluster": item.cluster or item.question_id}
+    return {"run": run, "position": position, **given, "status": "planned", "scores": {}, "details": {}}

@@ -36,6 +36,11 @@ class RunRow(Base):
     error: Mapped[str | None]
     report: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
     idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    priority: Mapped[str]
+    rescored_from: Mapped[str | None]
+    """The run whose answers are scored again. No foreign key: this run stands without it."""
+    metrics: Mapped[list[str]]
+    """Scored beside the suite's own."""
     request: Mapped[str]
     """The request as JSON, to tell a repeated Idempotency-Key from a reused one."""
 
@@ -47,12 +52,14 @@ class ItemRow(Base):
     __table_args__ = (
         UniqueConstraint("run", "id", name="evaluation_items_run_id"),
         Index("evaluation_items_run_status", "run", "status"),
+        Index("evaluation_items_run_question", "run", "question_id"),
     )
 
     run: Mapped[str] = mapped_column(ForeignKey(RunRow.id, ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     id: Mapped[str]
     question_id: Mapped[str]
+    cluster: Mapped[str]
     set: Mapped[str]
     setting: Mapped[str]
     question: Mapped[str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.evaluation.store.tables import ItemRow, RunRow
-from services.evaluation.suites.base import Planned
+from services.evaluation.suites.base import Answer, Planned
 from shared.contracts.evaluation import Item, ItemFinished, Run, RunProgress
 
 
@@ -23,6 +23,9 @@ def run(row: RunRow) -> Run:
             "warnings": row.warnings,
             "progress": progress(row),
             "error": row.error,
+            "priority": row.priority,
+            "rescored_from": row.rescored_from,
+            "metrics": row.metrics,
         }
     )
 
@@ -55,4 +58,12 @@ def planned(row: ItemRow) -> Planned:
         gold=row.gold,
         seed=row.seed,
         ask=row.ask,
+        cluster=row.cluster,
     )
+
+
+def answer(row: ItemRow) -> Answer | None:
+    """What the endpoint answered, to be scored again; None if it did not."""
+    if row.prompt is None or row.output is None:
+        return None
+    return Answer(row.prompt, row.output, row.tokens, row.latency_ms or 0.0, row.details)

@@ -22,7 +22,8 @@ class Planned:
     """One item to be answered: a question under a setting. `ask` is JSON of the suite's own, kept until then.
 
     `id` is unique in a run. Items of one question under several settings have the same `question_id`, `gold` and
-    `seed`: they are compared in pairs.
+    `seed`: they are compared in pairs. Questions that are not independent of each other, such as those on one
+    document, name the same `cluster`; without one a question is its own.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Planned:
     gold: list[str]
     seed: int
     ask: dict[str, Any]
+    cluster: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Suite(Protocol):
     description: str
     options: type[BaseModel]
     metrics: Mapping[str, Kind]
-    """What `score` may return, and of which kind; in the order of the report."""
+    """What `score` may return, and of which kind; in the order of the report. `truncated` (cut off by the token budget)
+    and `unparsed` (no answer could be found in the output) are proportions that stand beside every score."""
     contrasts: Sequence[tuple[str, str]]
     """Pairs of settings to compare: (setting, against)."""
     compared: Sequence[str]

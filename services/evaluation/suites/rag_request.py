@@ -58,6 +58,7 @@ def plan_item(question: GoldQuestion, setting: Setting, options: RagQaOptions, s
         gold=question.answers,
         seed=sampling_seed,
         ask={"body": body, "document": question.document, "owner": question.owner},
+        cluster=question.document,
     )
 
 

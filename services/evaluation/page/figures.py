@@ -1,0 +1,58 @@
+"""A suite's own figures as plotly draws them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.evaluation.page.plots import COLOURS, Drawing, layout
+from shared.contracts.figure import Figure, Heatmap, Plot, Series
+
+_MODES = {"line": "lines+markers", "points": "markers"}
+
+
+def drawn(figure: Figure) -> Drawing:
+    """The drawing of a figure that a suite handed to the report."""
+    if isinstance(figure, Heatmap):
+        return _matrix(figure)
+    axes: dict[str, Any] = {
+        "xaxis": {"title": {"text": figure.x_title}, "type": "log" if figure.x_log else "-"},
+        "yaxis": {"title": {"text": figure.y_title}},
+        "barmode": "group",
+    }
+    data = [_series(series, figure, COLOURS[place % len(COLOURS)]) for place, series in enumerate(figure.series)]
+    return Drawing(figure.title, figure.note, data, layout() | axes)
+
+
+def _series(series: Series, figure: Plot, colour: str) -> dict[str, Any]:
+    data: dict[str, Any] = {"x": series.x, "y": series.y, "name": series.name, **_bounds(series)}
+    if figure.kind == "bar":
+        return {"type": "bar", "marker": {"color": colour}, **data}
+    return {"type": "scatter", "mode": _MODES[figure.kind], "marker": {"color": colour, "size": 8}, **data}
+
+
+def _bounds(series: Series) -> dict[str, Any]:
+    """Plotly's error bars are distances from the point."""
+    if series.low is None or series.high is None:
+        return {}
+    above = [
+        high - y if y is not None and high is not None else 0 for y, high in zip(series.y, series.high, strict=True)
+    ]
+    below = [y - low if y is not None and low is not None else 0 for y, low in zip(series.y, series.low, strict=True)]
+    bars = {"type": "data", "symmetric": False, "array": above, "arrayminus": below}
+    return {"error_y": {**bars, "color": "#333", "thickness": 1.3, "width": 4}}
+
+
+def _matrix(figure: Heatmap) -> Drawing:
+    cells = [["" if value is None else f"{value:.3g}" for value in row] for row in figure.values]
+    scale: dict[str, Any] = {"colorscale": "Blues"}
+    if figure.centre is not None:
+        scale = {"colorscale": [[0, "#8C510A"], [0.5, "#F5F5F5"], [1, "#01665E"]], "zmid": figure.centre}
+    data = {
+        "type": "heatmap", "x": figure.columns, "y": figure.rows, "z": figure.values,
+        "text": cells, "texttemplate": "%{text}", "hoverongaps": False, "xgap": 1, "ygap": 1, **scale,
+    }  # fmt: skip
+    axes = {
+        "xaxis": {"title": {"text": figure.x_title}, "type": "category", "automargin": True},
+        "yaxis": {"title": {"text": figure.y_title}, "type": "category", "autorange": "reversed", "automargin": True},
+    }
+    return Drawing(figure.title, figure.note, [data], layout(160 + max(30 * len(figure.rows), 120)) | axes)

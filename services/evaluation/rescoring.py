@@ -1,0 +1,36 @@
+"""Scores of an answer that was given before, by a suite and by metrics beside the suite's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from services.evaluation.errors import BadMetric
+from services.evaluation.metrics.answers import contains_gold, exact_match, token_f1
+from services.evaluation.suites.base import Answer, Kind, Planned, Suite
+
+_Metric = Callable[[str, Sequence[str]], float]
+
+ADDED: Mapping[str, tuple[Kind, _Metric]] = {
+    "contains_gold": ("proportion", contains_gold),
+    "f1": ("mean", token_f1),
+    "exact_match": ("proportion", exact_match),
+}
+"""Metrics of any output with gold answers, that a request can add to a suite's own. A suite's of the same name wins."""
+
+
+def check_metrics(names: Sequence[str]) -> None:
+    """Raises BadMetric for a name that is not among those there are."""
+    for name in names:
+        if name not in ADDED:
+            raise BadMetric(name, ADDED)
+
+
+def kinds(suite: Suite, added: Sequence[str]) -> dict[str, Kind]:
+    """The metrics of a run and of which kind each is: the suite's in its order, then those that were added."""
+    return {**suite.metrics, **{name: ADDED[name][0] for name in added if name not in suite.metrics}}
+
+
+def score_again(suite: Suite, added: Sequence[str], planned: Planned, answer: Answer) -> dict[str, float]:
+    """The scores of an answer. Raises whatever the suite raises of an answer that it cannot read."""
+    more = {name: ADDED[name][1](answer.output, planned.gold) for name in added}
+    return {**more, **suite.score(planned, answer)}
