@@ -42,7 +42,7 @@ class Endpoint:
             trust_env=False,
         )
         self._run, self._patience = run, patience
-        self.url = url
+        self.url, self.api_key = url, api_key
 
     async def __aenter__(self) -> Endpoint:
         return self

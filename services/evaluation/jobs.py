@@ -6,9 +6,12 @@ Imports DBOS, which is slow to import: the app does so once its port is bound.
 from __future__ import annotations
 
 import logging
+import sqlite3
+from contextlib import closing
 
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from dbos import error as dbos_error
+from sqlalchemy import URL
 
 from services.evaluation.settings import EvaluationSettings
 from services.evaluation.store.runs import Store
@@ -38,9 +41,11 @@ class Jobs:
         """Launch DBOS and carry on whatever a process before this one left unfinished."""
         global _work  # noqa: PLW0603 - see there
         _work = Work(self._settings, self._store)
+        url = self._settings.jobs_database()
+        _prepare(url)
         config = DBOSConfig(
             name="candor-evaluation",
-            system_database_url=self._settings.jobs_database().render_as_string(hide_password=False),
+            system_database_url=url.render_as_string(hide_password=False),
             application_version=_WORKFLOW_VERSION,
             log_level="ERROR",
         )
@@ -82,6 +87,13 @@ async def evaluate(run: str) -> None:
     """The workflow of a run."""
     assert _work is not None, "workflows are called after Jobs.start"
     await _work.carry_out(run)
+
+
+def _prepare(url: URL) -> None:
+    """A SQLite file keeps its journal's mode. DBOS leaves it at the slowest, and writes for every item."""
+    if url.get_backend_name() == "sqlite" and url.database:
+        with closing(sqlite3.connect(url.database, timeout=30)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _worth_logging(record: logging.LogRecord) -> bool:

@@ -20,7 +20,7 @@ from services.evaluation.rescoring import score_again
 from services.evaluation.settings import EvaluationSettings
 from services.evaluation.store.patience import patiently
 from services.evaluation.store.reading import Rescored
-from services.evaluation.store.runs import Store
+from services.evaluation.store.runs import Outcome, Store
 from services.evaluation.suites.base import BadAnswer, Suite
 from services.evaluation.suites.registry import SUITES
 from shared.contracts.evaluation import Run
@@ -152,10 +152,9 @@ class Work:
         if not await self._kept(self.store.begin, about.id, {}):
             return
         while page := await self._kept(self.store.to_rescore, about.id, _PAGE):
-            for item in page:
-                scores, error = await asyncio.to_thread(_scored_again, item, suite, about)
-                if not await self._kept(self.store.record, about.id, item.position, item.answer, scores, error):
-                    return
+            outcomes = await asyncio.to_thread(lambda page=page: [_scored_again(item, suite, about) for item in page])
+            if not await self._kept(self.store.record_all, about.id, outcomes):
+                return
 
     def _end(self, run: str, error: str | None) -> None:
         about = self.store.run(run)
@@ -168,14 +167,18 @@ class Work:
         return await patiently(self.settings.patience, call, *args, **kwargs)
 
 
-def _scored_again(item: Rescored, suite: Suite, about: Run) -> tuple[dict[str, float], str | None]:
-    """The scores of an answer given before, and what kept it from being scored."""
+def _scored_again(item: Rescored, suite: Suite, about: Run) -> Outcome:
+    """The scores of an answer given before, or what kept it from being scored."""
+    scores: dict[str, float] = {}
+    error = None
     if item.answer is None:
-        return {}, item.error or "there is no answer to score"
-    try:
-        return score_again(suite, about.metrics, item.planned, item.answer), None
-    except BadAnswer as refused:
-        return {}, str(refused)
-    except Exception as fault:
-        _log.exception("a suite failed on an answer of before", run=about.id, item=item.planned.id)
-        return {}, f"{type(fault).__name__}: {fault}"
+        error = item.error or "there is no answer to score"
+    else:
+        try:
+            scores = score_again(suite, about.metrics, item.planned, item.answer)
+        except BadAnswer as refused:
+            error = str(refused)
+        except Exception as fault:
+            _log.exception("a suite failed on an answer of before", run=about.id, item=item.planned.id)
+            error = f"{type(fault).__name__}: {fault}"
+    return Outcome(item.position, item.answer, scores, error)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -28,6 +28,16 @@ class Rescoring(RescoreRequest):
     """A request to score the answers of a run again, and which run's: what an Idempotency-Key stands for."""
 
     run: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the item at a position: its answer and scores, or an error (and the answer, if there was one)."""
+
+    position: int
+    answer: Answer | None
+    scores: Mapping[str, float]
+    error: str | None
 
 
 class Store(Reader):
@@ -142,17 +152,19 @@ class Store(Reader):
         self, run: str, position: int, answer: Answer | None, scores: Mapping[str, float], error: str | None
     ) -> bool:
         """Keep what became of an item, once. False if the run has ended or the item is done: nothing is kept then."""
-        kept = asdict(answer) if answer is not None else {}
-        status = "failed" if error is not None else "scored"
+        return self.record_all(run, [Outcome(position, answer, scores, error)])
+
+    def record_all(self, run: str, outcomes: Sequence[Outcome]) -> bool:
+        """The same of several items at once. False if the run has ended or one of them is done: none is kept then."""
         with Session(self._engine) as session, session.begin():
             row = _lock(session, run)
-            item = session.get_one(ItemRow, (run, position))
-            if row is None or item.status != "planned":
+            items = [session.get_one(ItemRow, (run, outcome.position)) for outcome in outcomes]
+            if row is None or any(item.status != "planned" for item in items):
                 return False
-            for name, value in {**kept, "scores": dict(scores), "status": status, "error": error}.items():
-                setattr(item, name, value)
-            row.done, row.failed = row.done + 1, row.failed + (error is not None)
-            _append(session, row, "item", wire.finished(item, row).model_dump_json())
+            for item, outcome in zip(items, outcomes, strict=True):
+                _fill(item, outcome)
+                row.done, row.failed = row.done + 1, row.failed + (outcome.error is not None)
+                _append(session, row, "item", wire.finished(item, row).model_dump_json())
             return True
 
 
@@ -179,6 +191,13 @@ def _announce(session: Session, row: RunRow) -> Run:
 def _append(session: Session, row: RunRow, name: str, data: str) -> None:
     row.events += 1
     session.add(EventRow(run=row.id, number=row.events, name=name, data=data))
+
+
+def _fill(item: ItemRow, outcome: Outcome) -> None:
+    kept = asdict(outcome.answer) if outcome.answer is not None else {}
+    status = "failed" if outcome.error is not None else "scored"
+    for name, value in {**kept, "scores": dict(outcome.scores), "status": status, "error": outcome.error}.items():
+        setattr(item, name, value)
 
 
 def _queued(run: str, request: RunRequest | Rescoring, key: str | None, **values: Any) -> RunRow:

@@ -8,6 +8,8 @@ from importlib.metadata import EntryPoint, entry_points
 import structlog
 
 from services.evaluation.suites.base import Suite
+from services.evaluation.suites.harness.suite import LmEval
+from services.evaluation.suites.moe.suite import Moe
 from services.evaluation.suites.owners.suite import Owners
 from services.evaluation.suites.rag.suite import Rag
 from services.evaluation.suites.rag_qa import RagQa
@@ -54,5 +56,7 @@ def _installed(points: Iterable[EntryPoint]) -> Iterator[Suite]:
             yield suite
 
 
-SUITES: dict[str, Suite] = load((RagQa(), Rag(), Thinking(), Owners(), RetrievalSuite()), entry_points(group=GROUP))
+SUITES: dict[str, Suite] = load(
+    (RagQa(), Rag(), Thinking(), Owners(), Moe(), RetrievalSuite(), LmEval()), entry_points(group=GROUP)
+)
 """By id, in the order in which they are listed."""

@@ -61,9 +61,9 @@ class RetrievalSuite:
     description = (
         "The test queries of a folder, searched by each index in a datastore of its corpus alone, perhaps with the "
         "query rewritten or the passages reranked by the language model. Documents that a query excludes are left out "
-        "of its ranking. A document's score is its best passage's. ndcg@10, recall and mrr@10 as in trec_eval; truncated "
-        "is the share of queries that the encoder could not read whole; milliseconds is the search service's own time "
-        "for a query."
+        "of its ranking. A document's score is its best passage's. ndcg@10, recall and mrr@10 as in trec_eval; "
+        "truncated is the share of queries that the encoder could not read whole; milliseconds is the search "
+        "service's own time for a query."
     )
     options: type[BaseModel] = RetrievalSuiteOptions
     metrics: Mapping[str, Kind] = {

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from statistics import fmean
 
 from services.evaluation.endpoint import Endpoint
-from services.evaluation.errors import MissingData
 from services.evaluation.suites.base import Answer, BadAnswer, Kind, Planned
 from services.evaluation.suites.owners.measure import ALL, Effect, Part, Scope, without
 from services.evaluation.suites.questions import item_seed
+from services.evaluation.suites.texts import held_out
 
 CHARACTERS = 1200
 """Of a document: some 300 tokens."""
-FEWEST = 200
-"""Shorter documents say little of a model."""
 
 
 class Perplexity:
@@ -43,7 +39,7 @@ class Perplexity:
                 f"perplexity: {', '.join(silent)} have no expert in the model; leaving them out changes no probability."
             )
         for owner in (one.id for one in scope.owners):
-            chosen = _held_out(scope.home, owner, scope.limit, scope.seed)
+            chosen = held_out(scope.home, owner, limit=scope.limit, seed=scope.seed, characters=CHARACTERS)
             if len(chosen) < scope.limit:
                 part.warnings.append(
                     f"perplexity: {owner} has {len(chosen)} held-out documents of the {scope.limit} asked for."
@@ -88,22 +84,3 @@ class Perplexity:
         what = f"held-out text of {owner} has a perplexity of {before:.1f} with all and {after:.1f} without {left_out}"
         ratio = f"{math.exp(effect.difference):.2f} times ({math.exp(effect.low):.2f} to {math.exp(effect.high):.2f})"
         return f"{what}: {ratio}, over {effect.items} documents."
-
-
-def _held_out(home: Path, owner: str, limit: int, seed: int) -> dict[str, str]:
-    """Documents outside the training split by id, cut at a space; a smaller limit gives the first of a larger one's."""
-    files = sorted((home / "texts" / owner).glob("*.jsonl"))
-    if not files and not (home / "texts").is_dir():
-        raise MissingData(f"There are no texts in {home / 'texts'}.")
-    found: dict[str, str] = {}
-    for path in files:
-        with path.open(encoding="utf-8") as lines:
-            for document in map(json.loads, lines):
-                if document.get("split") != "train" and len(document["text"]) >= FEWEST:
-                    found[document["id"]] = _cut(document["text"])
-    order = sorted(found, key=lambda identity: hashlib.sha256(f"{seed}:{identity}".encode()).hexdigest())
-    return {identity: found[identity] for identity in order[:limit]}
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= CHARACTERS else text[:CHARACTERS].rsplit(maxsplit=1)[0]

@@ -1,0 +1,88 @@
+"""lm_eval as a process: started, waited for, killed with the run, and what it wrote read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from services.evaluation.suites.base import BadAnswer
+
+LAST_LINES = 12
+
+
+async def run_task(
+    command: Sequence[str], task: str, *, folder: Path, seconds: float, key: str | None
+) -> dict[str, Any]:
+    """The results of one task: the harness's own JSON and the score of every document. Raises BadAnswer.
+
+    `folder` is where the process works: data files of tasks are named from there. Cancelled with the run, it is killed
+    with all that it started.
+    """
+    with TemporaryDirectory(prefix="candor-lm-eval-") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            "--output_path",
+            output,
+            cwd=folder,
+            env=_environment(Path(output), key),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            # a group of its own, so that its children can be ended with it
+            start_new_session=True,
+        )
+        try:
+            said, _ = await asyncio.wait_for(process.communicate(), seconds)
+        except TimeoutError as error:
+            raise BadAnswer(f"lm_eval was not done after {seconds / 60:.0f} minutes") from error
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        if process.returncode != 0:
+            lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
+            raise BadAnswer(f"lm_eval ended with {process.returncode}: " + "\n".join(lines[-LAST_LINES:]))
+        return await asyncio.to_thread(_read, Path(output), task)
+
+
+def _environment(output: Path, key: str | None) -> dict[str, str]:
+    """Without a hub: tasks and data are local files. Its caches go with the folder of its output."""
+    given = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(output / "cache")}
+    # the harness's own packages, not those of this process
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return {**kept, **given, **({"OPENAI_API_KEY": key} if key else {})}
+
+
+def _read(output: Path, task: str) -> dict[str, Any]:
+    found, logged = next(output.rglob("results_*.json"), None), next(output.rglob(f"samples_{task}_*.jsonl"), None)
+    if found is None:
+        raise BadAnswer("lm_eval ended well and wrote no results")
+    whole = json.loads(found.read_text(encoding="utf-8"))
+    if task not in whole["results"]:
+        raise BadAnswer(f"lm_eval has no result of {task!r}, only of {', '.join(whole['results'])}")
+    samples = []
+    if logged is not None:
+        with logged.open(encoding="utf-8") as lines:
+            samples = [_scores(json.loads(line)) for line in lines]
+    return {
+        "results": whole["results"][task],
+        "higher_is_better": whole.get("higher_is_better", {}).get(task, {}),
+        "version": whole.get("versions", {}).get(task),
+        "shots": whole.get("n-shot", {}).get(task),
+        "documents": whole.get("n-samples", {}).get(task, {}).get("effective", len(samples)),
+        "harness": whole.get("lm_eval_version"),
+        "task_hash": whole.get("task_hashes", {}).get(task),
+        "samples": samples,
+    }
+
+
+def _scores(sample: dict[str, Any]) -> dict[str, Any]:
+    """The document's number and its metrics."""
+    names = sample.get("metrics", [])
+    return {"doc_id": sample.get("doc_id"), **{name: sample[name] for name in names if name in sample}}

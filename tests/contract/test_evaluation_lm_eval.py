@@ -1,0 +1,162 @@
+"""`lm-eval` through the real service: the probe, the process and what becomes of its results.
+
+A small program in place of the harness: tests/lm_eval runs the real one, in its environment.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.evaluation.suites.harness.probe import LIKELY
+from shared.contracts.evaluation import Report
+from shared.contracts.figure import Plot
+from tests.contract.endpoint_support import Body, endpoint
+from tests.contract.evaluation_support import Service, serving
+
+PROGRAM = """#!{python}
+import json, os, sys, time
+from pathlib import Path
+
+given = dict(zip(sys.argv, sys.argv[1:]))
+task = given["--tasks"]
+if task == "broken":
+    sys.exit("no such task")
+if task == "slow":
+    Path("pid").write_text(str(os.getpid()))
+    time.sleep(600)
+output = Path(given["--output_path"]) / "model"
+output.mkdir()
+results = {{"alias": task, "acc,none": 0.25, "acc_stderr,none": 0.05}}
+results |= {{"acc_norm,none": 0.5, "acc_norm_stderr,none": "N/A"}}
+counted = {{"effective": int(given["--limit"])}}
+whole = {{"results": {{task: results}}, "n-shot": {{task: 0}}, "n-samples": {{task: counted}}}}
+(output / "results_1.json").write_text(json.dumps(whole))
+samples = [{{"doc_id": 0, "metrics": ["acc"], "acc": 1.0, "arguments": {{}}}}]
+(output / f"samples_{{task}}_1.jsonl").write_text("".join(json.dumps(one) + "\\n" for one in samples))
+Path("asked.json").write_text(json.dumps([sys.argv[1:], os.environ.get("HF_HUB_OFFLINE"), "PYTHONPATH" in os.environ]))
+"""
+
+echoing = {"how": "well"}
+
+
+def reply(path: str, body: Body) -> tuple[int, Body]:
+    if path != "/v1/completions":
+        return 404, {}
+    words = [f"{word} " for word in body["prompt"].split(" ")]
+    words[-1] = words[-1].strip()
+    each = -1.0 if body["prompt"] == LIKELY or echoing["how"] == "the same" else -5.0
+    said = {
+        "tokens": words,
+        "token_logprobs": [None, *[each] * (len(words) - 1)],
+        "text_offset": [],
+        "top_logprobs": [],
+    }
+    if echoing["how"] == "continuing":
+        said = {"tokens": [" hello"] * 5, "token_logprobs": [-1.0] * 5, "text_offset": [], "top_logprobs": []}
+    return 200, {"choices": [{"text": "", "logprobs": None if echoing["how"] == "not" else said}]}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    here = tmp_path_factory.mktemp("home")
+    (here / "lm-eval-tasks").mkdir()
+    program = here / "lm-eval-venv/bin/lm_eval"
+    program.parent.mkdir(parents=True)
+    program.write_text(PROGRAM.format(python=sys.executable))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return here
+
+
+@pytest.fixture(scope="module")
+def service(home: Path) -> Iterator[Service]:
+    with endpoint(reply) as url, serving(home, url, failure_rate="1") as running:
+        yield running
+
+
+def run(service: Service, *tasks: str, **options: Any) -> dict[str, Any]:
+    return service.wait(service.create(suite="lm-eval", limit=7, options={"tasks": list(tasks), **options})["id"])
+
+
+def test_the_harness_is_asked_and_its_results_are_kept(service: Service, home: Path) -> None:
+    ended = run(service, "arc", shots=2)
+    assert (ended["status"], ended["error"]) == ("succeeded", None)
+    [item] = service.items(ended["id"])
+    assert item["scores"] == {"acc": 0.25, "acc_norm": 0.5}
+    assert item["details"]["samples"] == [{"doc_id": 0, "acc": 1.0}]
+    command, offline, ours = json.loads((home / "lm-eval-tasks/asked.json").read_text())
+    given = dict(pairwise(command))
+    assert (given["--limit"], given["--num_fewshot"], given["--model"]) == ("7", "2", "local-completions")
+    assert "/v1/completions" in item["prompt"]
+    assert (offline, ours) == ("1", False)
+    report = Report.model_validate(service.http.get(f"/v1/evaluations/{ended['id']}/report").json())
+    # no interval of ours is put around a single figure: the harness's own is in the plot
+    assert report.cells[0].scores == {}
+    [plot] = report.figures
+    assert isinstance(plot, Plot)
+    assert (plot.series[0].y, plot.series[0].low) == ([0.25], pytest.approx([0.25 - 1.96 * 0.05], abs=1e-4))
+    assert report.summary == ["arc (7 documents, 0 shots): acc 0.250 ± 0.098; acc_norm 0.500"]
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [("not", "it sends none"), ("continuing", "they are not the prompt's"), ("the same", "no language model's")],
+)
+def test_an_endpoint_that_does_not_echo_is_found_out_before_the_first_task(
+    service: Service, how: str, says: str
+) -> None:
+    echoing["how"] = how
+    try:
+        ended = run(service, "arc")
+        chat = run(service, "arc", chat=True)
+    finally:
+        echoing["how"] = "well"
+    assert (ended["status"], ended["progress"]["done"]) == ("failed", 0)
+    assert says in ended["error"]
+    assert "by chance" in ended["error"]
+    assert chat["status"] == "succeeded"
+
+
+def test_a_task_that_fails_is_kept_with_the_harness_words_and_the_others_go_on(service: Service) -> None:
+    ended = run(service, "broken", "arc")
+    assert ended["progress"] == {"done": 2, "total": 2, "failed": 1}
+    [failed] = service.items(ended["id"], status="failed")
+    assert failed["error"] == "lm_eval ended with 1: no such task"
+
+
+def test_a_cancelled_run_takes_its_process_with_it(service: Service, home: Path) -> None:
+    pid = home / "lm-eval-tasks/pid"
+    created = service.create(suite="lm-eval", limit=7, options={"tasks": ["slow"]})
+    until = time.monotonic() + 60
+    while not pid.exists() or not pid.read_text():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    service.http.post(f"/v1/evaluations/{created['id']}/cancel")
+    while Path(f"/proc/{pid.read_text()}").exists():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({}, "Field required"), ({"tasks": ["../x"]}, "should match pattern"), ({"tasks": ["--help"]}, "should match")],
+)
+def test_a_task_that_is_no_name_is_refused(service: Service, options: dict[str, Any], says: str) -> None:
+    refused = service.http.post("/v1/evaluations", json={"suite": "lm-eval", "options": options})
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_option")
+    assert says in refused.json()["detail"]
+
+
+def test_without_the_harness_it_is_said_how_to_get_it(tmp_path: Path) -> None:
+    with serving(tmp_path, "http://127.0.0.1:9") as service:
+        refused = service.http.post("/v1/evaluations", json={"suite": "lm-eval", "options": {"tasks": ["arc"]}})
+    assert refused.status_code == 422
+    assert "make test-lm-eval" in refused.json()["detail"]
