@@ -7,7 +7,7 @@ the moment between the two. So a killed process asks again only the items that w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -152,7 +152,7 @@ class Work:
         if not await self._kept(self.store.begin, about.id, {}):
             return
         while page := await self._kept(self.store.to_rescore, about.id, _PAGE):
-            outcomes = await asyncio.to_thread(lambda page=page: [_scored_again(item, suite, about) for item in page])
+            outcomes = await asyncio.to_thread(_scored_again, page, suite, about)
             if not await self._kept(self.store.record_all, about.id, outcomes):
                 return
 
@@ -167,7 +167,11 @@ class Work:
         return await patiently(self.settings.patience, call, *args, **kwargs)
 
 
-def _scored_again(item: Rescored, suite: Suite, about: Run) -> Outcome:
+def _scored_again(page: Sequence[Rescored], suite: Suite, about: Run) -> list[Outcome]:
+    return [_outcome(item, suite, about) for item in page]
+
+
+def _outcome(item: Rescored, suite: Suite, about: Run) -> Outcome:
     """The scores of an answer given before, or what kept it from being scored."""
     scores: dict[str, float] = {}
     error = None

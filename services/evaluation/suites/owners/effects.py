@@ -28,10 +28,9 @@ class Point(NamedTuple):
 
 def points(items: Iterable[Item]) -> list[Point]:
     """Of the items that were scored."""
+    scored = [(item.set.partition("/"), item) for item in items if item.status == "scored"]
     return [
-        Point(*item.set.split("/", 1), item.setting, item.question_id, item.scores)
-        for item in items
-        if item.status == "scored"
+        Point(measure, owner, item.setting, item.question_id, item.scores) for (measure, _, owner), item in scored
     ]
 
 
