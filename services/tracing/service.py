@@ -68,7 +68,7 @@ class Tracer:
             owners=selection.owners,
             corpora=selection.ids,
             timings=wire.TraceTimings(**{step: round(milliseconds, 3) for step, milliseconds in spent.items()}),
-            warnings=self._about(selection) + missing,
+            warnings=self._about(selection) + traced.warnings + missing,
         )
         return fitted(told)
 
