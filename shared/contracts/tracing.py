@@ -14,7 +14,7 @@ Relevance = Literal["high", "medium", "low"]
 class PassageRead(Strict):
     """A passage that was put before the model that wrote the text."""
 
-    id: str
+    id: Annotated[str, Field(max_length=1024)]
     text: str
 
 
