@@ -31,6 +31,11 @@ class Tracer:
         self._nearly = Nearly()
         self.counter = Counter(catalogue, tokenizer, max_characters)
 
+    @property
+    def max_characters(self) -> int:
+        """Code points of a text at most."""
+        return self._limit
+
     def trace(self, request: wire.TraceRequest) -> wire.Trace:
         """Raises UnknownOwner, UnknownCorpus, OwnerNotPermitted, TextTooLong, InvalidRequest."""
         check_text(request.text, "text", self._limit)
