@@ -31,6 +31,11 @@ class Tracer:
         self._nearly = Nearly()
         self.counter = Counter(catalogue, tokenizer, max_characters)
 
+    @property
+    def max_characters(self) -> int:
+        """Code points of a text at most."""
+        return self._limit
+
     def trace(self, request: wire.TraceRequest) -> wire.Trace:
         """Raises UnknownOwner, UnknownCorpus, OwnerNotPermitted, TextTooLong, InvalidRequest."""
         check_text(request.text, "text", self._limit)
@@ -67,7 +72,7 @@ class Tracer:
             owners=selection.owners,
             corpora=selection.ids,
             timings=wire.TraceTimings(**{step: round(milliseconds, 3) for step, milliseconds in spent.items()}),
-            warnings=self._about(selection) + missing,
+            warnings=self._about(selection) + traced.warnings + missing,
         )
         return fitted(told)
 

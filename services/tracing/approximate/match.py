@@ -113,7 +113,8 @@ def _chains(number: int, index: WordIndex, ids: Ids) -> Iterator[_Chain]:
             if any(one.first <= first < one.last and one.low <= place < one.high for one in there):
                 continue
             stretch, gaps = extend(index.index.tokens, ids, index.bounds(document), (first, place, length))
-            chain = _Chain(number, document, *stretch.tolist(), gaps=gaps)
+            begin, end, left, right, equal = stretch.tolist()
+            chain = _Chain(number, document, begin, end, left, right, equal, gaps)
             there.append(chain)
             yield chain
 
