@@ -64,6 +64,7 @@ FAMILIES = (
     ThinkingFamily(name=r"deepseek[-_ ]?r1|r1[-_ ]distill", opening=_OPENING, closing=_CLOSING),
     ThinkingFamily(name=r"\bqwen[-_ ]?3|\bqwq", opening=_OPENING, closing=_CLOSING),
     ThinkingFamily(name=r"olmo[-_ ]?\d*.*think", opening=_OPENING, closing=_CLOSING),
+    ThinkingFamily(name=r"^candor.*think", opening=_OPENING, closing=_CLOSING),
     ThinkingFamily(name=r"phi[-_ ]?4.*reasoning", opening=_OPENING, closing=_CLOSING),
     ThinkingFamily(name=r"magistral", opening="[THINK]", closing="[/THINK]"),
 )

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,12 +30,12 @@ class Sandbox:
     def __init__(self) -> None:
         self._bubblewrap = _bubblewrap()
         self._turn = asyncio.Semaphore(AT_ONCE)
-        self._available: bool | None = None
+        self._available = False
 
     async def available(self) -> bool:
-        """Whether a program can be run in isolation here; tried once."""
-        if self._available is None:
-            self._available = self._bubblewrap is not None and await self._passes("", "", 10, 256)
+        """Whether a program can be run in isolation here; tried until it could."""
+        if not self._available and self._bubblewrap is not None:
+            self._available = await self._passes("", "", 10, 256)
         return self._available
 
     async def passes(self, code: str, tests: str, seconds: float, memory: int) -> bool:
@@ -49,23 +50,38 @@ class Sandbox:
 
     async def _passes(self, code: str, tests: str, seconds: float, memory: int) -> bool:
         job = json.dumps({"code": code, "tests": tests, "seconds": seconds, "memory": memory})
-        process = await asyncio.create_subprocess_exec(
-            *_command(self._bubblewrap or ""),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={},
-        )
+        starting = asyncio.create_task(_start(self._bubblewrap or ""))
+        try:
+            process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # half started, it could not be ended whole
+            await _end(await starting)
+            raise
         try:
             said, _ = await asyncio.wait_for(process.communicate(job.encode()), seconds + _GRACE_SECONDS)
         except TimeoutError:
             return False
         finally:
-            if process.returncode is None:
-                # the sandbox dies with it, and all that runs in it
-                process.kill()
-                await process.wait()
+            await _end(process)
         return said.strip() == b"passed"
+
+
+async def _start(bubblewrap: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *_command(bubblewrap),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={},
+        start_new_session=True,
+    )
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        # bubblewrap and the first process of the sandbox are of one group, and with that one all others die
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
 
 
 def program(text: str) -> str:
@@ -92,7 +108,7 @@ def _command(bubblewrap: str) -> list[str]:
     return [
         bubblewrap,
         *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
-        *("--die-with-parent", "--new-session", "--clearenv"),
+        *("--die-with-parent", "--clearenv"),
         *_libraries(),
         *([] if place == prefix else ["--ro-bind", str(prefix), str(place)]),
         *("--setenv", "LD_LIBRARY_PATH", str(place / "lib")),

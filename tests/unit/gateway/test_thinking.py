@@ -21,6 +21,8 @@ TAGS = ThinkingTags(opening="<think>\n", closing="\n</think>\n\n")
         ("QwQ-32B", "qwen2", True),
         ("Olmo-3-7B-Think", "olmo3", True),
         ("Magistral-Small", "mistral", True),
+        ("candor-135m-thinking", "mixtral", True),
+        ("candor-135m", "mixtral", False),
         ("Qwen3-4B-Instruct-2507", "qwen3", False),
         ("Qwen3-Coder-30B-A3B-Instruct", "qwen3_moe", False),
         ("OLMo-2-7B-Instruct", "olmo2", False),

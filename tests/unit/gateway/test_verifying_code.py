@@ -168,6 +168,32 @@ def test_cancelling_ends_the_program(loop: asyncio.Runner, sandbox: Sandbox) -> 
     assert marker not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
 
 
+def test_cancelling_ends_the_sandbox_however_far_it_is(loop: asyncio.Runner, sandbox: Sandbox) -> None:
+    marker = "sandbox-of-this-test"
+
+    async def run(milliseconds: int) -> None:
+        task = asyncio.create_task(sandbox.passes(f"'{marker}'", "while True: pass", 50, MEMORY))
+        await asyncio.sleep(milliseconds / 1000)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            # cancelled, and over soon: it does not wait for what it did not reach
+            await asyncio.wait_for(task, 10)
+
+    before = sandboxes()
+    for milliseconds in range(0, 60, 2):
+        loop.run(run(milliseconds))
+    until = time.monotonic() + 20
+    while not sandboxes() <= before:
+        # the kernel takes a while to take a namespace down
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def sandboxes() -> set[str]:
+    """The processes that are a sandbox's, of this test's or another's."""
+    return set(subprocess.run(["pgrep", "-x", "bwrap"], capture_output=True, text=True, check=False).stdout.split())
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
