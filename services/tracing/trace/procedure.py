@@ -23,6 +23,8 @@ from services.tracing.trace.spans import Span, find_spans, keep
 
 MATCHES, MATCHES_A_TOKEN = 5000, 2
 """Matches looked up for a text, or for each of its tokens: more than an answer can have."""
+OVERLAP = 8
+"""How many times over the spans told may cover a text."""
 AROUND, LEAST_AROUND = 100, 160
 """Tokens around each of so many matches together; but on either side of one, so many may be."""
 
@@ -89,7 +91,8 @@ def trace(text: str, prompt: str, segments: Sequence[Segment], tokenizer: Tokeni
     clock.lap("tokenize")
     found = find_spans(query, segments, tokenizer, min_length=options.min_length, max_count=options.max_count)
     kept = keep(found, query, segments, options.max_spans)
-    options, warnings = _within_reason(options, kept, query.tokens)
+    kept, warnings = _apart(kept, query.tokens)
+    options, more = _within_reason(options, kept, query.tokens)
     clock.lap("search")
     places = [_sampled(query, span, segments, options) for span in kept]
     snippets = [
@@ -104,7 +107,21 @@ def trace(text: str, prompt: str, segments: Sequence[Segment], tokenizer: Tokeni
         for span, occurrences, shown in zip(kept, places, snippets, strict=True)
     ]
     clock.lap("relevance")
-    return Traced(query.tokens, spans, clock.milliseconds(), warnings)
+    return Traced(query.tokens, spans, clock.milliseconds(), warnings + more)
+
+
+def _apart(spans: Sequence[Span], tokens: int) -> tuple[list[Span], list[str]]:
+    """The longest spans that are together at most OVERLAP times as long as the text, and a warning if that is not all.
+
+    A text that repeats itself as documents do has spans of half its length at every place.
+    """
+    longest_first = sorted(spans, key=lambda span: (-span.length, span.first))
+    lengths = np.cumsum([span.length for span in longest_first])
+    fitting = max(1, int(np.searchsorted(lengths, OVERLAP * tokens, side="right")))
+    if fitting >= len(spans):
+        return list(spans), []
+    warning = f"The {len(spans)} spans cover the text more than {OVERLAP} times: the {fitting} longest are told."
+    return sorted(longest_first[:fitting], key=lambda span: span.first), [warning]
 
 
 def _within_reason(options: Options, spans: Sequence[Span], tokens: int) -> tuple[Options, list[str]]:

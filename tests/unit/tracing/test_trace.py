@@ -250,6 +250,16 @@ def test_nothing_is_found_where_nothing_is_searched(tokenizer: Tokenizer) -> Non
     assert trace("of the", "", [], tokenizer, ALL).spans == []
 
 
+def test_spans_that_cover_a_text_many_times_over_are_not_all_told(build: Build, tokenizer: Tokenizer) -> None:
+    segments = build({"many": ["word " * 300]})
+    traced = trace("word " * 600, "", segments, tokenizer, Options(max_spans=1000))
+    assert 1 < sum(span.length for span in traced.spans) / traced.tokens <= 8
+    (warning,) = traced.warnings
+    assert warning.endswith(f"spans cover the text more than 8 times: the {len(traced.spans)} longest are told.")
+    few = trace("word " * 305, "", segments, tokenizer, Options())
+    assert few.warnings == []
+
+
 def test_more_documents_than_an_answer_has_room_for_are_not_looked_up(build: Build, tokenizer: Tokenizer) -> None:
     segments = build({"many": ["seal\n" + "word " * 400] * 200})
     traced = trace("seal\n" * 1000, "", segments, tokenizer, Options(max_spans=1000, documents=100, context=1000))
