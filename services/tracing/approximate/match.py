@@ -109,7 +109,8 @@ def _chains(number: int, index: WordIndex, ids: Ids) -> Iterator[_Chain]:
             if any(one.first <= first < one.last and one.low <= place < one.high for one in there):
                 continue
             stretch, gaps = extend(index.index.tokens, ids, index.bounds(document), (first, place, length))
-            chain = _Chain(number, document, *stretch.tolist(), gaps)
+            first_word, last_word, low_place, high_place, equal = stretch.tolist()
+            chain = _Chain(number, document, first_word, last_word, low_place, high_place, equal, gaps)
             there.append(chain)
             yield chain
 
