@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +37,8 @@ class Difference:
 class Approximate:
     """`text[start:end]` stands nearly in a document, as `there`.
 
-    `similarity`: twice the equal words over the words of both (Dice), without those within a gap; `differences` are
-    within the gaps. Without any, only case, punctuation and spaces are others. `offset`: how many words of the document
-    come before.
+    `similarity`: twice the equal words over the words of both (Dice); `differences` are all the others, in order.
+    Without any, only case, punctuation and spaces are others. `offset`: how many words of the document come before.
     """
 
     start: int
@@ -55,10 +53,8 @@ class Approximate:
 
 @dataclass(frozen=True, eq=False)
 class _Chain:
-    """Words [first, last) of the text and [low, high) of a segment's index, of which `equal` are the same.
-
-    `gaps` (gaps, 4): words of the text and of the index between them that are not, as `kernels.extend` gives them.
-    """
+    """Words [first, last) of the text and [low, high) of a segment's index, of which `equal` are the same, and those of
+    `gaps` (see `extend`) are not."""
 
     segment: int
     document: int
@@ -113,8 +109,8 @@ def _chains(number: int, index: WordIndex, ids: Ids) -> Iterator[_Chain]:
             if any(one.first <= first < one.last and one.low <= place < one.high for one in there):
                 continue
             stretch, gaps = extend(index.index.tokens, ids, index.bounds(document), (first, place, length))
-            begin, end, left, right, equal = stretch.tolist()
-            chain = _Chain(number, document, begin, end, left, right, equal, gaps)
+            first_word, last_word, low_place, high_place, equal = stretch.tolist()
+            chain = _Chain(number, document, first_word, last_word, low_place, high_place, equal, gaps)
             there.append(chain)
             yield chain
 
@@ -141,19 +137,11 @@ def _shown(chain: _Chain, words: Words, segment: Segment, index: WordIndex) -> A
 
 
 def _differences(chain: _Chain, words: Words, theirs: Words) -> list[Difference]:
-    """Where the words of both are not the same."""
-    ours, there = words.keys[chain.first : chain.last].tolist(), theirs.keys.tolist()
-    found = []
-    for gap in sorted(chain.gaps.tolist()):
-        first, last, low, high = (
-            edge - base for edge, base in zip(gap, 2 * [chain.first] + 2 * [chain.low], strict=True)
-        )
-        # of a gap and not of all: the time that difflib takes is up to the product of both lengths
-        for kind, i, j, k, m in SequenceMatcher(None, ours[first:last], there[low:high], autojunk=False).get_opcodes():
-            if kind != "equal":
-                text_edges = _edges(words, chain.first + first + i, chain.first + first + j)
-                found.append(Difference(*text_edges, *_edges(theirs, low + k, low + m)))
-    return found
+    """Where the words of both are not the same; `theirs` are those of the chain in the document."""
+    return [
+        Difference(*_edges(words, first, last), *_edges(theirs, low - chain.low, high - chain.low))
+        for first, last, low, high in sorted(chain.gaps.tolist())
+    ]
 
 
 def _edges(words: Words, first: int, last: int) -> tuple[int, int]:
