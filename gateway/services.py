@@ -11,6 +11,7 @@ from gateway.ledger.store import Ledger
 from gateway.pipeline.served import ServedModel
 from gateway.policy import Policy
 from gateway.settings import GatewaySettings
+from gateway.verify.verifiers import Verifiers
 from shared.clients.evaluation import EvaluationClient
 from shared.clients.model import ModelClient
 from shared.clients.retrieval import RetrievalClient
@@ -42,6 +43,7 @@ class Services:
     tracing: TracingClient
     evaluation: EvaluationClient
     ledger: Ledger
+    verifiers: Verifiers
 
     @classmethod
     def connect(cls, settings: GatewaySettings, policy: Policy, ledger: Ledger) -> Services:
@@ -50,11 +52,12 @@ class Services:
         return cls(
             policy,
             model,
-            ServedModel(model),
+            ServedModel(model, settings.thinking),
             RetrievalClient(settings.retrieval_url),
             TracingClient(settings.tracing_url),
             EvaluationClient(settings.evaluation_url),
             ledger,
+            Verifiers(settings.verifier_hosts, run_code=settings.run_code),
         )
 
     async def readiness(self) -> dict[str, Readiness]:
@@ -67,4 +70,5 @@ class Services:
         """Close the connections of every client and of the ledger."""
         for client in (self.model, self.retrieval, self.tracing, self.evaluation):
             await client.close()
+        await self.verifiers.close()
         await self.ledger.close()

@@ -105,7 +105,7 @@ def _footer(report: CandorReport, *, searched: bool, found: bool) -> list[Text]:
     lines += [Text(f"Without {failed.stage}: {failed.error}", style="bold red") for failed in report.failed]
     lines += [Text(f"Note: {warning}", style="yellow") for warning in report.warnings]
     timings = report.timings.model_dump(exclude={"total"})
-    asked = {stage: spent for stage, spent in timings.items() if spent or stage not in ("rewrite", "rerank")}
+    asked = {stage: spent for stage, spent in timings.items() if spent or stage not in ("rewrite", "rerank", "verify")}
     stages = " · ".join(f"{stage} {spent:,.0f}" for stage, spent in asked.items())
     lines.append(Text(f"{report.timings.total:,.0f} ms: {stages}   ({report.id})", style="dim"))
     return lines

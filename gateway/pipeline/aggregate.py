@@ -31,10 +31,17 @@ class Vote:
         return self.order[0]
 
 
-def aggregate(texts: Sequence[str], confidences: Sequence[float | None], question: str, rule: Rule) -> Vote:
+def aggregate(
+    texts: Sequence[str],
+    confidences: Sequence[float | None],
+    question: str,
+    rule: Rule,
+    verified: Sequence[bool | None] = (),
+) -> Vote:
     """Vote by `rule`; the winner is the most confident sample of the class with most votes, the earlier on a tie.
 
-    `first` lets the first sample alone vote, and it wins.
+    `first` lets the first sample alone vote, and it wins; `best` the most confident one; `verifier` puts the
+    `verified` samples before all others, the most confident first, and votes by `confidence`.
     `confidences`: self-certainty in nats. Where a sample has none, `confidence` counts heads like `majority`.
     An empty answer has no vote. Raises ValueError if there are no samples.
     """
@@ -49,21 +56,35 @@ def aggregate(texts: Sequence[str], confidences: Sequence[float | None], questio
         for member in members:
             votes[member] = round(total, 6)
     certain = [confidence if confidence is not None and rule != "first" else 0.0 for confidence in confidences]
-    order = sorted(range(len(texts)), key=lambda sample: (-votes[sample], -certain[sample], sample))
+    right = [bool(said) and rule == "verifier" for said in verified] or [False] * len(texts)
+    order = sorted(
+        range(len(texts)),
+        key=lambda sample: (
+            not right[sample],
+            0.0 if right[sample] or rule == "best" else -votes[sample],
+            not shorts[sample].words,
+            -certain[sample],
+            sample,
+        ),
+    )
     return Vote(tuple(answers), tuple(votes), tuple(order))
 
 
 def classes(answers: Sequence[ShortAnswer]) -> list[list[int]]:
     """Indices of the answers that say the same. An answer joins a class only if it is the same as every member:
-    sameness is not transitive, and a chain of near matches would end far from where it began."""
+    sameness is not transitive, and a chain of near matches would end far from where it began. Equal answers stay
+    together."""
+    equal: dict[ShortAnswer, list[int]] = {}
+    for index, answer in enumerate(answers):
+        equal.setdefault(answer, []).append(index)
     found: list[list[int]] = []
     # longest first: a bare word then joins the full answer that holds it, and does not bridge two of them
-    for index in sorted(range(len(answers)), key=lambda index: (-len(answers[index].words), index)):
-        fitting = [group for group in found if all(answers[index].same_as(answers[member]) for member in group)]
+    for answer in sorted(equal, key=lambda answer: (-len(answer.words), equal[answer][0])):
+        fitting = [group for group in found if all(answer.same_as(answers[member]) for member in group)]
         if fitting:
-            max(fitting, key=len).append(index)
+            max(fitting, key=len).extend(equal[answer])
         else:
-            found.append([index])
+            found.append([*equal[answer]])
     return found
 
 
@@ -71,6 +92,9 @@ def _weights(spoken: Sequence[bool], confidences: Sequence[float | None], rule: 
     """The vote of each sample."""
     if rule == "first":
         return [1.0, *([0.0] * (len(spoken) - 1))]
+    if rule == "best":
+        best = min(range(len(spoken)), key=lambda sample: (not spoken[sample], -(confidences[sample] or 0.0), sample))
+        return [float(sample == best and spoken[sample]) for sample in range(len(spoken))]
     known = [confidence for confidence in confidences if confidence is not None]
     if rule == "majority" or len(known) < len(spoken):
         return [float(said) for said in spoken]

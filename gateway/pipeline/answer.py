@@ -1,51 +1,22 @@
-"""The pipeline, top to bottom: consent, retrieve, generate, aggregate, cite, trace, ledger."""
+"""The pipeline, top to bottom: consent, retrieve, generate, verify, aggregate, cite, trace, ledger."""
 
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.pipeline.account import account
-from gateway.pipeline.aggregate import Vote, aggregate
-from gateway.pipeline.ask import Ask, ask
-from gateway.pipeline.cite import Marked, at_end, cite, mark, without_heading, without_markers
-from gateway.pipeline.generate import generate
-from gateway.pipeline.options import options, retrieval_of, trace_of
-from gateway.pipeline.prompt import question, search_query
-from gateway.pipeline.retrieve import Retrieved, retrieve
+from gateway.pipeline.choose import Chosen, choose, sample
+from gateway.pipeline.cite import Marked
+from gateway.pipeline.options import trace_of
+from gateway.pipeline.prepare import Prepared, prepare
 from gateway.pipeline.run import Run
 from gateway.pipeline.sample import Samples
-from gateway.pipeline.trace import check_corpora, trace, trace_request
-from gateway.policy import Consent
+from gateway.pipeline.trace import trace, trace_request
 from gateway.services import Services
-from shared.contracts.candor import AnswerTrace, CandorOptions, CandorReport, ChatRequest, Sample
+from shared.contracts.candor import AnswerTrace, CandorReport, ChatRequest, Sample
 from shared.contracts.gateway import LedgerRecord, StoredTrace
 from shared.http.request_id import request_id
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A valid request with its consent, its passages and the question to the model."""
-
-    id: str
-    created: int
-    chat: ChatRequest
-    options: CandorOptions
-    consent: Consent
-    question: str
-    rewrite: str | None
-    ask: Ask
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The vote, every sample's text, and the texts of the n choices with their citations, the answer first."""
-
-    vote: Vote
-    texts: tuple[str, ...]
-    choices: tuple[Marked, ...]
 
 
 @dataclass(frozen=True)
@@ -62,10 +33,8 @@ async def answer(chat: ChatRequest, services: Services) -> Answer:
     """A question's answer and its sources. Raises CandorError."""
     run = start(chat)
     prepared = await prepare(chat, services, run)
-    with run.needed("generate"):
-        samples = await generate(prepared.ask, prepared.consent, services.model)
-    with run.timed("aggregate"):
-        chosen = choose(prepared, samples)
+    samples = await sample(prepared, services, run)
+    chosen = await choose(prepared, samples, run)
     return Answer(prepared, samples, chosen, await report(prepared, samples, chosen, services, run))
 
 
@@ -73,48 +42,6 @@ def start(chat: ChatRequest) -> Run:
     """The clock of a request, and the warnings it begins with."""
     unknown = [f"The field {name!r} is not supported and was ignored." for name in chat.unknown()]
     return Run(strict=chat.candor.strict, warnings=unknown)
-
-
-async def prepare(chat: ChatRequest, services: Services, run: Run) -> Prepared:
-    """Everything before the first token. Raises CandorError for what is wrong with the request."""
-    with run.timed("policy"):
-        chosen = options(chat)
-        asked = question(chat.messages)
-        consent = services.policy.effective(chosen.owners)
-        if (tracing := trace_of(chosen)) is not None:
-            check_corpora(tracing, consent)
-    retrieved = Retrieved()
-    if (reading := retrieval_of(chosen)) is not None:
-        search = retrieve(search_query(chat.messages), reading, consent, services.retrieval)
-        retrieved = await run.optional("retrieve", search, retrieved)
-        for part in retrieved.failed:
-            run.missing(part.stage, part.error)
-        run.add(retrieved.spent)
-    passages = retrieved.passages
-    with run.needed("generate"):
-        served = await services.served.now()
-    with run.timed("policy"):
-        put = ask(chat, chosen.sampling, passages, consent, served)
-    if len(put.passages) < len(passages):
-        run.warnings.append(f"Only {len(put.passages)} of {len(passages)} passages fit into the model's context.")
-    return Prepared(
-        "chatcmpl-" + secrets.token_hex(12), int(time.time()), chat, chosen, consent, asked, retrieved.rewrite, put
-    )
-
-
-def choose(prepared: Prepared, samples: Samples, *, streamed: bool = False) -> Chosen:
-    """Vote, and cite. Markers of a text that was `streamed` already can only stand at its end."""
-    passages = prepared.ask.passages
-    texts = tuple(without_markers(draft.text, len(passages)).strip() for draft in samples.drafts)
-    if not streamed:
-        texts = tuple(without_heading(text) for text in texts)
-    confidences = [draft.confidence for draft in samples.drafts]
-    vote = aggregate(texts, confidences, prepared.question, prepared.options.sampling.aggregate)
-    choices = []
-    for index in vote.order[: prepared.chat.n]:
-        citations = cite(texts[index], prepared.question, passages)
-        choices.append(mark(texts[index], at_end(citations, texts[index]) if streamed else citations))
-    return Chosen(vote, texts, tuple(choices))
 
 
 async def report(prepared: Prepared, samples: Samples, chosen: Chosen, services: Services, run: Run) -> CandorReport:
@@ -140,6 +67,7 @@ async def report(prepared: Prepared, samples: Samples, chosen: Chosen, services:
         passages=[*prepared.ask.passages],
         samples=_samples(samples, chosen),
         winner=chosen.vote.winner,
+        tokens_saved=samples.saved,
         trace=traced,
         ledger=entries,
         timings=run.timings(),
@@ -168,10 +96,8 @@ async def _traced(prepared: Prepared, marked: Marked, services: Services, run: R
 
 
 def _samples(samples: Samples, chosen: Chosen) -> list[Sample]:
-    parts: Sequence[tuple[str, str, float]] = list(
-        zip(chosen.texts, chosen.vote.answers, chosen.vote.votes, strict=True)
-    )
-    return [
+    parts = zip(samples.drafts, chosen.texts, chosen.vote.answers, chosen.vote.votes, chosen.verified, strict=True)
+    ended = [
         Sample(
             text=text,
             answer=short,
@@ -179,6 +105,13 @@ def _samples(samples: Samples, chosen: Chosen) -> list[Sample]:
             tokens=draft.tokens,
             finish_reason=draft.finish_reason,
             votes=votes,
+            verified=verified,
+            reasoning=draft.reasoning,
         )
-        for draft, (text, short, votes) in zip(samples.drafts, parts, strict=True)
+        for draft, text, short, votes, verified in parts
     ]
+    aborted = [
+        Sample(text="", answer="", confidence=None, tokens=tokens, finish_reason="aborted", votes=0)
+        for tokens in samples.aborted
+    ]
+    return [*ended, *aborted]

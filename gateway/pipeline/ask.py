@@ -7,16 +7,19 @@ from dataclasses import dataclass
 
 from gateway.pipeline.prompt import compose
 from gateway.pipeline.retrieve import fitting
+from gateway.pipeline.sample import Draft
 from gateway.pipeline.served import Served
+from gateway.pipeline.thinking import Splitter, ThinkingTags
 from gateway.policy import Consent
 from shared.contracts.candor import ChatRequest, ReadPassage, SamplingOptions
 from shared.contracts.model import ExpertMask, ModelChatRequest
 from shared.contracts.openai import Message
+from shared.http.errors import InvalidRequest
 
 VOTING_TEMPERATURE = 0.3
 """Where the client sets none: samples that vote must differ, a little; a single one should be the likeliest answer."""
 FINAL_TOKENS = 24
-"""Tokens of a forced final answer."""
+"""Tokens of a forced final answer, at most."""
 FINAL_CUE = "\n\nFinal answer:"
 SHORT_END = "\n\n"
 """What ends an answer that was asked to be short: experts trained on running text would go on to other questions."""
@@ -30,18 +33,36 @@ _PASSED_ON = ("top_p", "seed", "logit_bias", "logprobs", "top_logprobs")
 class Ask:
     """One question to the model service. `prefill` begins the assistant's turn and is not part of the answer.
 
-    `forced`: tokens for a final answer, should a sample be cut off without one; 0 where none is forced.
+    `forced`: tokens for a final answer, should a sample be cut off without one; 0 where none is forced. `tags`: those
+    of the model's thinking; `thinking`: whether a sample begins within it.
     """
 
     request: ModelChatRequest
     passages: tuple[ReadPassage, ...]
     prefill: str
     forced: int
+    tags: ThinkingTags | None = None
+    thinking: bool = False
 
-    def final(self, so_far: str) -> ModelChatRequest:
+    @property
+    def budget(self) -> int:
+        """Tokens of a sample at most, over both calls."""
+        return (self.request.max_tokens or 0) + self.forced
+
+    def splitter(self) -> Splitter:
+        """What parts a sample's text into its thinking and its answer."""
+        return Splitter(self.tags, thinking=self.thinking)
+
+    def cue(self, draft: Draft) -> str:
+        """What a sample that was cut off is given so that it answers: the end of its thinking first, if it still is."""
+        if draft.thinking and self.tags is not None:
+            return self.tags.closing + FINAL_CUE.lstrip()
+        return FINAL_CUE
+
+    def final(self, draft: Draft) -> ModelChatRequest:
         """The second, short call after a sample that was cut off: its text, and a cue for the answer."""
         turns = self.request.messages[:-1] if self.prefill else self.request.messages
-        begun = Message(role="assistant", content=f"{self.prefill}{so_far}{FINAL_CUE}")
+        begun = Message(role="assistant", content=f"{self.prefill}{draft.raw}{self.cue(draft)}")
         return self.request.model_copy(
             update={
                 "messages": [*turns, begun],
@@ -56,14 +77,22 @@ class Ask:
 def ask(
     chat: ChatRequest, sampling: SamplingOptions, passages: Sequence[ReadPassage], consent: Consent, served: Served
 ) -> Ask:
-    """The question for the model as it is served, with the passages that fit its context."""
-    thinkless = sampling.mode == "no_thinking"
-    tags = served.tags if thinkless else None
-    first, forced = _budgets(sampling, chat.token_limit(), forcing=thinkless)
+    """The question for the model as it is served, with the passages that fit its context.
+
+    Raises InvalidRequest when the model is to think and is of no family that does.
+    """
+    tags = served.tags
+    if sampling.mode == "thinking" and tags is None:
+        detail = (
+            f"The served model, {served.name!r}, does not think, or not in tags that are known here: take the mode "
+            "'no_thinking' or 'plain', or name its tags in the gateway's CANDOR_GATEWAY_THINKING."
+        )
+        raise InvalidRequest(detail, field="candor.sampling.mode")
+    first, forced = _budgets(sampling)
     kept = fitting(passages, chat.messages, served.context - first - forced)
-    direct = thinkless and tags is None
+    direct = sampling.mode == "no_thinking" and tags is None
     messages = compose(chat.messages, kept, direct=direct)
-    prefill = tags.closed() if tags else ""
+    prefill = _prefill(sampling, tags)
     if prefill:
         messages.append(Message(role="assistant", content=prefill))
     temperature = VOTING_TEMPERATURE if sampling.samples > 1 else 0.0
@@ -74,18 +103,33 @@ def ask(
         max_tokens=first,
         temperature=chat.temperature if "temperature" in chat.model_fields_set else temperature,
         stop=[*chat.stops(), *([SHORT_END] if direct else [])][:MOST_STOPS],
-        candor=ExpertMask(experts=served.allowed(consent.experts), continue_final_message=bool(prefill)),
+        candor=ExpertMask(
+            experts=served.allowed(consent.experts),
+            continue_final_message=bool(prefill),
+            control=tags.control if tags and prefill else [],
+        ),
         **{name: getattr(chat, name) for name in _PASSED_ON if name in chat.model_fields_set},
     )
-    return Ask(request, tuple(kept), prefill, forced)
+    begun = sampling.mode == "thinking" or (sampling.mode == "plain" and served.opens)
+    return Ask(request, tuple(kept), prefill, forced, tags, begun)
 
 
-def _budgets(sampling: SamplingOptions, limit: int | None, *, forcing: bool) -> tuple[int, int]:
-    """Tokens of the first call and of a forced answer, together within the client's limit."""
-    if not forcing:
-        return sampling.budget, 0
-    if limit is None:
-        return sampling.budget, FINAL_TOKENS
-    if limit < 2 * FINAL_TOKENS:
-        return sampling.budget, 0
-    return min(sampling.budget, limit - FINAL_TOKENS), FINAL_TOKENS
+def _prefill(sampling: SamplingOptions, tags: ThinkingTags | None) -> str:
+    if tags is None or sampling.mode == "plain":
+        return ""
+    return tags.opening if sampling.mode == "thinking" else tags.closed()
+
+
+def _budgets(sampling: SamplingOptions) -> tuple[int, int]:
+    """Tokens of the first call and of a forced answer, together the budget, so that modes compare at equal cost.
+
+    Thinking that is cut off has said no answer at all, so that one is forced however small the budget.
+    """
+    budget = sampling.budget
+    if sampling.mode == "thinking":
+        forced = min(FINAL_TOKENS, budget // 2)
+    elif sampling.mode == "no_thinking" and budget >= 2 * FINAL_TOKENS:
+        forced = FINAL_TOKENS
+    else:
+        forced = 0
+    return budget - forced, forced

@@ -1,9 +1,9 @@
-"""The samples: N in one batch, or one as a stream of its text."""
+"""The samples: N in one batch, whole or until the vote is decided, or one as a stream of its text."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -12,76 +12,99 @@ from pydantic import ValidationError
 from gateway.pipeline.ask import FINAL_CUE, Ask
 from gateway.pipeline.sample import Draft, Samples, check_mask
 from gateway.pipeline.short_answer import is_final
+from gateway.pipeline.thinking import Splitter
 from gateway.policy import Consent
 from shared.clients.base import ServiceError
 from shared.clients.model import ModelClient
 from shared.contracts.model import FinalDetail, ModelChatChunk, ModelChatRequest
 from shared.contracts.openai import ChoiceLogprobs, FinishReason, StreamOptions, TokenLogprob
 
+Parting = Callable[[], Splitter | None]
+"""Makes what parts a sample's text; a forced final answer is an answer and nothing else."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a stream adds: to the thinking, and to the answer."""
+
+    reasoning: str
+    text: str
+
 
 async def generate(ask: Ask, consent: Consent, client: ModelClient) -> Samples:
     """Every sample, those that were cut off with a forced final answer. Raises ServiceError, ConsentNotApplied."""
-    first = await _samples(ask.request, consent, client)
-    drafts = await asyncio.gather(*(_finished(draft, ask, consent, client) for draft in first.drafts))
+    first = await _samples(ask.request, consent, client, ask.splitter)
+    drafts = await asyncio.gather(*(finished(draft, ask, consent, client) for draft in first.drafts))
     return Samples(tuple(drafts), first.prompt_tokens, first.fingerprint)
 
 
-async def stream(ask: Ask, consent: Consent, client: ModelClient) -> AsyncGenerator[str | Samples]:
+async def stream(ask: Ask, consent: Consent, client: ModelClient) -> AsyncGenerator[Piece | Samples]:
     """The text of one sample as it comes, and at the end the sample. Leaving the iterator aborts it upstream.
 
     Raises ServiceError, ConsentNotApplied.
     """
     first: Samples | None = None
-    async with aclosing(_stream(ask.request, consent, client)) as parts:
+    splitter = ask.splitter()
+    async with aclosing(_stream(ask.request, consent, client, ask.splitter)) as parts:
         async for part in parts:
             if isinstance(part, str):
-                yield part
+                yield Piece(*splitter.take(part))
             else:
                 first = part
     if first is None:
         raise ServiceError("model", "the stream ended early")
+    yield Piece(*splitter.end())
     draft = first.drafts[0]
     if not _cut_off(draft, ask):
         yield first
         return
-    yield FINAL_CUE
-    async with aclosing(_stream(ask.final(draft.text), consent, client)) as parts:
+    cue = ask.cue(draft)
+    if not draft.thinking:
+        yield Piece("", FINAL_CUE)
+    async with aclosing(_stream(ask.final(draft), consent, client)) as parts:
         async for part in parts:
             if isinstance(part, str):
-                yield part
+                yield Piece("", part)
             else:
-                draft = draft.then(FINAL_CUE, part.drafts[0])
+                draft = draft.then(cue, part.drafts[0])
     yield Samples((draft,), first.prompt_tokens, first.fingerprint)
 
 
-async def _finished(draft: Draft, ask: Ask, consent: Consent, client: ModelClient) -> Draft:
+async def finished(draft: Draft, ask: Ask, consent: Consent, client: ModelClient) -> Draft:
+    """A sample with its forced final answer, if it was cut off without one. Raises ConsentNotApplied."""
     if not _cut_off(draft, ask):
         return draft
     try:
-        final = await _samples(ask.final(draft.text), consent, client)
+        final = await _samples(ask.final(draft), consent, client)
     except ServiceError:
         # no room for it, or a queue that is full by now: what the sample has said stands
         return draft
-    return draft.then(FINAL_CUE, final.drafts[0])
+    return draft.then(ask.cue(draft), final.drafts[0])
 
 
 def _cut_off(draft: Draft, ask: Ask) -> bool:
-    """Whether the budget ended the sample before it had answered."""
-    return ask.forced > 0 and draft.finish_reason == "length" and not is_final(draft.text)
+    """Whether the budget, or the model itself in mid-thought, ended the sample before it had answered."""
+    if not ask.forced:
+        return False
+    return draft.thinking or (draft.finish_reason == "length" and not is_final(draft.text))
 
 
-async def _samples(request: ModelChatRequest, consent: Consent, client: ModelClient) -> Samples:
+async def _samples(
+    request: ModelChatRequest, consent: Consent, client: ModelClient, splitter: Parting = lambda: None
+) -> Samples:
     answer = await client.chat(request)
     details = [choice.candor for choice in answer.choices]
     check_mask(consent, request.candor.experts, answer.candor, details)
     drafts = tuple(
-        Draft.of(choice.message.content, choice.finish_reason, choice.candor, choice.logprobs)
+        Draft.of(choice.message.content, choice.finish_reason, choice.candor, choice.logprobs, splitter())
         for choice in sorted(answer.choices, key=lambda choice: choice.index)
     )
     return Samples(drafts, answer.usage.prompt_tokens, answer.system_fingerprint)
 
 
-async def _stream(request: ModelChatRequest, consent: Consent, client: ModelClient) -> AsyncGenerator[str | Samples]:
+async def _stream(
+    request: ModelChatRequest, consent: Consent, client: ModelClient, splitter: Parting = lambda: None
+) -> AsyncGenerator[str | Samples]:
     streamed = request.model_copy(update={"stream": True, "stream_options": StreamOptions(include_usage=True)})
     heard = _Heard()
     try:
@@ -99,7 +122,7 @@ async def _stream(request: ModelChatRequest, consent: Consent, client: ModelClie
         raise ServiceError("model", "the stream ended without its last chunk")
     check_mask(consent, request.candor.experts, heard.detail, heard.detail.samples)
     logprobs = ChoiceLogprobs(content=heard.logprobs) if heard.logprobs else None
-    draft = Draft.of(heard.text, heard.reason, heard.detail.samples[0], logprobs)
+    draft = Draft.of(heard.text, heard.reason, heard.detail.samples[0], logprobs, splitter())
     yield Samples((draft,), heard.prompt_tokens)
 
 

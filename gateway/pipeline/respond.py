@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from gateway.pipeline.answer import Answer, Chosen, Prepared
+from gateway.pipeline.answer import Answer
+from gateway.pipeline.choose import Chosen
 from gateway.pipeline.cite import Marked
 from gateway.pipeline.options import retrieval_of
+from gateway.pipeline.prepare import Prepared
 from gateway.pipeline.sample import Samples
 from shared.contracts.candor import AnswerChunk, CandorReport, ChatAnswer
 from shared.contracts.openai import (
@@ -27,7 +29,8 @@ def completion(answer: Answer, base_url: str) -> ChatAnswer:
     choices = []
     for position, (index, marked) in enumerate(zip(chosen.vote.order, chosen.choices, strict=False)):
         draft = samples.drafts[index]
-        message = AssistantMessage(content=marked.text, annotations=links(marked, prepared, base_url))
+        cited = links(marked, prepared, base_url)
+        message = AssistantMessage(content=marked.text, reasoning_content=draft.reasoning, annotations=cited)
         choices.append(
             Choice(index=position, message=message, finish_reason=draft.finish_reason, logprobs=draft.logprobs)
         )
@@ -74,6 +77,11 @@ def links(marked: Marked, prepared: Prepared, base_url: str) -> list[Annotation]
 def text_chunk(prepared: Prepared, index: int, text: str) -> AnswerChunk:
     """A chunk that adds text to a choice."""
     return _chunk(prepared, ChunkChoice(index=index, delta=Delta(content=text)))
+
+
+def reasoning_chunk(prepared: Prepared, index: int, text: str) -> AnswerChunk:
+    """A chunk that adds to the thinking before an answer."""
+    return _chunk(prepared, ChunkChoice(index=index, delta=Delta(reasoning_content=text)))
 
 
 def first_chunk(prepared: Prepared, index: int) -> AnswerChunk:

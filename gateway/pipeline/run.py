@@ -15,8 +15,8 @@ from shared.http.errors import Overloaded
 
 Result = TypeVar("Result")
 
-SERVICES_STAGES: tuple[Stage, ...] = ("retrieve", "generate", "trace")
-"""The stages that wait for a service; the rest is the gateway's own overhead."""
+SERVICES_STAGES: tuple[Stage, ...] = ("retrieve", "generate", "verify", "trace")
+"""The stages that wait for a service, or a verifier; the rest is the gateway's own overhead."""
 
 
 class Run:

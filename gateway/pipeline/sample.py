@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.pipeline.thinking import Splitter
 from gateway.policy import Consent, ConsentNotApplied
 from shared.contracts.model import AppliedMask, SampleDetail
 from shared.contracts.openai import ChoiceLogprobs, FinishReason
@@ -12,7 +13,11 @@ from shared.contracts.openai import ChoiceLogprobs, FinishReason
 
 @dataclass(frozen=True)
 class Draft:
-    """A sample. `confidence`: self-certainty, nats; `routing`: share of router probability of each expert."""
+    """A sample. `raw` is what the model wrote: `reasoning`, its thinking, and `text`, the answer after it;
+    `thinking`: it ended before its thinking did. `tokens` counts both.
+
+    `confidence`: self-certainty, nats; `routing`: share of router probability of each expert.
+    """
 
     text: str
     tokens: int
@@ -20,14 +25,35 @@ class Draft:
     confidence: float | None
     routing: Mapping[str, float]
     logprobs: ChoiceLogprobs | None = None
+    raw: str = ""
+    reasoning: str | None = None
+    thinking: bool = False
 
     @classmethod
-    def of(cls, text: str, reason: FinishReason, detail: SampleDetail, logprobs: ChoiceLogprobs | None) -> Draft:
-        """From the parts of a choice."""
-        return cls(text, detail.tokens, reason, detail.self_certainty, detail.routing, logprobs)
+    def of(
+        cls,
+        raw: str,
+        reason: FinishReason,
+        detail: SampleDetail,
+        logprobs: ChoiceLogprobs | None,
+        splitter: Splitter | None = None,
+    ) -> Draft:
+        """From the parts of a choice; `splitter` parts its text, none of which it has taken yet."""
+        reasoning, text = parted(raw, splitter) if splitter else ("", raw)
+        return cls(
+            text,
+            detail.tokens,
+            reason,
+            detail.self_certainty,
+            detail.routing,
+            logprobs,
+            raw,
+            reasoning or None,
+            splitter is not None and splitter.thinking,
+        )
 
     def then(self, cue: str, final: Draft) -> Draft:
-        """Itself with a final answer after a cue; means are over the tokens of both."""
+        """Itself with a final answer after a cue that also ended its thinking; means are over the tokens of both."""
         tokens = self.tokens + final.tokens
         share = self.tokens / tokens if tokens else 0.0
         certain = None
@@ -40,21 +66,40 @@ class Draft:
         logprobs = self.logprobs
         if self.logprobs is not None and final.logprobs is not None:
             logprobs = ChoiceLogprobs(content=[*self.logprobs.content, *final.logprobs.content])
-        return Draft(f"{self.text}{cue}{final.text}", tokens, final.finish_reason, certain, routing, logprobs)
+        text = final.text if self.thinking else f"{self.text}{cue}{final.text}"
+        raw = f"{self.raw}{cue}{final.text}"
+        return Draft(text, tokens, final.finish_reason, certain, routing, logprobs, raw, self.reasoning)
+
+
+def parted(raw: str, splitter: Splitter) -> tuple[str, str]:
+    """A whole text's thinking, and its answer."""
+    (thought, said), (rest, last) = splitter.take(raw), splitter.end()
+    return thought + rest, said + last
 
 
 @dataclass(frozen=True)
 class Samples:
-    """All samples of one answer. `prompt_tokens` are those of the first call: the prompt is computed once."""
+    """All samples of one answer. `prompt_tokens` are those of the first call: the prompt is computed once.
+
+    `aborted`: the tokens of each sample that was stopped before its end, because the vote was decided; `budget`: what
+    each of them might have had.
+    """
 
     drafts: tuple[Draft, ...]
     prompt_tokens: int
     fingerprint: str | None = None
+    aborted: tuple[int, ...] = ()
+    budget: int = 0
 
     @property
     def completion_tokens(self) -> int:
         """Tokens generated, over all samples."""
-        return sum(draft.tokens for draft in self.drafts)
+        return sum(draft.tokens for draft in self.drafts) + sum(self.aborted)
+
+    @property
+    def saved(self) -> int:
+        """Tokens that the aborted samples had left."""
+        return sum(max(0, self.budget - tokens) for tokens in self.aborted)
 
 
 def check_mask(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gateway.pipeline.thinking import ThinkingTags, thinking_tags
+from gateway.pipeline.thinking import ThinkingFamily, ThinkingTags, thinking_tags
 from shared.clients.base import ServiceError
 from shared.clients.model import ModelClient
 from shared.http.errors import CandorError
@@ -21,17 +21,15 @@ LEAST_CONTEXT = 2048
 
 @dataclass(frozen=True)
 class Served:
-    """The served model. `context`: tokens of prompt and answer together."""
+    """The served model. `context`: tokens of prompt and answer together; `tags`: how it marks its thinking, if it
+    thinks; `opens`: whether its chat template begins an answer with the thinking."""
 
     name: str
     architecture: str
     experts: tuple[str, ...]
     context: int
-
-    @property
-    def tags(self) -> ThinkingTags | None:
-        """How it marks its thinking, if it thinks."""
-        return thinking_tags(self.name, self.architecture)
+    tags: ThinkingTags | None = None
+    opens: bool = False
 
     def allowed(self, experts: tuple[str, ...]) -> list[str]:
         """Those of the experts it has: a registry may name experts that were not built into this model."""
@@ -39,10 +37,13 @@ class Served:
 
 
 class ServedModel:
-    """Remembers the answer for a few seconds, so that a model that was replaced is soon noticed."""
+    """Remembers the answer for a few seconds, so that a model that was replaced is soon noticed.
 
-    def __init__(self, client: ModelClient) -> None:
-        self._client = client
+    `families`: those that the gateway's settings add to the known ones.
+    """
+
+    def __init__(self, client: ModelClient, families: Sequence[ThinkingFamily] = ()) -> None:
+        self._client, self._families = client, families
         self._known: Served | None = None
         self._until = 0.0
 
@@ -50,15 +51,28 @@ class ServedModel:
         """The model as it is served. Raises ServiceError."""
         if self._known is None or time.monotonic() > self._until:
             experts, models = await self._client.experts(), await self._client.models()
+            template = await self._template()
+            tags = thinking_tags(experts.model, experts.architecture, template, self._families)
             lengths = [model.max_model_len for model in models.data if model.max_model_len]
             self._known = Served(
                 name=experts.model,
                 architecture=experts.architecture,
                 experts=tuple(expert.id for expert in experts.data),
                 context=min(lengths, default=LEAST_CONTEXT),
+                tags=tags,
+                opens=tags is not None and tags.opened_by(template),
             )
             self._until = time.monotonic() + FRESH_SECONDS
         return self._known
+
+    async def _template(self) -> str:
+        """The chat template; empty when the model, or its service, has none to show."""
+        try:
+            return (await self._client.tokenizer_info()).chat_template or ""
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+            return ""
 
     async def current(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """The work; once more, from its beginning, when it named an expert that was removed in these few seconds.

@@ -8,9 +8,10 @@ from contextlib import aclosing
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
-from gateway.pipeline.answer import Prepared, answer, prepare, start
+from gateway.pipeline.answer import answer, start
 from gateway.pipeline.faults import StageFailed
 from gateway.pipeline.options import UnknownModel
+from gateway.pipeline.prepare import Prepared, prepare
 from gateway.pipeline.respond import completion, frame
 from gateway.pipeline.run import Run
 from gateway.pipeline.stream import chunks

@@ -21,7 +21,7 @@ from shared.contracts.retrieval import Index, PassageScores, Rerank
 from shared.contracts.tracing import ApproximateSpan, Span, TracedDocument
 from shared.contracts.verifier import Verifier
 
-Stage = Literal["policy", "retrieve", "rewrite", "rerank", "generate", "aggregate", "trace", "ledger"]
+Stage = Literal["policy", "retrieve", "rewrite", "rerank", "generate", "verify", "aggregate", "trace", "ledger"]
 
 
 LONGEST_BUDGET = 32_768
@@ -65,7 +65,7 @@ class SamplingOptions(Strict):
 
     mode: Literal["no_thinking", "thinking", "plain"] = "no_thinking"
     samples: Annotated[int, Field(ge=1, le=64)] = 5
-    budget: Annotated[int, Field(ge=1, le=LONGEST_BUDGET)] = 64
+    budget: Annotated[int, Field(ge=1, le=LONGEST_BUDGET)] = 88
     aggregate: Literal["confidence", "majority", "verifier", "first", "best"] = "confidence"
     verifier: Verifier | None = None
     early_stop: bool = False
@@ -173,7 +173,8 @@ class FailedStage(BaseModel):
 
 
 class Timings(BaseModel):
-    """Wall time by stage; `rewrite` and `rerank` are parts of `retrieve`. `overhead` is the gateway's own: the
+    """Wall time by stage; `rewrite` and `rerank` are parts of `retrieve`. What is verified while other samples are
+    still generated is a part of `generate`. `overhead` is the gateway's own: the
     total less the time its services took."""
 
     policy: Milliseconds = 0
@@ -181,6 +182,7 @@ class Timings(BaseModel):
     rewrite: Milliseconds = 0
     rerank: Milliseconds = 0
     generate: Milliseconds = 0
+    verify: Milliseconds = 0
     aggregate: Milliseconds = 0
     trace: Milliseconds = 0
     ledger: Milliseconds = 0

@@ -29,6 +29,11 @@ class ExpertMask(Strict):
     experts: list[str] = [PUBLIC]
     continue_final_message: bool = False
     """The last message is the assistant's own beginning, to be continued (NoThinking's prefill)."""
+    control: Annotated[list[Annotated[Text, Field(min_length=1)]], Field(max_length=8)] = []
+    """Of the message to be continued, what is a control token of the model, such as `<think>`; all else is plain text.
+    What the chat template has written already at the beginning of the turn is not written again."""
+    when_ended: bool = False
+    """Of a stream of a chat: a chunk for the samples that have ended in one step, whole and with their details."""
     tokens: bool = False
     """Return `SampleDetail.logprobs` and `mean_logprobs`."""
 
@@ -90,13 +95,22 @@ class FinalDetail(AppliedMask):
     samples: list[SampleDetail]
 
 
+class EndedDetail(AppliedMask):
+    """Carried by the chunk of samples that have ended, `when_ended`: the details of the chunk's choices in their order,
+    and the tokens of every sample so far."""
+
+    ended: list[SampleDetail]
+    generated: list[int]
+
+
 class ModelChatChunk(ChatChunk):
     """A chunk of the model service's stream.
 
-    `candor` is on two of them: the mask on the first, before any text, and with the samples' details on the last.
+    `candor` is on two of them: the mask on the first, before any text, and with the samples' details on the last;
+    `when_ended`, it is on every one.
     """
 
-    candor: FinalDetail | AppliedMask | None = None
+    candor: FinalDetail | EndedDetail | AppliedMask | None = None
 
 
 class ModelCompletionRequest(CompletionRequestFields):

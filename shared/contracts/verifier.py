@@ -32,8 +32,8 @@ class MathVerifier(Strict):
 class CodeVerifier(Strict):
     """Verified if the sample's Python code, followed by `tests`, runs to its end without an error.
 
-    The code is the sample's last fenced block, or the whole sample. `seconds`: of wall time; `memory`: of the whole
-    sandbox, in MB.
+    The code is the sample's last fenced block, or the whole sample. `seconds`: of wall time; `memory`: of the
+    program's processes together, in MB.
     """
 
     kind: Literal["code"]
@@ -52,7 +52,7 @@ class JsonSchemaVerifier(Strict):
 
 
 class RegexVerifier(Strict):
-    """Verified if the pattern matches the sample's whole answer, leading and trailing whitespace aside."""
+    """Verified if the pattern (of Python's `regex`) matches somewhere in the sample."""
 
     kind: Literal["regex"]
     pattern: Annotated[Given, Field(max_length=1000)]

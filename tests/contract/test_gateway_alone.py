@@ -62,6 +62,22 @@ def ask(client: httpx.Client, **body: Any) -> httpx.Response:
         ),
         ({"candor": {"sampling": {"samples": 0}}}, (400, "candor.sampling.samples"), "greater than or equal to 1"),
         ({"candor": {"sampling": {"aggregate": "dice"}}}, (400, "candor.sampling.aggregate"), "confidence"),
+        ({"candor": {"sampling": {"aggregate": "verifier"}}}, (400, "candor.sampling"), "say in `verifier`"),
+        (
+            {"candor": {"sampling": {"verifier": {"kind": "oracle"}}}},
+            (400, "candor.sampling.verifier"),
+            "'math', 'code', 'json_schema', 'regex', 'http'",
+        ),
+        (
+            {"candor": {"sampling": {"verifier": {"kind": "regex", "pattern": "("}}}},
+            (400, "candor.sampling.verifier.pattern"),
+            "no regular expression",
+        ),
+        (
+            {"candor": {"sampling": {"verifier": {"kind": "http", "url": "http://127.0.0.1/"}}}},
+            (501, "candor.sampling.verifier.kind"),
+            "CANDOR_GATEWAY_VERIFIER_HOSTS",
+        ),
         ({"candor": {"owners": {"exclude": ["nobody"]}}}, (404, "candor.owners.exclude"), "Known: encyclopedia"),
         ({"candor": {"owners": {"include": ["nobody"]}}}, (404, "candor.owners.include"), "Known: encyclopedia"),
         ({"candor": {"owners": {"exclude": ["encyclopedia"]}}}, (400, "candor.owners.exclude"), "always on"),

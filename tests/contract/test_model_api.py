@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import openai
 import pytest
@@ -117,6 +119,31 @@ def test_a_begun_answer_is_continued(client: httpx.Client) -> None:
     answer = chat(client, messages=begun, candor={"continue_final_message": True})
     assert answer["choices"][0]["message"]["content"] != text
     assert answer["usage"]["prompt_tokens"] > whole["usage"]["prompt_tokens"]
+
+
+def test_samples_come_when_they_have_ended_with_the_same_text_and_detail(client: httpx.Client) -> None:
+    asked: dict[str, Any] = {"n": 4, "temperature": 1.0, "seed": 5, "max_tokens": 40, "logprobs": True}
+    whole = chat(client, candor={"experts": ["papers"], "tokens": True}, **asked)
+    body: dict[str, Any] = {"model": "candor", "messages": MESSAGES} | asked
+    body["candor"] = {"experts": ["papers"], "tokens": True, "when_ended": True}
+    first, *ended = events(client, "/v1/chat/completions", body)
+    assert (first["choices"], first["candor"]["experts"]) == ([], ["public", "papers"])
+    assert ended[-1]["usage"] == whole["usage"]
+    assert sorted(choice["index"] for chunk in ended for choice in chunk["choices"]) == [0, 1, 2, 3]
+    for chunk in ended:
+        for choice, own in zip(chunk["choices"], chunk["candor"]["ended"], strict=True):
+            same = whole["choices"][choice["index"]]
+            assert choice["delta"]["content"] == same["message"]["content"]
+            assert (choice["finish_reason"], choice["logprobs"]) == (same["finish_reason"], same["logprobs"])
+            assert own == same["candor"]
+            assert chunk["candor"]["generated"][choice["index"]] == same["candor"]["tokens"]
+    assert sum(ended[-1]["candor"]["generated"]) == whole["usage"]["completion_tokens"]
+
+
+def test_samples_that_end_in_one_step_come_in_one_chunk(client: httpx.Client) -> None:
+    body: dict[str, Any] = {"model": "candor", "messages": MESSAGES, "n": 4, "temperature": 0, "max_tokens": 5}
+    _, *ended = events(client, "/v1/chat/completions", body | {"candor": {"when_ended": True}})
+    assert [[choice["index"] for choice in chunk["choices"]] for chunk in ended] == [[0, 1, 2, 3]]
 
 
 def test_unknown_outer_fields_are_ignored_and_named(client: httpx.Client) -> None:

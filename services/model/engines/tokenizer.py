@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
+
+_TAIL = 16
+"""Tokens at the end of a prompt that may open what a turn begins with."""
 
 
 class TemplateError(ValueError):
@@ -82,6 +86,24 @@ class Tokenizer:
         tokens: list[int] = encoded["input_ids"]
         return tokens
 
+    def begun(self, turns: Sequence[tuple[str, str]], text: str, control: Sequence[str]) -> list[int]:
+        """The tokens of a conversation, of what the template writes before an answer, and of the answer's beginning.
+
+        In `text` those of `control` that the tokenizer has as tokens are tokens; all else of it is plain text. Its
+        beginning is left out as far as the template has written it: some open the thinking by themselves.
+        Raises TemplateError.
+        """
+        tokens = self.conversation(turns, continue_last=False)
+        text = text[_overlap(self.decode(tokens[-_TAIL:], special=True), text) :]
+        known = [name for name in control if name in self._tokenizer.added_tokens_encoder]
+        pieces = re.split(f"({'|'.join(map(re.escape, known))})", text) if known else [text]
+        for place, piece in enumerate(pieces):
+            if place % 2:
+                tokens.append(self._tokenizer.convert_tokens_to_ids(piece))
+            elif piece:
+                tokens += self._inner(piece)
+        return tokens
+
     def name(self, token: int) -> str:
         """A token as text; one that is a part of a character is written as OpenAI does, `bytes:\\xe2\\x82`."""
         raw = self.bytes_of(token)
@@ -101,6 +123,15 @@ class Tokenizer:
                 return bytes([int(piece[3:5], 16)])
         return piece.replace("\u2581", " ").encode()
 
+    def _inner(self, text: str) -> list[int]:
+        """The tokens of plain text that does not begin a text: after a line, or some would put a space before it."""
+        line, after = self._plain("\n"), self._plain(f"\n{text}")
+        return after[len(line) :] if after[: len(line)] == line else self._plain(text)
+
+    def _plain(self, text: str) -> list[int]:
+        tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        return tokens
+
     @cached_property
     def _special(self) -> frozenset[int]:
         return frozenset(self._tokenizer.added_tokens_decoder)
@@ -108,6 +139,14 @@ class Tokenizer:
     @cached_property
     def _byte_level(self) -> bool:
         return "ByteLevel" in str(self._tokenizer.backend_tokenizer.decoder)
+
+
+def _overlap(written: str, text: str) -> int:
+    """How much of the beginning of `text` stands at the end of `written`; whitespace alone does not count."""
+    for length in range(min(len(written), len(text)), 0, -1):
+        if text[:length].strip() and written.endswith(text[:length]):
+            return length
+    return 0
 
 
 def _byte_characters() -> dict[str, int]:

@@ -30,5 +30,5 @@ async def create_chat_completion(
     """Answer a conversation n times, with the named experts and the public one; a stream when asked for."""
     chat = await until_gone(request, Chat.start(service, body))
     if body.stream:
-        return sse(frames(chat.chunks()))
+        return sse(frames(chat.ended() if body.candor.when_ended else chat.chunks()))
     return await until_gone(request, chat.whole())

@@ -128,9 +128,10 @@ def _check(body: ModelCompletionRequest) -> None:
         raise InvalidRequest("best_of is not served: ask for n and choose among them.", field="best_of")
     if not body.max_tokens and not body.echo:
         raise InvalidRequest("max_tokens is 0 and echo is false: there would be nothing to return.", field="max_tokens")
-    if body.candor.continue_final_message:
-        detail = "continue_final_message belongs to chat; a completion always continues its prompt."
-        raise InvalidRequest(detail, field="candor.continue_final_message")
+    for name in ("continue_final_message", "control", "when_ended"):
+        if getattr(body.candor, name):
+            detail = f"{name} belongs to chat; a completion always continues its prompt, token by token."
+            raise InvalidRequest(detail, field=f"candor.{name}")
 
 
 def _prompts(service: ModelService, given: str | list[str] | list[int] | list[list[int]]) -> list[list[int]]:

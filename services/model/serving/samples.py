@@ -26,6 +26,11 @@ class Sample:
         self.tokens += delta.tokens
         self.finish = delta.finish or self.finish
 
+    @property
+    def generated(self) -> int:
+        """Its tokens so far; those whose text is held back (half a character, perhaps a stop string) at its end."""
+        return len(self.finish.logprobs if self.finish else self.tokens)
+
     def end(self) -> Finish:
         """How it ended. Raises RuntimeError when it has not."""
         if self.finish is None:

@@ -6,8 +6,9 @@ from gateway.pipeline.ask import FINAL_TOKENS, ask
 from gateway.pipeline.options import UnknownModel, options, retrieval_of, trace_of
 from gateway.pipeline.prompt import compose, question, search_query
 from gateway.pipeline.retrieve import fitting
+from gateway.pipeline.sample import Draft
 from gateway.pipeline.served import Served
-from gateway.pipeline.thinking import thinking_tags
+from gateway.pipeline.thinking import ThinkingTags
 from gateway.policy import Consent
 from shared.contracts.candor import ChatRequest, OwnerChoice, ReadPassage
 from shared.contracts.openai import Message
@@ -16,7 +17,8 @@ from shared.http.errors import InvalidRequest
 
 CONSENT = Consent((), (), OwnerChoice(), ())
 SERVED = Served("smollm2", "mixtral", ("public", "papers"), 8192)
-THINKER = Served("DeepSeek-R1-Distill-Qwen-7B", "qwen2", ("public",), 8192)
+TAGS = ThinkingTags(opening="<think>\n", closing="\n</think>\n\n")
+THINKER = Served("DeepSeek-R1-Distill-Qwen-7B", "qwen2", ("public",), 8192, TAGS)
 
 
 def chat(**fields: object) -> ChatRequest:
@@ -151,22 +153,6 @@ def test_plain_mode_leaves_the_question_as_the_client_wrote_it() -> None:
     assert (put.forced, put.request.temperature, put.request.n) == (0, 0.0, 1)
 
 
-@pytest.mark.parametrize(
-    ("name", "architecture", "thinks"),
-    [
-        ("DeepSeek-R1-Distill-Llama-8B", "llama", True),
-        ("mine", "qwen3_moe", True),
-        ("Qwen3-4B", "x", True),
-        ("Olmo-3-7B-Think", "olmo3", True),
-        ("OLMo-2-7B-Instruct", "olmo2", False),
-        ("Qwen2.5-7B-Instruct", "qwen2", False),
-        ("smollm2-135m-instruct", "mixtral", False),
-    ],
-)
-def test_a_model_family_is_known_by_its_name_or_architecture(name: str, architecture: str, thinks: bool) -> None:
-    assert (thinking_tags(name, architecture) is not None) is thinks
-
-
 def test_a_thinking_model_gets_its_block_prefilled_and_closed() -> None:
     request = chat()
     put = ask(request, options(request).sampling, [], CONSENT, THINKER)
@@ -174,18 +160,71 @@ def test_a_thinking_model_gets_its_block_prefilled_and_closed() -> None:
     assert put.request.messages[-1].text().startswith("<think>")
     assert put.request.messages[-1].text().rstrip().endswith("</think>")
     assert put.request.candor.continue_final_message
+    assert put.request.candor.control == ["<think>", "</think>"]
     assert put.request.messages[-2].content == "How tall is the tower of Brenholm?"
+
+
+def thinking(**sampling: object) -> ChatRequest:
+    return chat(candor={"sampling": {"mode": "thinking", **sampling}})
+
+
+def test_a_thinking_model_that_is_to_think_gets_its_block_opened() -> None:
+    request = thinking()
+    put = ask(request, options(request).sampling, [], CONSENT, THINKER)
+    assert put.request.messages[-1].text() == "<think>\n"
+    assert put.splitter().thinking
+
+
+def test_a_model_without_known_tags_is_not_asked_to_think() -> None:
+    request = thinking()
+    with pytest.raises(InvalidRequest, match="no_thinking") as refused:
+        ask(request, options(request).sampling, [], CONSENT, SERVED)
+    assert refused.value.field == "candor.sampling.mode"
+
+
+@pytest.mark.parametrize("budget", [1, 2, 20, 47, 48, 88, 1000])
+def test_thinking_costs_no_more_than_not_thinking(budget: int) -> None:
+    for mode in ("thinking", "no_thinking", "plain"):
+        request = chat(candor={"sampling": {"mode": mode, "budget": budget}})
+        put = ask(request, options(request).sampling, [], CONSENT, THINKER)
+        assert (put.request.max_tokens or 0) + put.forced == put.budget == budget
+        assert put.forced > 0 or mode != "thinking" or budget == 1
+
+
+def test_the_default_budget_leaves_64_tokens_before_a_forced_answer() -> None:
+    put = ask(chat(), options(chat()).sampling, [], CONSENT, SERVED)
+    assert (put.request.max_tokens, put.forced) == (64, FINAL_TOKENS)
+
+
+def test_a_plain_question_to_a_model_whose_template_opens_the_thinking_begins_in_it() -> None:
+    request = chat(candor={"sampling": {"mode": "plain"}})
+    opens = Served("QwQ-32B", "qwen2", ("public",), 8192, TAGS, opens=True)
+    for served, begins in ((THINKER, False), (opens, True)):
+        put = ask(request, options(request).sampling, [], CONSENT, served)
+        assert (put.prefill, put.splitter().thinking) == ("", begins)
 
 
 def test_the_forced_final_answer_goes_on_from_what_the_sample_said() -> None:
     for served in (SERVED, THINKER):
         request = chat(stop="###")
         put = ask(request, options(request).sampling, [], CONSENT, served)
-        final = put.final("It depends on")
+        final = put.final(draft("It depends on"))
         assert final.messages[-1].text() == f"{put.prefill}It depends on\n\nFinal answer:"
         assert [turn.role for turn in final.messages] == ["user", "assistant"]
         assert (final.n, final.max_tokens, final.candor.continue_final_message) == (1, FINAL_TOKENS, True)
         assert "###" in final.stops()
+
+
+def draft(raw: str, *, thinking: bool = False) -> Draft:
+    return Draft(raw, 3, "length", 1.0, {}, raw=raw, thinking=thinking)
+
+
+def test_thinking_that_was_cut_off_is_closed_before_the_cue() -> None:
+    request = thinking()
+    put = ask(request, options(request).sampling, [], CONSENT, THINKER)
+    cut, over = draft("It is", thinking=True), draft("It is 5.\n</think>\n\nSo")
+    assert put.final(cut).messages[-1].text() == "<think>\nIt is\n</think>\n\nFinal answer:"
+    assert put.final(over).messages[-1].text() == "<think>\nIt is 5.\n</think>\n\nSo\n\nFinal answer:"
 
 
 def test_an_answer_asked_to_be_short_ends_with_its_first_paragraph_and_others_do_not() -> None:

@@ -122,3 +122,36 @@ def test_without_samples_there_is_nothing_to_vote_on() -> None:
 )
 def test_a_sample_that_was_cut_off_is_final_if_it_said_its_answer_before(text: str, final: bool) -> None:
     assert is_final(text) is final
+
+
+def test_best_is_the_most_certain_that_says_anything() -> None:
+    vote = aggregate(["London", "Paris", "London", ""], [1.0, 3.0, 2.0, 9.0], QUESTION, "best")
+    assert vote.order == (1, 2, 0, 3)
+    assert vote.votes == (0.0, 1.0, 0.0, 0.0)
+
+
+def test_the_most_certain_verified_sample_wins_and_the_vote_ranks_the_others() -> None:
+    texts = ["London", "London", "Paris", "It is Paris.", "Rome"]
+    vote = aggregate(texts, [9.0, 8.0, 1.0, 2.0, 3.0], QUESTION, "verifier", [False, None, True, True, False])
+    assert vote.order == (3, 2, 0, 1, 4)
+
+
+def test_with_none_verified_the_vote_decides() -> None:
+    texts, certain = ["London", "Paris", "Paris"], [1.0, 2.0, 3.0]
+    none = aggregate(texts, certain, QUESTION, "verifier", [False, None, False])
+    assert none == aggregate(texts, certain, QUESTION, "confidence")
+
+
+def test_what_is_verified_decides_under_the_rule_verifier_alone() -> None:
+    texts, certain = ["London", "Paris", "Paris"], [1.0, 2.0, 3.0]
+    for rule in ("confidence", "majority", "first", "best"):
+        assert aggregate(texts, certain, QUESTION, rule, [True, False, False]) == aggregate(
+            texts, certain, QUESTION, rule
+        )
+
+
+def test_equal_answers_are_of_one_class_whatever_else_is_like_them() -> None:
+    answers = [ShortAnswer.of(text, QUESTION) for text in ("a b c d", "b c", "c d", "b c", "c d e", "b c")]
+    for group in classes(answers):
+        for index in group:
+            assert {place for place, other in enumerate(answers) if other == answers[index]} <= set(group)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.model.engines.tokenizer import TemplateError, Tokenizer
-from tests.unit.model.tiny import save
+from tests.unit.model.tiny import END, save
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +76,46 @@ def test_no_text_of_a_turn_writes_a_control_token(tokenizer: Tokenizer, said: st
 def test_a_conversation_need_not_end_where_an_answer_begins(tokenizer: Tokenizer) -> None:
     tokens = tokenizer.conversation([("user", "who")], continue_last=False, answer=False)
     assert tokenizer.decode(tokens, special=True) == "<|user|>who</s>\n"
+
+
+TAGS = ("<think>", "</think>")
+
+
+@pytest.fixture(scope="module")
+def thinker(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """A tokenizer that has the tags of its thinking as tokens, as Qwen3's and DeepSeek-R1's have."""
+    from transformers import AutoTokenizer
+
+    directory = save(tmp_path_factory.mktemp("thinker"))
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    tokenizer.add_tokens([*TAGS])
+    tokenizer.chat_template += "{% if false %}<think></think>{% endif %}"
+    tokenizer.save_pretrained(directory)
+    return Tokenizer.load(directory)
+
+
+def test_the_tags_of_a_begun_answer_are_tokens_and_those_of_a_turn_are_text(thinker: Tokenizer) -> None:
+    tags = [thinker.encode(tag, special=False) for tag in TAGS]
+    assert [len(tag) for tag in tags] == [1, 1]
+    tokens = thinker.begun([("user", "who <think>")], "<think>\nthe owner</s>\n</think>\n\nleaves", TAGS)
+    assert [tokens.count(tag[0]) for tag in tags] == [1, 1]
+    assert tokens.count(END) == 1
+    assert thinker.decode(tokens, special=True).endswith(
+        "<|user|>who <think></s>\n<|assistant|><think>\nthe owner</s>\n</think>\n\nleaves"
+    )
+
+
+def test_a_tag_that_is_no_token_is_text(tokenizer: Tokenizer) -> None:
+    tokens = tokenizer.begun([("user", "who")], "<think>\nthe owner", TAGS)
+    assert tokenizer.decode(tokens, special=True).endswith("<|assistant|><think>\nthe owner")
+
+
+@pytest.mark.parametrize("opening", ["<think>\n", "<think>"])
+def test_what_the_template_opens_is_not_opened_again(thinker: Tokenizer, tmp_path: Path, opening: str) -> None:
+    directory = save(tmp_path)
+    template = directory / "chat_template.jinja"
+    template.write_text(template.read_text().replace("<|assistant|>", f"<|assistant|>{opening}"))
+    opened = Tokenizer.load(directory)
+    text = opened.decode(opened.begun([("user", "who")], "<think>\nso", TAGS), special=True)
+    assert text.endswith("<|assistant|><think>\nso")
+    assert opened.decode(opened.begun([("user", "who")], "\nso", TAGS), special=True).endswith(f"{opening}\nso")

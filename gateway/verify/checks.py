@@ -1,0 +1,96 @@
+"""The checks that run in a process of their own: each may take for ever, and is ended from outside."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import signal
+from typing import Any
+
+_FENCED = re.compile(r"```[ \t]*(?:json)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL | re.IGNORECASE)
+_MEMORY_BYTES = 2 << 30
+"""Of address space; sympy takes a tenth of it."""
+
+
+def prepare() -> None:
+    """What a process does before its first check: its limits, and the imports that take long."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    import jsonschema  # noqa: F401
+    import math_verify  # noqa: F401
+
+
+def equal(answer: str, text: str) -> bool:
+    """Whether the last expression of a text is mathematically equal to the answer."""
+    from math_verify import parse, verify
+
+    return bool(verify(_expression(answer), parse(text)))
+
+
+def answer_fault(answer: str) -> str | None:
+    """Why nothing can be equal to this answer; None if something can."""
+    # what it could not parse, math-verify keeps as a string
+    if all(isinstance(part, str) for part in _expression(answer)):
+        return f"{answer!r} is no number, expression, set or interval"
+    return None
+
+
+def found(pattern: str, text: str) -> bool:
+    """Whether a pattern matches somewhere in a text."""
+    import regex
+
+    return regex.search(pattern, text) is not None
+
+
+def pattern_fault(pattern: str) -> str | None:
+    """Why a pattern is none; None if it is one."""
+    import regex
+
+    try:
+        regex.compile(pattern)
+    except regex.error as error:
+        return f"{pattern!r} is no regular expression: {error}"
+    return None
+
+
+def valid(schema: dict[str, Any], text: str) -> bool:
+    """Whether a text, or its last fenced block, is JSON and valid under the schema. A `$ref` to elsewhere raises."""
+    import referencing
+    from jsonschema.validators import validator_for
+
+    blocks: list[str] = _FENCED.findall(text)
+    try:
+        instance = json.loads(blocks[-1] if blocks else text)
+    except (ValueError, RecursionError):
+        return False
+    # with a registry of its own, for the default one fetches what a `$ref` names from wherever it is
+    validator = validator_for(schema, _default())(schema, registry=referencing.Registry())
+    return bool(validator.is_valid(instance))
+
+
+def schema_fault(schema: dict[str, Any]) -> str | None:
+    """Why a schema is none; None if it is one."""
+    import jsonschema
+    from jsonschema.validators import validator_for
+
+    try:
+        validator_for(schema, _default()).check_schema(schema)
+    except jsonschema.SchemaError as error:
+        return f"it is no JSON schema: {error.message}"
+    return None
+
+
+def _default() -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator
+
+
+def _expression(answer: str) -> Any:
+    """The answer as an expression: as LaTeX, unless it says itself what of it is."""
+    from math_verify import parse
+
+    if "$" in answer or "\\boxed" in answer:
+        return parse(answer)
+    return parse(f"${answer}$") or parse(answer)
