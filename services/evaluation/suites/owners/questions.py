@@ -81,6 +81,7 @@ class Questions:
                 "document": question.document,
                 "body": body,
             },
+            cluster=question.document,
         )
 
     async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:

@@ -96,6 +96,7 @@ def item(problem: Problem, name: str, setting: Setting | None, options: RagOptio
         gold=problem.answers,
         seed=sampling_seed,
         ask=ask,
+        cluster=problem.document,
     )
 
 
