@@ -106,6 +106,19 @@ class Tracer:
             skipped = max(0, skipped - segment.documents)
         return documents_wire.DocumentList(data=page, offset=offset, total=total)
 
+    def shown(self, request: documents_wire.WhichShown) -> documents_wire.ShownDocuments:
+        """Which documents are there now. Raises UnknownOwner, and NotReady if nothing may be shown."""
+        selection = self._catalogue.now().select(request.owners, None)
+        there: dict[str, list[Segment]] = {}
+        for corpus, segment in zip(selection.corpora, selection.segments, strict=True):
+            there.setdefault(corpus.id, []).append(segment)
+        found = [
+            one
+            for one in dict.fromkeys(request.documents)
+            if any(segment.find("id", one.id) for segment in there.get(one.corpus, ()))
+        ]
+        return documents_wire.ShownDocuments(documents=found)
+
     def faults(self) -> list[str]:
         """On what is left out of any corpus now. Raises NotReady if nothing may be shown."""
         return list(self._catalogue.now().warnings)

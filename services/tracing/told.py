@@ -60,8 +60,8 @@ def spans_of(
 def fitted(trace: wire.Trace) -> wire.Trace:
     """The trace if it is not too large; else one with shorter snippets, and then with fewer documents, that says so.
 
-    No span is left out here, so that what the spans alone take is the least. Of its passages one is, and first, if their
-    ids alone are too much.
+    No span is left out here, so that what the spans alone take is the least. Of its passages one is, and first, if
+    their ids alone are too much.
     """
     limit = max(LARGEST, BYTES_PER_TOKEN * trace.tokens)
     if sum(len(identity) for span in trace.spans for identity in span.in_passages) > limit:

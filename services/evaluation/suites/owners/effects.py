@@ -29,9 +29,7 @@ class Point(NamedTuple):
 def points(items: Iterable[Item]) -> list[Point]:
     """Of the items that were scored."""
     scored = [(item.set.partition("/"), item) for item in items if item.status == "scored"]
-    return [
-        Point(measure, owner, item.setting, item.question_id, item.scores) for (measure, _, owner), item in scored
-    ]
+    return [Point(measure, owner, item.setting, item.question_id, item.scores) for (measure, _, owner), item in scored]
 
 
 def gathered(scored: Sequence[Point], measures: Sequence[Measure]) -> dict[str, Effects]:
