@@ -116,7 +116,7 @@ def test_other_paths_answer_with_problem_details_and_retry_after(client: TestCli
         ({"retrieval": {"k": 0}}, "candor.retrieval.k"),
         ({"owners": {"exclude": ["Not An Id"]}}, "candor.owners.exclude.0"),
         ({"owners": {"include": ["papers"], "exclude": ["news"]}}, "candor.owners"),
-        ({"sampling": {"aggregate": "best"}}, "candor.sampling.aggregate"),
+        ({"sampling": {"aggregate": "loudest"}}, "candor.sampling.aggregate"),
         ({"trace": {"corpora": ["a", 3]}}, "candor.trace.corpora.1"),
     ],
 )
