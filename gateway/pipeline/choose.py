@@ -92,8 +92,8 @@ async def _verified(prepared: Prepared, samples: Samples, texts: Sequence[str], 
     if verdicts is None:
         return [None] * len(texts)
     with run.timed("verify"):
-        # who has aborted samples for one that is right does not wait to hear of the others
-        stopped = samples.aborted and prepared.options.sampling.aggregate == "verifier"
+        # who stops at one that is right does not wait to hear of the others
+        stopped = samples.decided and prepared.options.sampling.aggregate == "verifier"
         verified = verdicts.known(texts) if stopped else await verdicts.all(texts)
     if verdicts.failures:
         run.missing("verify", verdicts.failures[0])

@@ -81,13 +81,14 @@ def parted(raw: str, splitter: Splitter) -> tuple[str, str]:
 class Samples:
     """All samples of one answer. `prompt_tokens` are those of the first call: the prompt is computed once.
 
-    `aborted`: the tokens of each sample that was stopped before its end, because the vote was decided; `budget`: what
-    each of them might have had.
+    `decided`: they were stopped as soon as the answer was; `aborted`: the tokens of each that had not ended by then;
+    `budget`: what each of them might have had.
     """
 
     drafts: tuple[Draft, ...]
     prompt_tokens: int
     fingerprint: str | None = None
+    decided: bool = False
     aborted: tuple[int, ...] = ()
     budget: int = 0
 

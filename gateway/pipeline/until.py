@@ -66,7 +66,7 @@ class _Batch:
             raise ServiceError("model", "the stream ended without all samples")
         drafts = tuple(draft for _, draft in sorted(self._drafts.items()))
         aborted = tuple(self._generated[index] for index in left)
-        return Samples(drafts, self._prompt_tokens, aborted=aborted, budget=self._ask.budget)
+        return Samples(drafts, self._prompt_tokens, decided=decided, aborted=aborted, budget=self._ask.budget)
 
     async def _end(self, index: int, draft: Draft) -> bool:
         draft = await finished(draft, self._ask, self._consent, self._client)

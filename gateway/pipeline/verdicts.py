@@ -21,7 +21,7 @@ class Verdicts:
 
     async def of(self, text: str) -> bool | None:
         """Whether a sample is verified; None if the verifier failed. Cancelling it gives the verification up."""
-        if text not in self._asked:
+        if text not in self._asked or self._asked[text].cancelled():
             self._asked[text] = asyncio.create_task(self._verify(text))
         return await self._asked[text]
 

@@ -126,8 +126,8 @@ class Sample(BaseModel):
     """One of the parallel samples. `confidence` is self-certainty in nats; `votes` what its answer's class got.
 
     `tokens` are all that it generated, `reasoning` the thinking among them, which is no part of `text`. `verified`:
-    what the verifier said; null when there is none, it failed, or the sample was aborted (`finish_reason` "aborted":
-    the vote was decided before it ended, and its text is not shown).
+    what the verifier said; null when there is none, it failed, or the early stop did not wait for it. `finish_reason`
+    "aborted": the answer was decided before the sample ended, and its text is not shown.
     """
 
     text: str

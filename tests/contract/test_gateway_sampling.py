@@ -175,6 +175,15 @@ def test_samples_that_end_with_the_last_that_was_needed_are_not_called_aborted(p
     assert report["tokens_saved"] == 0
 
 
+def test_what_had_ended_too_is_not_waited_for_when_one_is_verified(plain: httpx.Client) -> None:
+    sampling = {"samples": 4, "budget": 12, "mode": "plain", "aggregate": "verifier", "early_stop": True}
+    for seed in range(3):
+        answer = ask(plain, {**sampling, "verifier": regex("(?s).")}, temperature=1.0, seed=seed)
+        report = answer["candor"]
+        assert report["samples"][report["winner"]]["verified"] is True
+        assert [sample["tokens"] for sample in report["samples"]] == [12] * 4
+
+
 @pytest.mark.parametrize("rule", ["best", "first", "majority"])
 def test_as_many_samples_end_as_choices_were_asked_for(plain: httpx.Client, rule: str) -> None:
     answer = ask(plain, {"samples": 6, "budget": 20, "aggregate": rule, "early_stop": True}, temperature=0, n=5)
