@@ -14,7 +14,7 @@ from gateway.ledger.database import connect, migrate
 from gateway.ledger.store import Ledger
 from gateway.pipeline.faults import unavailable
 from gateway.policy import Policy
-from gateway.routes import chat, completions, evaluation, health, ledger, model, ngram, owners, retrieval, tracing
+from gateway.routes import chat, completions, evaluation, health, home, ledger, model, ngram, owners, retrieval, tracing
 from gateway.services import Services
 from gateway.settings import GatewaySettings
 from gateway.telemetry import RequestLog
@@ -28,7 +28,7 @@ DESCRIPTION = (
     "Every answer says which owners' experts computed it, which passages it read, and where its words stand verbatim "
     "in the owners' text; any owner can be left out, per request, of all three."
 )
-_ROUTES = (chat, completions, owners, ledger, retrieval, tracing, ngram, model, evaluation)
+_ROUTES = (chat, completions, owners, ledger, retrieval, tracing, ngram, model, evaluation, home)
 _log = structlog.get_logger("candor.gateway")
 
 

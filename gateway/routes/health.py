@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
 
 from gateway.services import Services
 from shared.contracts.gateway import ServiceHealth, StackReadiness
@@ -14,12 +13,6 @@ from shared.http.health import Readiness
 router = APIRouter(tags=["health"])
 
 _NOT_YET: dict[int | str, dict[str, object]] = {503: {"model": StackReadiness}}
-
-
-@router.get("/", include_in_schema=False)
-async def home() -> RedirectResponse:
-    """The API's documentation."""
-    return RedirectResponse("/docs")
 
 
 @router.get("/livez")

@@ -7,7 +7,8 @@ the moment between the two. So a killed process asks again only the items that w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -21,7 +22,7 @@ from services.evaluation.settings import EvaluationSettings
 from services.evaluation.store.patience import patiently
 from services.evaluation.store.reading import Rescored
 from services.evaluation.store.runs import Outcome, Store
-from services.evaluation.suites.base import BadAnswer, Suite
+from services.evaluation.suites.base import Answer, BadAnswer, Suite
 from services.evaluation.suites.registry import SUITES
 from shared.contracts.evaluation import Run
 
@@ -137,8 +138,8 @@ class Work:
             return await self._kept(self.store.was_scored, run, position)
         answer, scores, error = None, {}, None
         try:
-            answer = await suite.answer(planned, endpoint)
-            scores = suite.score(planned, answer)
+            answer = _sound(await suite.answer(planned, endpoint))
+            scores = _finite(suite.score(planned, answer))
         except (EndpointError, BadAnswer) as refused:
             error = str(refused)
         except Exception as fault:
@@ -152,7 +153,7 @@ class Work:
         if not await self._kept(self.store.begin, about.id, {}):
             return
         while page := await self._kept(self.store.to_rescore, about.id, _PAGE):
-            outcomes = await asyncio.to_thread(lambda page=page: [_scored_again(item, suite, about) for item in page])
+            outcomes = await asyncio.to_thread(_scored_again, page, suite, about)
             if not await self._kept(self.store.record_all, about.id, outcomes):
                 return
 
@@ -167,7 +168,26 @@ class Work:
         return await patiently(self.settings.patience, call, *args, **kwargs)
 
 
-def _scored_again(item: Rescored, suite: Suite, about: Run) -> Outcome:
+def _sound(answer: Answer) -> Answer:
+    """The answer, if its numbers are numbers: what the endpoint says of its tokens is not checked before."""
+    if answer.tokens is not None and (not isinstance(answer.tokens, int) or not 0 <= answer.tokens < 2**31):
+        raise BadAnswer(f"the answer says that it has {str(answer.tokens)[:80]!r} tokens")
+    return answer
+
+
+def _finite(scores: Mapping[str, float]) -> dict[str, float]:
+    """The scores, if each is a number that a mean can be made of."""
+    for name, value in scores.items():
+        if not math.isfinite(value):
+            raise BadAnswer(f"its {name} is {value}")
+    return dict(scores)
+
+
+def _scored_again(items: Sequence[Rescored], suite: Suite, about: Run) -> list[Outcome]:
+    return [_outcome(item, suite, about) for item in items]
+
+
+def _outcome(item: Rescored, suite: Suite, about: Run) -> Outcome:
     """The scores of an answer given before, or what kept it from being scored."""
     scores: dict[str, float] = {}
     error = None
@@ -175,7 +195,7 @@ def _scored_again(item: Rescored, suite: Suite, about: Run) -> Outcome:
         error = item.error or "there is no answer to score"
     else:
         try:
-            scores = score_again(suite, about.metrics, item.planned, item.answer)
+            scores = _finite(score_again(suite, about.metrics, item.planned, item.answer))
         except BadAnswer as refused:
             error = str(refused)
         except Exception as fault:

@@ -65,6 +65,8 @@ class Oracle:
     delay: float = 0.0
     broken: set[str] = field(default_factory=set)
     garbage: bool = False
+    instead: bytes | None = None
+    """Sent in place of a completion, with status 200."""
     asked: Counter[str] = field(default_factory=Counter)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
@@ -77,6 +79,8 @@ class Oracle:
         question = body["messages"][-1]["content"]
         if any(mark in question for mark in self.broken):
             return 500, json.dumps({"error": {"message": "the oracle is out of order"}}).encode()
+        if self.instead is not None:
+            return 200, self.instead
         if self.garbage:
             return 200, b"<html>hello</html>"
         return 200, json.dumps(self._completion(question, body["candor"])).encode()

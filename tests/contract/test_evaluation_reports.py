@@ -238,3 +238,10 @@ def test_the_client_scores_again_compares_and_reads_pages(service: Service, fini
 def _asked_at(endpoint: Oracle, run: str) -> int:
     """The place of a run's first request among all that the endpoint got."""
     return next(place for place, name in enumerate(endpoint.asked) if name.startswith(run))
+
+
+def test_the_page_at_the_root_leads_to_the_reports(through_gateway: httpx.Client) -> None:
+    home = through_gateway.get("/")
+    assert home.headers["content-type"] == "text/html; charset=utf-8"
+    assert Page(home.text).outside == ["/docs", "/readyz", "/v1/owners", "/v1/suites"]
+    assert all(through_gateway.get(path).status_code in (200, 503) for path in ("/docs", "/readyz", "/v1/owners"))

@@ -25,7 +25,7 @@
     {name: "set", kind: "s", value: at => index[at][0]},
     {name: "setting", kind: "s", value: at => index[at][1]},
     {name: "question", kind: "q", value: at => index[at][2]},
-    ...RUNS.flatMap((run, place) => METRICS.map((metric, which) => ({
+    ...METRICS.flatMap((metric, which) => RUNS.map((run, place) => ({
       name: several ? run + ": " + metric : metric, kind: "v",
       value: at => {
         const answer = index[at][3][place];

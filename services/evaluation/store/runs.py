@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from services.evaluation.errors import AlreadyFinished
 from services.evaluation.store import wire
+from services.evaluation.store.clean import clean
 from services.evaluation.store.reading import UNFINISHED, Reader
 from services.evaluation.store.tables import EventRow, ItemRow, RunRow
 from services.evaluation.suites.base import Answer, Plan, Planned
@@ -197,7 +198,7 @@ def _fill(item: ItemRow, outcome: Outcome) -> None:
     kept = asdict(outcome.answer) if outcome.answer is not None else {}
     status = "failed" if outcome.error is not None else "scored"
     for name, value in {**kept, "scores": dict(outcome.scores), "status": status, "error": outcome.error}.items():
-        setattr(item, name, value)
+        setattr(item, name, clean(value))
 
 
 def _queued(run: str, request: RunRequest | Rescoring, key: str | None, **values: Any) -> RunRow:

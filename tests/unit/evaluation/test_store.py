@@ -4,13 +4,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine, create_engine, make_url
 
 from services.evaluation.errors import AlreadyFinished, UnknownRun
+from services.evaluation.store import database
 from services.evaluation.store.database import migrate, open_database
-from services.evaluation.store.runs import Store
+from services.evaluation.store.runs import Outcome, Rescoring, Store
 from services.evaluation.store.tables import Base
 from services.evaluation.suites.base import Answer, Plan, Planned
 from shared.contracts.evaluation import RunRequest
@@ -84,3 +87,65 @@ def test_unfinished_runs_are_those_to_carry_on(store: Store) -> None:
     assert store.run("run").versions == {"endpoint": "here"}
     store.end("run", "succeeded")
     assert store.unfinished() == []
+
+
+def test_a_database_of_before_clusters_is_brought_up_to_date_with_its_runs(tmp_path: Path) -> None:
+    url = make_url(f"sqlite:///{tmp_path / 'old.db'}")
+    engine = create_engine(url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            'INSERT INTO evaluation_runs (id, suite, status, created, "limit", seed, options, versions, warnings,'
+            " total, done, failed, events, report, idempotency_key, request) VALUES ('old', 'rag-qa', 'succeeded', 1, 100, 0,"
+            " '{}', '{}', '[]', 1, 1, 0, 3, '{\"cells\": []}', 'key',"
+            ' \'{"suite":"rag-qa","limit":100,"seed":0,"options":{}}\')'
+        )
+        connection.exec_driver_sql(
+            'INSERT INTO evaluation_items (run, position, id, question_id, "set", setting, question, gold, seed, ask,'
+            " status, prompt, output, scores, tokens, latency_ms, details) VALUES ('old', 0, 'q@rag', 'q', 'tales',"
+            " 'rag', 'Who?', '[\"Anna\"]', 1, '{}', 'scored', 'Who?', 'Anna', '{\"f1\": 1.0}', 1, 2.0, '{}')"
+        )
+    store = Store(open_database(url))
+    [item] = store.items("old")
+    assert (item.cluster, item.scores) == ("q", {"f1": 1.0})
+    run = store.run("old")
+    assert (run.priority, run.rescored_from, run.metrics) == ("normal", None, [])
+    assert store.report("old") is None
+    # and the key that made it still stands for the same request
+    again = store.by_key("key", RunRequest(suite="rag-qa"))
+    assert again is not None
+    assert again.id == "old"
+
+
+def test_all_items_are_read_page_by_page_in_order_and_any_of_them_by_its_place(store: Store) -> None:
+    items = [Planned(f"p{n}@rag", f"p{n}", "tales", "rag", "Who?", ["Anna"], n, {}, f"d{n % 3}") for n in range(450)]
+    store.create("long", RunRequest(suite="rag-qa"), Plan(items), {}, None)
+    found = store.all_items("long")
+    assert len(found) == 450
+    assert [item.id for item in found] == [item.id for item in items] == [item.id for item in found]
+    assert [item.cluster for item in found[3:6]] == ["d0", "d1", "d2"]
+    assert [item.id for item in found[448:2000]] == ["p448@rag", "p449@rag"]
+    assert found[-1].id == "p449@rag"
+    assert [item.id for item in found[4:0:-2]] == ["p4@rag", "p2@rag"]
+    assert found[5:5] == []
+    with pytest.raises(IndexError):
+        found[450]
+
+
+def test_a_rescored_run_has_the_answers_and_those_of_the_items_that_failed_have_the_error(store: Store) -> None:
+    store.begin("run", {})
+    store.record("run", 0, ANSWER, {"f1": 1.0}, None)
+    store.record("run", 3, None, {}, "HTTP 500")
+    store.end("run", "failed", error="no")
+    new = store.rescore("new", Rescoring(run="run"), None, suite="rag-qa", versions={"suite": "2"}, warnings=[])
+    assert new.progress.total == 2
+    first, second = store.to_rescore("new", 10)
+    assert (first.planned.id, first.answer, second.answer, second.error) == ("q0@rag", ANSWER, None, "HTTP 500")
+    assert store.record_all("new", [Outcome(0, ANSWER, {"f1": 0.5}, None), Outcome(1, None, {}, "HTTP 500")])
+    assert store.to_rescore("new", 10) == []
+    assert not store.record_all("new", [Outcome(0, ANSWER, {"f1": 0.9}, None)])
+    assert [item.scores for item in store.items("new")] == [{"f1": 0.5}, {}]
+    assert store.run("new").progress.failed == 1
