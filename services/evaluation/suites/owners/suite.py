@@ -61,7 +61,7 @@ class Owners:
         items = [item for part in parts.values() for item in part.items]
         if not items:
             raise BadOption("measures", "No owner has a held-out text or a question: there is nothing to measure.")
-        versions = {name: f"sha256:{part.digest}" for name, part in parts.items()}
+        versions = {str(name): f"sha256:{part.digest}" for name, part in parts.items()}
         return Plan(items, versions, [warning for part in parts.values() for warning in part.warnings])
 
     async def describe(self, endpoint: Endpoint, versions: Mapping[str, str]) -> dict[str, str]:
