@@ -1,4 +1,4 @@
-"""The example of docs/evaluation-suites.md, installed as a package and run by the real service."""
+"""The example of docs/evaluation-plugins.md, installed as a package and run by the real service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CAPITALS = {"France": "Paris", "Italy": "Rome", "Peru": "Lima"}
 
 def example() -> str:
     """The suite as the page has it."""
-    page = (ROOT / "docs/evaluation-suites.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/evaluation-plugins.md").read_text(encoding="utf-8")
     found = re.search(r"```python\n(.*?)```", page, re.DOTALL)
     assert found
     return found[1]

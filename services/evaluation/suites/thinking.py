@@ -23,7 +23,8 @@ from shared.contracts.figure import Figure
 
 Mode = Literal["no_thinking", "thinking", "plain"]
 
-INSTRUCTION = "\nWork it out step by step, and end with: The answer is N."
+INSTRUCTION = "\nWork it out step by step. Then write \"The answer is\" and the number."
+"""No letter stands for the number: a small model would repeat it."""
 
 
 class ThinkingOptions(Strict):
@@ -50,8 +51,9 @@ class Thinking:
         "Problems with a final answer, each answered by parallel samples in each mode with the same budget of tokens a "
         "sample. pass@k is the unbiased estimate of the chance that one of k samples is right; majority, confidence "
         "(self-certainty, Borda p = 0.5) and best (the most confident) are the accuracy of the answer that the "
-        "samples choose together; verifier that of one chosen by a check that knows the gold answer, which is "
-        "pass@samples; gateway that of the answer given. tokens are of a sample, truncated and unparsed shares of "
+        "samples choose together; verifier that of the first sample that the endpoint's verifier, which knows the gold "
+        "answer, accepts (pass@samples where it is never wrong; verifier_agrees is the share of samples on which it "
+        "agrees with us); gateway that of the answer given. tokens are of a sample, truncated and unparsed shares of "
         "the samples; milliseconds is the time of the request with all its samples."
     )
     options: type[BaseModel] = ThinkingOptions
@@ -60,6 +62,7 @@ class Thinking:
         **dict.fromkeys(ACCURACIES, "proportion"),
         "unparsed": "mean",
         "truncated": "mean",
+        "verifier_agrees": "mean",
         "tokens": "mean",
         "milliseconds": "mean",
     }

@@ -34,7 +34,7 @@ class _Answered:
 
 
 def _answered(item: Item) -> _Answered:
-    samples = [{key: one[key] for key in ("final", "confidence", "tokens")} for one in item.details["samples"]]
+    samples = [{key: one[key] for key in ("final", "confidence", "tokens", "verified")} for one in item.details["samples"]]
     return _Answered(item.scores, samples, correct(item.gold, item.details["samples"]))
 
 
@@ -73,7 +73,7 @@ def _against_tokens(name: str, groups: Mapping[str, Sequence[_Answered]]) -> Plo
         series=series,
         x_log=True,
         note="Points along a line are 1, 2, 4, ... samples: those of a question are cut into groups of that size, "
-        "each group chooses an answer, and the mean over groups counts. verifier knows the gold answer.",
+        "each group chooses an answer, and the mean over groups counts. the verifier knows the gold answer.",
     )
 
 

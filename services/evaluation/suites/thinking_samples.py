@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.evaluation.endpoint import Reply
-from services.evaluation.metrics.maths import final_answer, same
+from services.evaluation.metrics.maths import final_answer, same, value
 from services.evaluation.metrics.sampling import borda, majority, most_confident, pass_at_k
 from services.evaluation.suites.base import Answer, BadAnswer, Planned
 
@@ -57,33 +57,50 @@ def scores(gold: Sequence[str], details: Mapping[str, Any], latency_ms: float) -
     found = {f"pass@{k}": pass_at_k(count, sum(right), k) for k in KS if k <= count}
     chosen = {rule: choice(rule, samples, right) for rule in ("majority", "confidence", "best", "verifier")}
     found |= {rule: float(at is not None and right[at]) for rule, at in chosen.items()}
-    return found | {
+    found |= {
         "gateway": float(right[details["winner"]]),
-        "unparsed": sum(not one["final"] for one in samples) / count,
+        "unparsed": sum(not _said(one["final"], gold) for one in samples) / count,
         "truncated": sum(one["finish_reason"] == "length" for one in samples) / count,
         "tokens": sum(one["tokens"] for one in samples) / count,
         "milliseconds": latency_ms,
     }
+    agreeing = [one["verified"] == truth for one, truth in zip(samples, right, strict=True) if one["verified"] is not None]
+    return found | ({"verifier_agrees": sum(agreeing) / len(agreeing)} if agreeing else {})
 
 
 def correct(gold: Sequence[str], samples: Sequence[Mapping[str, Any]]) -> list[bool]:
-    """Which samples are right: what the verifier said, and without one whether the final answer equals a gold one."""
+    """Which samples are right.
+
+    Where a gold answer is a number, those whose final answer is that number: a verifier of mathematics also takes the
+    question's own sum for its answer, as 38 + 72 equals 110. Elsewhere what the verifier said, and without one whether
+    the final answer is the gold text.
+    """
+    by_number = any(value(answer) is not None for answer in gold)
     return [
-        bool(one["verified"]) if one["verified"] is not None else any(same(one["final"], answer) for answer in gold)
+        any(same(one["final"], answer) for answer in gold)
+        if by_number or one["verified"] is None
+        else bool(one["verified"])
         for one in samples
     ]
+
+
+def _said(final: str, gold: Sequence[str]) -> bool:
+    """Whether there is an answer; where the gold one is a number, only a number is."""
+    return value(final) is not None if any(value(answer) is not None for answer in gold) else bool(final)
 
 
 def choice(rule: str, samples: Sequence[Mapping[str, Any]], right: Sequence[bool]) -> int | None:
     """The sample that a rule chooses; None if it chooses none.
 
-    Where a sample has no confidence, `confidence` counts heads, and `best` takes the first answer.
+    `verifier` takes the first that was verified; where nothing was checked, the first that is right. Where a sample has no confidence, `confidence` counts heads, and `best` takes the first answer.
     """
     finals = [one["final"] for one in samples]
     confidences = [one["confidence"] for one in samples]
     unknown = any(confidence is None for confidence in confidences)
     if rule == "verifier":
-        return next((at for at, is_right in enumerate(right) if is_right), None)
+        checked = any(one["verified"] is not None for one in samples)
+        accepted = [bool(one["verified"]) for one in samples] if checked else right
+        return next((at for at, is_accepted in enumerate(accepted) if is_accepted), None)
     if rule == "best":
         return most_confident(finals, [0.0] * len(finals) if unknown else confidences)
     if rule == "confidence" and not unknown:

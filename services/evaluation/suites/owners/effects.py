@@ -28,8 +28,12 @@ class Point(NamedTuple):
 
 def points(items: Iterable[Item]) -> list[Point]:
     """Of the items that were scored."""
-    scored = [(item.set.partition("/"), item) for item in items if item.status == "scored"]
-    return [Point(measure, owner, item.setting, item.question_id, item.scores) for (measure, _, owner), item in scored]
+    found = []
+    for item in items:
+        if item.status == "scored":
+            measure, owner = item.set.split("/", 1)
+            found.append(Point(measure, owner, item.setting, item.question_id, item.scores))
+    return found
 
 
 def gathered(scored: Sequence[Point], measures: Sequence[Measure]) -> dict[str, Effects]:
@@ -51,7 +55,7 @@ def _effect(before: Mapping[str, float], after: Mapping[str, float]) -> Effect |
     both = [(before[one], after[one]) for one in after if one in before]
     if not both:
         return None
-    interval = bootstrap([second - first for first, second in both], resamples=2000)
+    interval = bootstrap([second - first for first, second in both])
     means = (fmean(first for first, _ in both), fmean(second for _, second in both))
     return Effect(len(both), *means, interval.mean, interval.low, interval.high)
 
@@ -91,7 +95,7 @@ def costs(scored: Sequence[Point]) -> Plot | None:
             times.setdefault(one.setting, []).append(one.scores["milliseconds"])
     if not times:
         return None
-    estimates = [bootstrap(values, resamples=2000) for values in times.values()]
+    estimates = [bootstrap(values) for values in times.values()]
     return Plot(
         kind="bar",
         title="Time of an answer by who takes part",
