@@ -61,7 +61,7 @@ def measure(http: httpx.Client, memory: Memory, items: int, pages: Path | None) 
         "run_peak_mb": run_mb,
     }
     began = time.perf_counter()
-    again = http.post(f"/v1/evaluations/{run}/rescore", json={"metrics": ["f1"]}).json()["id"]
+    again = http.post(f"/v1/evaluations/{run}/rescore", json={"metrics": ["output_f1"]}).json()["id"]
     until_ended(http, again)
     figures |= {"rescore_seconds": time.perf_counter() - began, "rescore_peak_mb": memory.reset()}
     asked = {

@@ -99,8 +99,8 @@ def test_a_database_of_before_clusters_is_brought_up_to_date_with_its_runs(tmp_p
         command.upgrade(config, "0001")
         connection.exec_driver_sql(
             'INSERT INTO evaluation_runs (id, suite, status, created, "limit", seed, options, versions, warnings,'
-            " total, done, failed, events, report, idempotency_key, request) VALUES ('old', 'rag-qa', 'succeeded', 1, 100, 0,"
-            " '{}', '{}', '[]', 1, 1, 0, 3, '{\"cells\": []}', 'key',"
+            " total, done, failed, events, report, idempotency_key, request) VALUES ('old', 'rag-qa', 'succeeded', 1,"
+            " 100, 0, '{}', '{}', '[]', 1, 1, 0, 3, '{\"cells\": []}', 'key',"
             ' \'{"suite":"rag-qa","limit":100,"seed":0,"options":{}}\')'
         )
         connection.exec_driver_sql(
