@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,34 +36,27 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         write_questions(Path(folder), given.items // len(SETTINGS))
-        with endpoint() as url, service(Path(folder), url) as (http, memory):
-            small = measure(http, memory, given.items // 10, None)
-            large = measure(http, memory, given.items, given.pages)
+        with endpoint() as url, service(Path(folder), url) as (http, cost):
+            small = measure(http, cost, given.items // 10, None)
+            large = measure(http, cost, given.items, given.pages)
     figures = {**{f"tenth_{name}": value for name, value in small.items()}, **large}
     finish("evaluation", figures, {"items": given.items, "concurrency": 4, "clusters_of": QUESTIONS_A_DOCUMENT})
 
 
-def measure(http: httpx.Client, memory: Memory, items: int, pages: Path | None) -> Figures:
-    """One run of so many items, its reports, the same again scored anew, and the two compared."""
+def measure(http: httpx.Client, cost: Cost, items: int, pages: Path | None) -> Figures:
+    """One run of so many items, its reports, the same again scored anew, and the two compared.
+
+    Seconds of the processor are the service's own; a busy machine adds to the seconds of the clock alone.
+    """
     body = {"suite": "rag-qa", "limit": items // len(SETTINGS), "options": {"sets": ["street"], "settings": SETTINGS}}
-    before = memory.now()
-    memory.reset()
-    created, create_seconds = timed(lambda: http.post("/v1/evaluations", json=body))
-    run = created.json()["id"]
-    created_mb = memory.reset()
-    run_seconds = until_ended(http, run)
-    run_mb = memory.reset()
-    figures: Figures = {
-        "memory_before_mb": before,
-        "create_seconds": create_seconds,
-        "create_peak_mb": created_mb,
-        "items_per_second": items / run_seconds,
-        "run_peak_mb": run_mb,
-    }
-    began = time.perf_counter()
-    again = http.post(f"/v1/evaluations/{run}/rescore", json={"metrics": ["f1"]}).json()["id"]
+    cost.since()
+    run = http.post("/v1/evaluations", json=body).json()["id"]
+    figures: Figures = named("create", cost.since())
+    until_ended(http, run)
+    figures |= named("run", cost.since())
+    again = http.post(f"/v1/evaluations/{run}/rescore", json={"metrics": ["output_f1"]}).json()["id"]
     until_ended(http, again)
-    figures |= {"rescore_seconds": time.perf_counter() - began, "rescore_peak_mb": memory.reset()}
+    figures |= named("rescore", cost.since())
     asked = {
         "report": f"/v1/evaluations/{run}/report",
         "report_html": f"/v1/evaluations/{run}/report?format=html",
@@ -71,43 +64,47 @@ def measure(http: httpx.Client, memory: Memory, items: int, pages: Path | None) 
         "compare_html": f"/v1/evaluations/compare?runs={run}&runs={again}&format=html",
     }
     for name, path in asked.items():
-        answer, seconds = timed(lambda path=path: http.get(path))
+        answer = http.get(path)
         assert answer.status_code == 200, answer.text[:500]
-        figures |= {
-            f"{name}_seconds": seconds,
-            f"{name}_mb": len(answer.content) / 1e6,
-            f"{name}_peak_mb": memory.reset(),
-        }
+        figures |= {**named(name, cost.since()), f"{name}_size_mb": len(answer.content) / 1e6}
         if pages is not None and name.endswith("html"):
             pages.mkdir(parents=True, exist_ok=True)
             (pages / f"{name}.html").write_bytes(answer.content)
     return figures
 
 
-class Memory:
-    """The largest resident set of a process, in MB, since it was last asked for."""
+def named(what: str, cost: dict[str, float]) -> Figures:
+    """Figures of one step."""
+    return {f"{what}_{name}": value for name, value in cost.items()}
+
+
+class Cost:
+    """What a process took since it was last asked: seconds, its processor's seconds, and its largest resident set."""
 
     def __init__(self, process: int) -> None:
-        self._process, self._most = process, 0.0
+        self._process, self._most = Path(f"/proc/{process}"), 0.0
+        self._began, self._busy = time.perf_counter(), self._processor()
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def now(self) -> float:
-        """What it is."""
-        try:
-            pages = int(Path(f"/proc/{self._process}/statm").read_text().split()[1])
-        except OSError:
-            return 0.0
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    def since(self) -> dict[str, float]:
+        """Since the last call."""
+        now, busy, most = time.perf_counter(), self._processor(), max(self._most, self._resident())
+        found = {"seconds": now - self._began, "cpu_seconds": busy - self._busy, "peak_mb": most}
+        self._began, self._busy, self._most = now, busy, 0.0
+        return found
 
-    def reset(self) -> float:
-        """What it was at most."""
-        most, self._most = max(self._most, self.now()), 0.0
-        return most
+    def _processor(self) -> float:
+        user, system = (self._process / "stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def _resident(self) -> float:
+        return int((self._process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def _watch(self) -> None:
-        while True:
-            self._most = max(self._most, self.now())
-            time.sleep(0.02)
+        with suppress(OSError):  # the process has ended
+            while True:
+                self._most = max(self._most, self._resident())
+                time.sleep(0.02)
 
 
 def write_questions(home: Path, count: int) -> None:
@@ -136,8 +133,8 @@ def endpoint() -> Iterator[str]:
 
 
 @contextmanager
-def service(home: Path, asked: str) -> Iterator[tuple[httpx.Client, Memory]]:
-    """The service, ready, and its memory."""
+def service(home: Path, asked: str) -> Iterator[tuple[httpx.Client, Cost]]:
+    """The service, ready, and what it costs."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--factory", "services.evaluation.app:create_app", "--port", str(port)]
     settings = {"CANDOR_HOME": str(home), "CANDOR_EVALUATION_GATEWAY_URL": asked}
@@ -151,7 +148,7 @@ def service(home: Path, asked: str) -> Iterator[tuple[httpx.Client, Memory]]:
             if time.monotonic() > until:
                 raise TimeoutError("the evaluation service did not become ready")
             time.sleep(0.2)
-        yield http, Memory(process)
+        yield http, Cost(process)
 
 
 @contextmanager
@@ -173,19 +170,11 @@ def ready(http: httpx.Client) -> bool:
         return False
 
 
-def until_ended(http: httpx.Client, run: str) -> float:
-    """Seconds until the run has succeeded."""
-    began = time.perf_counter()
+def until_ended(http: httpx.Client, run: str) -> None:
+    """Return once the run has succeeded."""
     while (now := http.get(f"/v1/evaluations/{run}").json())["status"] in ("queued", "running"):
         time.sleep(0.25)
     assert now["status"] == "succeeded", now
-    return time.perf_counter() - began
-
-
-def timed(call: Any) -> tuple[httpx.Response, float]:
-    """What a call gives, and the seconds it took."""
-    began = time.perf_counter()
-    return call(), time.perf_counter() - began
 
 
 def free_port() -> int:

@@ -11,11 +11,13 @@ from services.evaluation.suites.base import Answer, Kind, Planned, Suite
 _Metric = Callable[[str, Sequence[str]], float]
 
 ADDED: Mapping[str, tuple[Kind, _Metric]] = {
-    "contains_gold": ("proportion", contains_gold),
-    "f1": ("mean", token_f1),
-    "exact_match": ("proportion", exact_match),
+    "output_contains_gold": ("proportion", contains_gold),
+    "output_f1": ("mean", token_f1),
+    "output_exact_match": ("proportion", exact_match),
+    "output_characters": ("mean", lambda output, _: float(len(output))),
 }
-"""Metrics of any output with gold answers, that a request can add to a suite's own. A suite's of the same name wins."""
+"""Metrics of any output with gold answers, that a request can add to a suite's own: of the whole output, whatever short
+answer the suite finds in it. A suite's of the same name wins."""
 
 
 def check_metrics(names: Sequence[str]) -> None:

@@ -90,7 +90,7 @@ def test_markdown_and_errors_come_through_the_gateway_too(through_gateway: httpx
 
 def test_a_run_is_scored_again_without_a_question_asked(service: Service, endpoint: Oracle, finished: Run) -> None:
     asked = sum(endpoint.asked.values())
-    again = service.rescore(finished.id, metrics=["f1", "contains_gold"])
+    again = service.rescore(finished.id)
     assert sum(endpoint.asked.values()) == asked
     assert (again["status"], again["rescored_from"], again["suite"]) == ("succeeded", finished.id, "rag-qa")
     assert again["progress"] == {"done": 60, "total": 60, "failed": 2}
@@ -103,10 +103,23 @@ def test_a_run_is_scored_again_without_a_question_asked(service: Service, endpoi
     assert told.count("event: item") == 60
 
 
+def test_another_metric_is_scored_and_compared_beside_the_suites(service: Service, finished: Run) -> None:
+    again = service.rescore(finished.id, metrics=["output_exact_match", "output_characters"])
+    assert again["metrics"] == ["output_exact_match", "output_characters"]
+    report = service.report(again["id"])
+    assert report.metrics[-2:] == again["metrics"]
+    rag = {cell.setting: cell for cell in report.cells}["rag"]
+    outputs = [item["output"] for item in service.items(again["id"], setting="rag") if item["output"] is not None]
+    assert rag.scores["output_characters"].mean == pytest.approx(sum(map(len, outputs)) / len(outputs))
+    compared = {one.metric for one in report.comparisons}
+    assert {"contains_gold", "output_exact_match", "output_characters"} <= compared
+    assert "output_characters" in service.http.get(f"/v1/evaluations/{again['id']}/report?format=markdown").text
+
+
 def test_a_suite_that_cannot_read_the_answers_fails_each_of_them_and_not_the_service(
     service: Service, finished: Run
 ) -> None:
-    failed = service.rescore(finished.id, suite="retrieval", metrics=["f1"])
+    failed = service.rescore(finished.id, suite="retrieval", metrics=["output_f1"])
     assert failed["progress"] == {"done": 60, "total": 60, "failed": 60}
     assert any("KeyError" in item["error"] for item in service.items(failed["id"]))
 
@@ -115,7 +128,7 @@ def test_a_suite_that_cannot_read_the_answers_fails_each_of_them_and_not_the_ser
     ("body", "expected", "says"),
     [
         ({"suite": "rag-qb"}, (404, "unknown_suite", "suite"), "Known: rag-qa"),
-        ({"metrics": ["bleu"]}, (422, "bad_metric", "metrics"), "Known: contains_gold, f1, exact_match"),
+        ({"metrics": ["bleu"]}, (422, "bad_metric", "metrics"), "Known: output_contains_gold, output_f1"),
         ({"metric": "f1"}, (422, "invalid_request", "metric"), "no field"),
     ],
 )
@@ -151,7 +164,7 @@ def test_a_key_makes_one_rescoring_and_cannot_be_used_for_another(service: Servi
 
     first, second = post({}), post({})
     assert first.json()["id"] == second.json()["id"]
-    assert (post({"metrics": ["f1"]}).status_code, post({"metrics": ["f1"]}).json()["code"]) == (
+    assert (post({"metrics": ["output_f1"]}).status_code, post({"metrics": ["output_f1"]}).json()["code"]) == (
         422,
         "idempotency_key_reused",
     )

@@ -25,6 +25,7 @@
     {name: "set", kind: "s", value: at => index[at][0]},
     {name: "setting", kind: "s", value: at => index[at][1]},
     {name: "question", kind: "q", value: at => index[at][2]},
+    ...(several ? [] : [{name: "status", kind: "t", value: at => index[at][3][0][0]}]),
     ...METRICS.flatMap((metric, which) => RUNS.map((run, place) => ({
       name: several ? run + ": " + metric : metric, kind: "v",
       value: at => {
@@ -98,7 +99,7 @@
       for (const column of columns) {
         const value = column.value(at);
         const text = value === null || value === undefined ? "" : typeof value === "number" && column.kind === "v" ? String(+value.toFixed(3)) : String(value);
-        row.append(cell(text, column.kind + (column.kind === "v" && typeof value === "string" ? " " + value : "")));
+        row.append(cell(text, column.kind + ("vt".includes(column.kind) && typeof value === "string" ? " " + value : "")));
       }
       row.onclick = () => choose(at);
       return row;

@@ -17,7 +17,7 @@ Z95 = 1.959963984540054
 RESAMPLES, FEWEST_RESAMPLES, MOST_DRAWS = 10_000, 1_000, 20_000_000
 """The bootstrap's resamples: fewer for so many clusters that all draws together would be more than the last."""
 
-_AT_A_TIME = 2_000_000
+_AT_A_TIME = 500_000
 """Draws held at a time: memory is the same for any number of values."""
 
 

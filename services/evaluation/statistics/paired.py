@@ -9,7 +9,7 @@ import numpy as np
 
 from services.evaluation.statistics.clusters import clustered
 
-_AT_A_TIME = 2_000_000
+_AT_A_TIME = 500_000
 """Signs held at a time."""
 
 
