@@ -19,7 +19,7 @@ from services.model.engines.loading import load_here
 from services.model.flexolmo.recipe import anchor_folder
 from services.model.settings import ModelSettings
 from services.model.thinking.build import ADAPTER, ensure_thinking, write_thinking
-from services.model.thinking.measure import Accuracy, asked, compare, heldout
+from services.model.thinking.measure import WAYS, Accuracy, Answered, ask, compare, heldout
 from services.model.thinking.problems import KINDS, problems
 from services.model.thinking.train import Progress, Settings, train
 from shared.settings import candor_home
@@ -46,14 +46,15 @@ def main() -> None:
     building.set_defaults(run=_build)
     measuring = commands.add_parser("measure", help="ask held-out problems with thinking and without")
     measuring.add_argument("--model", type=Path, nargs="*", help="folders of models (default: the thinking model)")
-    measuring.add_argument("--problems", type=int, default=400)
+    measuring.add_argument("--problems", type=int, default=150)
+    measuring.add_argument("--ways", nargs="+", choices=WAYS, default=["thinking", "no_thinking"])
     measuring.add_argument("--budget", type=int, default=160, help="tokens of an answer, its thinking among them")
     measuring.add_argument("--seed", default="measured", help="of the problems")
     measuring.add_argument("--out", type=Path, default=RESULTS)
     measuring.add_argument("--samples", type=int, default=0, help="show so many answers of each way")
     measuring.set_defaults(run=_measure)
     making = commands.add_parser("problems", help="write held-out problems, a JSON object a line")
-    making.add_argument("--problems", type=int, default=400)
+    making.add_argument("--problems", type=int, default=150)
     making.add_argument("--seed", default="measured")
     making.set_defaults(run=_problems)
     arguments = parser.parse_args()
@@ -91,25 +92,25 @@ def _measure(arguments: argparse.Namespace) -> None:
     }
     for folder in arguments.model or [ensure_thinking(candor_home())]:
         engine, tokenizer = load_here(folder, ModelSettings(threads=arguments.threads))
-        results["models"][folder.name] = _of_model(
-            asked(engine, tokenizer, chosen, arguments.budget), arguments.samples
-        )
+        answers: dict[str, list[Answered]] = {}
+        found = results["models"][folder.name] = {}
+        for way in arguments.ways:
+            answers[way] = ask(engine, tokenizer, chosen, WAYS[way], arguments.budget)
+            found[way] = _accuracies(answers[way])
+            print(folder.name, way, json.dumps(found[way], indent=1), flush=True)
+            for one in answers[way][: arguments.samples]:
+                print(f"{one.problem.question}\n{one.text!r} ({one.problem.answer}, {one.right})", flush=True)
+        if {"thinking", "no_thinking"} <= answers.keys():
+            found["thinking against no_thinking"] = asdict(compare(answers["thinking"], answers["no_thinking"]))
         engine.close()
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
-def _of_model(answers: dict[str, list[Any]], samples: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"difference": asdict(compare(answers["thinking"], answers["no_thinking"]))}
-    for way, given in answers.items():
-        by_kind = {kind: [one for one in given if one.problem.kind == kind] for kind in KINDS}
-        parts = {"all": given} | {kind: some for kind, some in by_kind.items() if some}
-        found[way] = {part: asdict(Accuracy.of(some)) for part, some in parts.items()}
-        print(way, json.dumps(found[way]["all"]), flush=True)
-        for one in islice(given, samples):
-            print(f"  {one.problem.question}\n  {one.text!r} ({one.problem.answer}, {one.right})")
-    print("difference", json.dumps(found["difference"]))
-    return found
+def _accuracies(answers: list[Answered]) -> dict[str, Any]:
+    """Of all problems, and of each kind."""
+    parts = {"all": answers} | {kind: [one for one in answers if one.problem.kind == kind] for kind in KINDS}
+    return {part: asdict(Accuracy.of(some)) for part, some in parts.items() if some}
 
 
 def _problems(arguments: argparse.Namespace) -> None:

@@ -83,11 +83,6 @@ def compare(first: Sequence[Answered], second: Sequence[Answered]) -> Difference
     return Difference(gained, lost, p)
 
 
-def asked(engine: Engine, tokenizer: Tokenizer, chosen: Sequence[Problem], budget: int) -> dict[str, list[Answered]]:
-    """Answers to every problem in each of `WAYS`. Raises EngineFailed."""
-    return {way: ask(engine, tokenizer, chosen, begun, budget) for way, begun in WAYS.items()}
-
-
 def ask(engine: Engine, tokenizer: Tokenizer, chosen: Sequence[Problem], begun: str, budget: int) -> list[Answered]:
     """Ask greedily, in batches: an answer goes on from ``begun`` for at most ``budget`` tokens. Raises EngineFailed."""
     answers: list[Answered] = []

@@ -60,7 +60,7 @@ def test_without_a_stack_a_command_says_how_to_start_one(arguments: tuple[str, .
 
 @pytest.mark.parametrize(
     "arguments",
-    [("up",), ("data", "build"), ("expert", "train", "--owner", "papers"), ("model", "merge")],
+    [("up",), ("data", "build"), ("expert", "train", "--owner", "papers"), ("model", "merge"), ("model", "thinking")],
 )
 def test_without_data_a_command_says_how_to_get_them(arguments: tuple[str, ...], tmp_path: Path) -> None:
     done = candor(*arguments, home=tmp_path)
