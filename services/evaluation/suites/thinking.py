@@ -23,7 +23,7 @@ from shared.contracts.figure import Figure
 
 Mode = Literal["no_thinking", "thinking", "plain"]
 
-INSTRUCTION = "\nWork it out step by step. Then write \"The answer is\" and the number."
+INSTRUCTION = '\nWork it out step by step. Then write "The answer is" and the number.'
 """No letter stands for the number: a small model would repeat it."""
 
 

@@ -34,7 +34,9 @@ class _Answered:
 
 
 def _answered(item: Item) -> _Answered:
-    samples = [{key: one[key] for key in ("final", "confidence", "tokens", "verified")} for one in item.details["samples"]]
+    samples = [
+        {key: one[key] for key in ("final", "confidence", "tokens", "verified")} for one in item.details["samples"]
+    ]
     return _Answered(item.scores, samples, correct(item.gold, item.details["samples"]))
 
 

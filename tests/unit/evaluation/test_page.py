@@ -36,7 +36,9 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        self.outside += [url for name in ("src", "href") if (url := given.get(name)) and not url.startswith(("#", "data:"))]
+        self.outside += [
+            url for name in ("src", "href") if (url := given.get(name)) and not url.startswith(("#", "data:"))
+        ]
         if tag == "script":
             self._class = given.get("class") or "code"
             self.scripts.append((self._class, ""))

@@ -21,7 +21,7 @@ Method = Literal["options", "letter", "answer"]
 CLOSED_BOOK = "closed_book"
 
 LETTER_ASKED = "\nAnswer with the letter of the right choice."
-WORKED_ASKED = "\nWork it out step by step. Then write \"The answer is\" and the number."
+WORKED_ASKED = '\nWork it out step by step. Then write "The answer is" and the number.'
 
 
 class RagOptions(Strict):
