@@ -64,7 +64,8 @@ def scores(gold: Sequence[str], details: Mapping[str, Any], latency_ms: float) -
         "tokens": sum(one["tokens"] for one in samples) / count,
         "milliseconds": latency_ms,
     }
-    agreeing = [one["verified"] == truth for one, truth in zip(samples, right, strict=True) if one["verified"] is not None]
+    checked = zip((one["verified"] for one in samples), right, strict=True)
+    agreeing = [verified == truth for verified, truth in checked if verified is not None]
     return found | ({"verifier_agrees": sum(agreeing) / len(agreeing)} if agreeing else {})
 
 
@@ -92,7 +93,8 @@ def _said(final: str, gold: Sequence[str]) -> bool:
 def choice(rule: str, samples: Sequence[Mapping[str, Any]], right: Sequence[bool]) -> int | None:
     """The sample that a rule chooses; None if it chooses none.
 
-    `verifier` takes the first that was verified; where nothing was checked, the first that is right. Where a sample has no confidence, `confidence` counts heads, and `best` takes the first answer.
+    `verifier` takes the first that was verified; where nothing was checked, the first that is right. Where a sample
+    has no confidence, `confidence` counts heads, and `best` takes the first answer.
     """
     finals = [one["final"] for one in samples]
     confidences = [one["confidence"] for one in samples]

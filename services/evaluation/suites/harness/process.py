@@ -23,8 +23,8 @@ if prctl is not None:
     prctl(1, signal.SIGKILL)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""Becomes the program, after asking Linux (PR_SET_PDEATHSIG) to kill it with its parent: a killed service's next life asks
-the task again, and two of one would run."""
+"""Becomes the program, after asking Linux (PR_SET_PDEATHSIG) to kill it with its parent: a killed service's next life
+asks the task again, and two of one would run."""
 
 
 async def run_task(
