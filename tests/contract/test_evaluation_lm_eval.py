@@ -134,23 +134,56 @@ def test_a_task_that_fails_is_kept_with_the_harness_words_and_the_others_go_on(s
 
 
 def test_a_cancelled_run_takes_its_process_with_it(service: Service, home: Path) -> None:
+    created, process = _slow(service, home)
+    service.http.post(f"/v1/evaluations/{created}/cancel")
+    _until_gone(process)
+
+
+def test_a_killed_service_leaves_no_process_behind(home: Path, tmp_path: Path) -> None:
+    for name in ("lm-eval-venv", "lm-eval-tasks"):
+        (tmp_path / name).symlink_to(home / name)
+    with endpoint(reply) as url, serving(tmp_path, url) as service:
+        _, process = _slow(service, home)
+        service.kill()
+        _until_gone(process)
+
+
+def _slow(service: Service, home: Path) -> tuple[str, Path]:
+    """A run whose task goes on for long, and its process."""
     pid = home / "lm-eval-tasks/pid"
-    created = service.create(suite="lm-eval", limit=7, options={"tasks": ["slow"]})
+    pid.unlink(missing_ok=True)
+    created: str = service.create(suite="lm-eval", limit=7, options={"tasks": ["slow"]})["id"]
     until = time.monotonic() + 60
     while not pid.exists() or not pid.read_text():
         assert time.monotonic() < until
         time.sleep(0.05)
-    service.http.post(f"/v1/evaluations/{created['id']}/cancel")
-    while Path(f"/proc/{pid.read_text()}").exists():
+    return created, Path("/proc") / pid.read_text()
+
+
+def _until_gone(process: Path) -> None:
+    until = time.monotonic() + 60
+    while not _gone(process):
         assert time.monotonic() < until
         time.sleep(0.1)
 
 
+def _gone(process: Path) -> bool:
+    try:
+        return "zombie" in (process / "status").read_text()
+    except OSError:
+        return True
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({}, "Field required"), ({"tasks": ["../x"]}, "should match pattern"), ({"tasks": ["--help"]}, "should match")],
+    [
+        ({}, "Field required"),
+        ({"tasks": ["../x"]}, "should match pattern"),
+        ({"tasks": ["--help"]}, "should match pattern"),
+        ({"tasks": ["arc"], "model": "candor,base_url=http://elsewhere"}, "should match pattern"),
+    ],
 )
-def test_a_task_that_is_no_name_is_refused(service: Service, options: dict[str, Any], says: str) -> None:
+def test_what_is_no_name_of_a_task_or_model_is_refused(service: Service, options: dict[str, Any], says: str) -> None:
     refused = service.http.post("/v1/evaluations", json={"suite": "lm-eval", "options": options})
     assert (refused.status_code, refused.json()["code"]) == (422, "bad_option")
     assert says in refused.json()["detail"]

@@ -6,6 +6,7 @@ Run by `make test-lm-eval`, which makes the environment.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -18,6 +19,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from services.evaluation.endpoint import Endpoint
+from services.evaluation.suites.base import Answer
+from services.evaluation.suites.harness.suite import HarnessOptions, LmEval
 from services.model.app import create_app
 from services.model.settings import ModelSettings
 from tests.contract.model_support import ready
@@ -171,3 +175,27 @@ def test_chat_under_a_mask_in_the_generation_arguments(
         prompt = plain.tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
         assert sample["resps"][0][0] == plain.continuation(prompt, rules["max_gen_toks"], rules["until"])
     assert len(samples) == 5
+
+
+def test_the_suite_lm_eval_probes_the_endpoint_and_keeps_what_the_harness_found(
+    candor_home: Path, server: str, direct: Callable[[Sequence[int]], Direct], tmp_path: Path
+) -> None:
+    (tmp_path / "lm-eval-venv").symlink_to(candor_home / "lm-eval-venv")
+    (tmp_path / "lm-eval-tasks").symlink_to(TASKS)
+    suite = LmEval()
+    plan = suite.plan(HarnessOptions(tasks=["candor_choices"]), 5, 0, tmp_path)
+
+    async def run() -> Answer:
+        async with Endpoint(server, run="run", api_key=None, timeout=300, patience=5) as endpoint:
+            await suite.describe(endpoint, plan.versions)
+            return await suite.answer(plan.items[0], endpoint)
+
+    answer, model = asyncio.run(run()), direct(PUBLIC)
+    right = []
+    for line in (TASKS / "capitals.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        sums = [model.log_likelihood(row["question"], f" {choice}")[0] for choice in row["choices"]]
+        right.append(sums.index(max(sums)) == row["answer"])
+    assert suite.score(plan.items[0], answer)["acc"] == pytest.approx(sum(right) / len(right))
+    assert answer.details["documents"] == len(right) == 5
+    assert [bool(one["acc"]) for one in answer.details["samples"]] == right

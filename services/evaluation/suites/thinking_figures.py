@@ -34,9 +34,8 @@ class _Answered:
 
 
 def _answered(item: Item) -> _Answered:
-    samples = [
-        {key: one[key] for key in ("final", "confidence", "tokens", "verified")} for one in item.details["samples"]
-    ]
+    kept = ("final", "confidence", "tokens", "verified")
+    samples = [{key: one[key] for key in kept} for one in item.details["samples"]]
     return _Answered(item.scores, samples, correct(item.gold, item.details["samples"]))
 
 

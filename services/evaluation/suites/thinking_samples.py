@@ -64,9 +64,8 @@ def scores(gold: Sequence[str], details: Mapping[str, Any], latency_ms: float) -
         "tokens": sum(one["tokens"] for one in samples) / count,
         "milliseconds": latency_ms,
     }
-    agreeing = [
-        one["verified"] == truth for one, truth in zip(samples, right, strict=True) if one["verified"] is not None
-    ]
+    checked = zip((one["verified"] for one in samples), right, strict=True)
+    agreeing = [verified == truth for verified, truth in checked if verified is not None]
     return found | ({"verifier_agrees": sum(agreeing) / len(agreeing)} if agreeing else {})
 
 

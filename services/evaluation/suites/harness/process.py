@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,16 @@ from typing import Any
 from services.evaluation.suites.base import BadAnswer
 
 LAST_LINES = 12
+
+_DIES_WITH_US = """
+import ctypes, os, signal, sys
+prctl = getattr(ctypes.CDLL(None), "prctl", None)
+if prctl is not None:
+    prctl(1, signal.SIGKILL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Becomes the program, after asking Linux (PR_SET_PDEATHSIG) to kill it with its parent: a killed service's next life
+asks the task again, and two of one would run."""
 
 
 async def run_task(
@@ -26,6 +37,9 @@ async def run_task(
     """
     with TemporaryDirectory(prefix="candor-lm-eval-") as output:
         process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            _DIES_WITH_US,
             *command,
             "--output_path",
             output,

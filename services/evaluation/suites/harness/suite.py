@@ -29,6 +29,8 @@ TASKS = "lm-eval-tasks"
 so they are the operator's to put there and nothing that a request can bring."""
 
 TaskName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
+ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+/:-]{0,199}$")]
+"""No comma and no equals sign: it is a part of the harness's --model_args."""
 
 
 class HarnessOptions(Strict):
@@ -41,7 +43,7 @@ class HarnessOptions(Strict):
     shots: Annotated[int, Field(ge=0, le=100)] | None = None
     batch: Annotated[int, Field(ge=1, le=256)] = 4
     minutes: Annotated[float, Field(gt=0, le=10_000, description="For one task.")] = 60
-    model: str = "candor"
+    model: ModelName = "candor"
 
 
 class LmEval:
