@@ -29,7 +29,7 @@ class RagQaOptions(Strict):
     index: Index = "hybrid"
     k: Annotated[int, Field(ge=1, le=20)] = RetrievalOptions().k
     samples: Annotated[int, Field(ge=1, le=64)] = 1
-    budget: Annotated[int, Field(ge=1, le=4096)] = 32
+    budget: Annotated[int, Field(ge=1, le=4096)] = 56
     aggregate: Literal["confidence", "majority", "first"] = "confidence"
     temperature: Annotated[
         float | None, Field(ge=0, le=2, description="Default: 0 with one sample, else the endpoint's own.")

@@ -42,7 +42,7 @@ class RagOptions(Strict):
         Field(description="options: the most probable text of a choice. letter: the letter in a generated answer."),
     ] = "options"
     datastore: str = "main"
-    budget: Annotated[int, Field(ge=1, le=4096)] = 32
+    budget: Annotated[int, Field(ge=1, le=4096)] = 56
     worked_budget: Annotated[int, Field(ge=1, le=4096, description="Of problems with a worked solution.")] = 256
     model: str = "candor"
 
