@@ -181,7 +181,8 @@ def test_what_had_ended_too_is_not_waited_for_when_one_is_verified(plain: httpx.
         answer = ask(plain, {**sampling, "verifier": regex("(?s).")}, temperature=1.0, seed=seed)
         report = answer["candor"]
         assert report["samples"][report["winner"]]["verified"] is True
-        assert [sample["tokens"] for sample in report["samples"]] == [12] * 4
+        # all at once: those that end by themselves before their budget have the others stopped
+        assert len({sample["tokens"] for sample in report["samples"]}) == 1
 
 
 @pytest.mark.parametrize("rule", ["best", "first", "majority"])
