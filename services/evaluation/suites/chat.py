@@ -26,6 +26,6 @@ class ChatSuite:
             details = {"finish_reason": choice["finish_reason"], "candor": reply.body.get("candor")}
             tokens = (reply.body.get("usage") or {}).get("completion_tokens")
             prompt = "\n".join(f"{turn['role']}: {turn['content']}" for turn in body["messages"])
-            return Answer(prompt, str(choice["message"]["content"]), tokens, reply.latency_ms, details)
+            return Answer(prompt, str(choice["message"]["content"] or ""), tokens, reply.latency_ms, details)
         except (KeyError, IndexError, TypeError) as error:
             raise BadAnswer(f"this is no chat completion: {str(reply.body)[:200]}") from error

@@ -16,7 +16,7 @@ def read_answer(reply: Reply, planned: Planned) -> Answer:
     """
     try:
         choice = reply.body["choices"][0]
-        output, finished = str(choice["message"]["content"]), choice["finish_reason"]
+        output, finished = str(choice["message"]["content"] or ""), choice["finish_reason"]
     except (KeyError, IndexError, TypeError) as error:
         raise BadAnswer(f"this is no chat completion: {str(reply.body)[:200]}") from error
     report = reply.body.get("candor")

@@ -19,7 +19,7 @@ def read_samples(reply: Reply, planned: Planned) -> Answer:
     try:
         report = reply.body["candor"]
         samples = [_sample(one) for one in report["samples"]]
-        output, winner = str(reply.body["choices"][0]["message"]["content"]), int(report["winner"])
+        output, winner = str(reply.body["choices"][0]["message"]["content"] or ""), int(report["winner"])
         if not 0 <= winner < len(samples):
             raise IndexError(f"the winner is sample {winner} of {len(samples)}")
     except (KeyError, IndexError, TypeError, ValueError) as error:

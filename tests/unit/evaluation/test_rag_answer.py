@@ -41,6 +41,13 @@ def test_f1_and_exact_match_are_of_the_short_answer_and_contains_of_the_whole() 
     assert (scores["contains_gold"], scores["f1"], scores["exact_match"]) == (1, 0, 0)
 
 
+def test_a_message_without_content_is_an_answer_that_says_nothing() -> None:
+    body = reply().body
+    body["choices"][0]["message"]["content"] = None
+    del body["candor"]
+    assert read_answer(Reply(body, 3.0), planned("closed_book")).output == ""
+
+
 def test_closed_book_can_be_asked_of_an_endpoint_that_knows_nothing_of_candor() -> None:
     body = reply().body
     del body["candor"]

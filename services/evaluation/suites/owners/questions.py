@@ -111,7 +111,7 @@ def _read(reply: Reply, planned: Planned) -> Answer:
         choice, report = reply.body["choices"][0], reply.body["candor"]
         passages = [(str(one["document"]), str(one["owner"])) for one in report["passages"]]
         effective, failed = [str(owner) for owner in report["owners"]["effective"]], report.get("failed", [])
-        output, finished = str(choice["message"]["content"]), choice["finish_reason"]
+        output, finished = str(choice["message"]["content"] or ""), choice["finish_reason"]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BadAnswer(f"this is no answer of a Candor stack: {str(reply.body)[:200]}") from error
     if failed:

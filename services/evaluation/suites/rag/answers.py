@@ -23,7 +23,7 @@ async def ask(planned: Planned, endpoint: Endpoint) -> Answer:
     reply = await endpoint.post("/v1/chat/completions", body, item=planned.id)
     try:
         choice, report = reply.body["choices"][0], reply.body.get("candor") or {}
-        output, finished = str(choice["message"]["content"]), choice["finish_reason"]
+        output, finished = str(choice["message"]["content"] or ""), choice["finish_reason"]
         passages = report.get("passages", [])
         details = {
             "finish_reason": finished,
