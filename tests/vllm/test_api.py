@@ -19,6 +19,8 @@ NOT_ABOUT_AN_ENGINE = {
     "test_a_client_that_goes_away_frees_its_place",
     "test_a_client_that_goes_away_takes_its_scoring_along",
     "test_a_full_queue_is_a_429_that_says_when_to_try_again",
+    # vLLM's samples have a step in common, and come one by one from it
+    "test_samples_that_end_in_one_step_come_in_one_chunk",
     # loads no engine at all
     "test_a_service_without_its_model_says_why_and_answers_503",
 }
