@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.text import Text
 
 from gateway.cli.failure import Failure
@@ -50,7 +52,11 @@ def trace(
         "approximate": approximate or None,
         "passages": [PassageRead(id=str(path), text=_read(path)) for path in passage or []] or None,
     }
-    request = TraceRequest(text=text, **{name: value for name, value in asked.items() if value is not None})
+    try:
+        request = TraceRequest(text=text, **{name: value for name, value in asked.items() if value is not None})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise Failure(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}.") from error
     found = call(url, lambda gateway: gateway.trace(request))
     if json:
         typer.echo(found.model_dump_json(indent=2))
@@ -72,7 +78,12 @@ def trace(
 
 def _read(file: Path) -> str:
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        # in the C locale Python takes what is no UTF-8 for half of surrogate pairs
+        text = (
+            TextIOWrapper(sys.stdin.buffer, encoding="utf-8").read()
+            if str(file) == "-"
+            else file.read_text(encoding="utf-8")
+        )
     except (OSError, UnicodeDecodeError) as error:
         raise Failure(f"Cannot read {file}: {error}") from error
     if not text:

@@ -103,6 +103,8 @@ async def list_corpora(services: Connected) -> CorpusList:
     permitted = services.policy.permitted()
     found = await services.tracing.corpora()
     found.data = [corpus for corpus in found.data if corpus.owner in permitted]
+    theirs = [corpus for owner in services.policy.owners if owner.id in permitted for corpus in owner.corpora]
+    found.warnings = [warning for warning in found.warnings if warning.startswith(_about(theirs))]
     return found
 
 
@@ -130,6 +132,11 @@ async def get_corpus_document(
     found = await services.tracing.document(corpus, document, [*consent.effective], place)
     consent.check("tracing", [found.owner])
     return found
+
+
+def _about(corpora: Sequence[str]) -> tuple[str, ...]:
+    """How the warnings on these corpora begin; those on others name owners, whom not everyone may know of."""
+    return tuple(f"corpus {corpus}:" for corpus in corpora)
 
 
 def _limited(items: Sequence[Item], consents: Sequence[Consent]) -> list[Item]:

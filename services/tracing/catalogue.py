@@ -58,8 +58,8 @@ class Snapshot:
         permitted = self._permitted(owners)
         chosen = [corpus for corpus in self.corpora.values() if corpus.owner in permitted]
         if corpora is not None:
-            named = [self.corpus(identity, permitted) for identity in corpora]
-            chosen = [corpus for corpus in chosen if corpus in named]
+            named = {self.corpus(identity, permitted).id for identity in corpora}
+            chosen = [corpus for corpus in chosen if corpus.id in named]
         pairs = [(corpus, segment) for corpus in chosen for segment in corpus.segments]
         absent = sorted(set(owners or ()) - self._owners)
         return Selection([corpus for corpus, _ in pairs], [segment for _, segment in pairs], absent, self.warnings)
@@ -79,7 +79,8 @@ class Snapshot:
     def corpus(self, identity: str, permitted: set[str], field: str | None = "corpora") -> Corpus:
         """A corpus of a permitted owner. Raises UnknownCorpus, OwnerNotPermitted."""
         if identity not in self.corpora:
-            raise UnknownCorpus(identity, self.corpora, field)
+            known = [corpus.id for corpus in self.corpora.values() if corpus.owner in permitted]
+            raise UnknownCorpus(identity, known, field)
         corpus = self.corpora[identity]
         if corpus.owner not in permitted:
             raise OwnerNotPermitted(identity, corpus.owner, field)
@@ -116,6 +117,7 @@ class Catalogue:
         self._opening = Lock()
         self._state = _State()
         self._shown: tuple[_State, Blocks, Snapshot] | None = None
+        self._left: dict[str, tuple[Opened, Blocks, Corpus]] = {}
 
     def now(self) -> Snapshot:
         """The corpora as they are. Raises NotReady if it is not known which documents are blocked."""
@@ -129,8 +131,9 @@ class Catalogue:
             return shown[2]
         with self._opening:
             shown_at_all = [one for one in state.opened.values() if not one.gone and (one.segments or not one.damaged)]
-            corpora = [blocks.hide(one.corpus) for one in shown_at_all]
-            snapshot = Snapshot(corpora, self._registered, _warnings(state))
+            left = {one.manifest.id: (one, blocks, self._without(one, blocks)) for one in shown_at_all}
+            snapshot = Snapshot([corpus for _, _, corpus in left.values()], self._registered, _warnings(state))
+            self._left = left
             self._shown = state, blocks, snapshot
         return snapshot
 
@@ -158,6 +161,11 @@ class Catalogue:
     def select(self, owners: Sequence[str] | None, corpora: Sequence[str] | None) -> Selection:
         """As Snapshot.select, of the corpora as they are now."""
         return self.now().select(owners, corpora)
+
+    def _without(self, opened: Opened, blocks: Blocks) -> Corpus:
+        """What of a corpus is not blocked: nothing is looked for again where neither it nor the list has changed."""
+        known = self._left.get(opened.manifest.id)
+        return known[2] if known and known[0] is opened and known[1] is blocks else blocks.hide(opened.corpus)
 
     def _current(self) -> _State:
         there = {folder.name: signature(folder) for folder in folders(self._root)}

@@ -8,18 +8,12 @@ import numpy as np
 
 from services.tracing.errors import BadTokens, TextTooLong
 from services.tracing.tokenizer import Ids, Tokenizer
-from shared.http.errors import InvalidRequest
 
 
 def check_text(text: str, field: str, limit: int) -> None:
-    """Raises TextTooLong, and InvalidRequest for a lone surrogate."""
+    """Raises TextTooLong."""
     if len(text) > limit:
         raise TextTooLong(field, len(text), limit)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        detail = f"{field} has half of a surrogate pair at {error.start}: it is not valid Unicode."
-        raise InvalidRequest(detail, field=field) from error
 
 
 def check_tokens(tokens: Sequence[int], tokenizer: Tokenizer, limit: int) -> Ids:

@@ -37,7 +37,6 @@ class Tracer:
         check_text(request.prompt, "prompt", self._limit)
         check_text("\n".join(passage.text for passage in request.passages), "passages", self._limit)
         check_text("\n".join(passage.id for passage in request.passages), "passages", self._limit)
-        check_text(request.delimiters, "delimiters", self._limit)
         selection = self._catalogue.select(request.owners, request.corpora)
         options = Options(
             min_length=request.min_length,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from shared.contracts.base import OwnerId, Strict
+from shared.contracts.base import OwnerId, Strict, Text
 
 
 class NgramRequest(Strict):
@@ -17,9 +17,9 @@ class NgramRequest(Strict):
     keeps no more than so many tokens of its end: the n - 1 of an n-gram model.
     """
 
-    text: str | None = None
+    text: Text | None = None
     tokens: list[Annotated[int, Field(ge=0)]] | None = None
-    corpora: list[str] | None = None
+    corpora: list[Text] | None = None
     owners: list[OwnerId] | None = None
     back_off: bool = True
     length: Annotated[int, Field(ge=0)] | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from shared.contracts.base import Milliseconds, OwnerId, Strict
+from shared.contracts.base import Milliseconds, OwnerId, Strict, Text
 
 Relevance = Literal["high", "medium", "low"]
 
@@ -14,8 +14,8 @@ Relevance = Literal["high", "medium", "low"]
 class PassageRead(Strict):
     """A passage that was put before the model that wrote the text."""
 
-    id: str
-    text: str
+    id: Text
+    text: Text
 
 
 class TraceRequest(Strict):
@@ -24,10 +24,10 @@ class TraceRequest(Strict):
     No `owners`: at the gateway every permitted owner whose default is in; at the service itself the public ones alone.
     """
 
-    text: Annotated[str, Field(min_length=1)]
-    prompt: str = ""
+    text: Annotated[Text, Field(min_length=1)]
+    prompt: Text = ""
     passages: Annotated[list[PassageRead], Field(max_length=100)] = []
-    corpora: list[str] | None = None
+    corpora: list[Text] | None = None
     owners: list[OwnerId] | None = None
     min_length: Annotated[int, Field(ge=1, description="Tokens a span has at least.")] = 1
     max_count: Annotated[int, Field(ge=1, description="A span more frequent than this is dropped.")] = 1_000_000
@@ -37,7 +37,7 @@ class TraceRequest(Strict):
     documents: Annotated[int, Field(ge=0, le=100, description="Documents sampled for each span at most.")] = 10
     context: Annotated[int, Field(ge=0, le=1000, description="Tokens of a snippet on either side.")] = 40
     seed: int = 0
-    delimiters: Annotated[str, Field(max_length=100, description="Characters after which a span ends.")] = ".\n"
+    delimiters: Annotated[Text, Field(max_length=100, description="Characters after which a span ends.")] = ".\n"
     whole_words: Annotated[bool, Field(description="Spans begin and end with words, and not within them.")] = True
     approximate: Annotated[bool, Field(description="Look for stretches that stand nearly, too.")] = False
     similarity: Annotated[float, Field(ge=0.5, le=1, description="Of an approximate match, at least.")] = 0.8
@@ -169,7 +169,7 @@ class Trace(BaseModel):
         return {*self.owners, *spans, *matches, *documents, *(span.owner for span in self.approximate)}
 
 
-Text = Annotated[str, Field(min_length=1)]
+Words = Annotated[Text, Field(min_length=1)]
 
 
 class CountRequest(Strict):
@@ -179,14 +179,14 @@ class CountRequest(Strict):
     from that of the rarest clause, first token to first token.
     """
 
-    text: Text | None = None
+    text: Words | None = None
     tokens: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
     clauses: (
-        Annotated[list[Annotated[list[Text], Field(min_length=1, max_length=16)]], Field(min_length=1, max_length=8)]
+        Annotated[list[Annotated[list[Words], Field(min_length=1, max_length=16)]], Field(min_length=1, max_length=8)]
         | None
     ) = None
     distance: Annotated[int, Field(ge=1, le=10_000)] = 100
-    corpora: list[str] | None = None
+    corpora: list[Text] | None = None
     owners: list[OwnerId] | None = None
 
 

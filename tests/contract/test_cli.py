@@ -45,6 +45,24 @@ def test_an_unknown_owner_is_refused_in_the_gateway_s_words(stack: str) -> None:
     assert "There is no owner 'kitchen'" in done.stderr
 
 
+def test_trace_says_what_it_cannot_read_or_ask_instead_of_a_traceback(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("Any words.")
+    for arguments, said, says in (
+        (["-"], b"half \xff a", "Cannot read -"),
+        ([str(text), "--owner", "../x"], b"", "owners.0: "),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway.cli", "trace", *arguments],
+            input=said,
+            capture_output=True,
+            env={**os.environ, "LC_ALL": "C"},
+            check=False,
+        )
+        assert (done.returncode, says in done.stderr.decode()) == (1, True), done.stderr
+        assert b"Traceback" not in done.stderr
+
+
 def test_trace_marks_what_stands_in_an_owner_s_corpus(stack: str, candor_home: Path, tmp_path: Path) -> None:
     line = (candor_home / "texts" / "python" / "python-topics.jsonl").read_text(encoding="utf-8").splitlines()[0]
     text = " ".join(json.loads(line)["text"].split()[:60])

@@ -110,6 +110,9 @@ def test_a_corpus_that_there_is_not_cannot_be_changed(client: httpx.Client) -> N
         client.post("/v1/corpora/none/documents", json={"documents": [{"id": "a", "text": "b"}]}),
         client.delete("/v1/corpora/none/documents/a"),
         client.delete("/v1/corpora/none"),
+        # names that no folder can have
+        client.delete(f"/v1/corpora/{'n' * 300}/documents/a"),
+        client.delete(f"/v1/corpora/{'n' * 300}"),
     ):
         assert (response.status_code, response.json()["code"]) == (404, "unknown_corpus")
 
@@ -130,6 +133,17 @@ def test_a_blocked_document_is_in_no_answer_also_one_added_later(key: str, clien
     assert "heron" not in [one["id"] for span in traced["spans"] for one in span["documents"]]
     (home / "blocked.jsonl").write_text(json.dumps({key: values[key], "corpus": "news"}) + "\n")
     assert count(client, "quetzals") == 2
+
+
+def test_a_hash_blocks_in_capitals_too_and_one_that_is_none_is_not_taken(client: httpx.Client, home: Path) -> None:
+    add(client, heron="The heron quetzals at dawn.")
+    digest = hashlib.sha256(b"The heron quetzals at dawn.").hexdigest()
+    (home / "blocked.jsonl").write_text(json.dumps({"sha256": digest.upper()}) + "\n")
+    assert count(client, "quetzals") == 0
+    for none in (digest[:-1], f" {digest}", f"sha256:{digest}", ""):
+        (home / "blocked.jsonl").write_text(json.dumps({"sha256": none}) + "\n")
+        refused = client.post("/v1/count", json={"text": "quetzals"})
+        assert (refused.status_code, "line 1" in refused.json()["detail"]) == (503, True)
 
 
 def test_nothing_is_shown_while_the_takedown_list_is_broken(client: httpx.Client, home: Path) -> None:

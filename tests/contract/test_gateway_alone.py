@@ -1,5 +1,6 @@
 """The gateway with every service down: what it refuses, and how it says that it cannot answer."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,3 +223,23 @@ def test_a_ledger_that_cannot_be_opened_keeps_the_gateway_from_being_ready(tmp_p
             time.sleep(0.05)
         assert "gateway: failed" in client.get("/readyz").json()["phase"]
         assert client.get("/v1/ledger").status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("trace", {"text": "a", "prompt": "\ud800"}),
+        ("trace", {"text": "a", "passages": [{"id": "a", "text": "\ud800"}]}),
+        ("trace", {"text": "a", "corpora": ["\ud800"]}),
+        ("trace/batch", {"items": [{"text": "\ud800"}]}),
+        ("count", {"clauses": [["\ud800"]]}),
+        ("find", {"text": "a", "corpora": ["\ud800"]}),
+        ("ngram", {"text": "\ud800"}),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused_before_a_service_is_asked(
+    alone: httpx.Client, path: str, body: dict[str, Any]
+) -> None:
+    headers = {"content-type": "application/json"}
+    response = alone.post(f"/v1/{path}", content=json.dumps(body), headers=headers)
+    assert response.status_code == 422, response.text

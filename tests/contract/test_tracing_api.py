@@ -1,6 +1,7 @@
 """The tracing service over HTTP: the real app, on corpora of CPython's manual."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,21 @@ def test_odd_texts_are_answered(text: str, client: httpx.Client) -> None:
 def test_unknown_corpora_and_documents_are_not_found(client: httpx.Client) -> None:
     for path in ("/v1/corpora/nothing/documents/x", "/v1/corpora/encyclopedia/documents/x"):
         assert client.get(path).status_code == 404
+
+
+def test_only_corpora_of_the_requests_owners_are_told_of(client: httpx.Client) -> None:
+    for response in (
+        client.get("/v1/corpora/nothing/documents/x"),
+        client.post("/v1/count", json={"text": "x", "corpora": ["nothing"]}),
+    ):
+        assert response.json()["detail"] == "There is no corpus 'nothing'. Known: encyclopedia."
+
+
+def test_a_corpus_can_be_named_as_often_as_one_likes(client: httpx.Client) -> None:
+    began = time.perf_counter()
+    answer = ask(client, "/v1/count", text="the", owners=[*OWNERS], corpora=["papers"] * 300_000)
+    assert [one["corpus"] for one in answer["corpora"]] == ["papers"]
+    assert time.perf_counter() - began < 3
 
 
 def test_a_damaged_segment_is_a_warning_of_readiness_and_of_the_answers_it_is_missing_from(home: Path) -> None:

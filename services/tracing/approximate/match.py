@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +37,8 @@ class Difference:
 class Approximate:
     """`text[start:end]` stands nearly in a document, as `there`.
 
-    `similarity`: twice the equal words over the words of both (Dice), as the chain was extended; `differences` are
-    difflib's, which may take a repeated word for another than the chain did, and so mark a few more. Without any, only
-    case, punctuation and spaces are others. `offset`: how many words of the document come before.
+    `similarity`: twice the equal words over the words of both (Dice); `differences` are all the others, in order.
+    Without any, only case, punctuation and spaces are others. `offset`: how many words of the document come before.
     """
 
     start: int
@@ -53,9 +51,10 @@ class Approximate:
     differences: list[Difference]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Chain:
-    """Words [first, last) of the text and [low, high) of a segment's index, of which `equal` are the same."""
+    """Words [first, last) of the text and [low, high) of a segment's index, of which `equal` are the same, and those of
+    `gaps` (see `extend`) are not."""
 
     segment: int
     document: int
@@ -64,6 +63,7 @@ class _Chain:
     low: int
     high: int
     equal: int
+    gaps: Numbers
 
     @property
     def similarity(self) -> float:
@@ -108,8 +108,9 @@ def _chains(number: int, index: WordIndex, ids: Ids) -> Iterator[_Chain]:
             there = taken.setdefault(document, [])
             if any(one.first <= first < one.last and one.low <= place < one.high for one in there):
                 continue
-            stretch = extend(index.index.tokens, ids, index.bounds(document), (first, place, length))
-            chain = _Chain(number, document, *stretch.tolist())
+            stretch, gaps = extend(index.index.tokens, ids, index.bounds(document), (first, place, length))
+            first_word, last_word, low_place, high_place, equal = stretch.tolist()
+            chain = _Chain(number, document, first_word, last_word, low_place, high_place, equal, gaps)
             there.append(chain)
             yield chain
 
@@ -136,13 +137,10 @@ def _shown(chain: _Chain, words: Words, segment: Segment, index: WordIndex) -> A
 
 
 def _differences(chain: _Chain, words: Words, theirs: Words) -> list[Difference]:
-    """Where the words of both are not the same."""
-    ours = words.keys[chain.first : chain.last].tolist()
-    matcher = SequenceMatcher(None, ours, theirs.keys.tolist(), autojunk=False)
+    """Where the words of both are not the same; `theirs` are those of the chain in the document."""
     return [
-        Difference(*_edges(words, chain.first + i, chain.first + j), *_edges(theirs, k, m))
-        for kind, i, j, k, m in matcher.get_opcodes()
-        if kind != "equal"
+        Difference(*_edges(words, first, last), *_edges(theirs, low - chain.low, high - chain.low))
+        for first, last, low, high in sorted(chain.gaps.tolist())
     ]
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
+from typing import Annotated, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from services.tracing.index.corpus import Corpus
-from services.tracing.index.records import Key
+from services.tracing.index.records import Hashes, Key, hashes
 from services.tracing.index.segment import Segment
 
 
 class BadBlockList(ValueError):
     """It is not known which documents are blocked, so that none may be shown. The message names the line."""
+
+
+Digest = Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$", to_lower=True)]
+"""A SHA-256 in hexadecimal. Other digits than these would block nothing, and nobody would know."""
 
 
 class Entry(BaseModel):
@@ -26,7 +31,7 @@ class Entry(BaseModel):
 
     id: str | None = None
     url: str | None = None
-    sha256: str | None = None
+    sha256: Digest | None = None
     corpus: str | None = None
 
     @property
@@ -42,11 +47,20 @@ class Entry(BaseModel):
         return self
 
 
+class Values(NamedTuple):
+    """Of documents of one corpus, or of all, those are blocked that have one of these values."""
+
+    corpus: str | None
+    key: Key
+    values: Set[str]
+    hashed: Hashes
+
+
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """The entries of the list at one moment."""
+    """The list at one moment, with entries of one corpus and key together: no document is looked at for each."""
 
-    entries: Sequence[Entry] = ()
+    entries: Sequence[Values] = ()
 
     def hide(self, corpus: Corpus) -> Corpus:
         """A corpus without the documents that are blocked."""
@@ -78,13 +92,21 @@ class BlockList:
             raise BadBlockList(detail) from error
         with self._reading:
             if content != self._known[0]:
-                self._known = content, Blocks(_parse(self._file, content))
+                self._known = content, Blocks(_together(_parse(self._file, content)))
             return self._known[1]
 
 
-def _hide(segment: Segment, entries: Sequence[Entry]) -> Segment:
-    found = {document for entry in entries for key, value in entry.named for document in segment.find(key, value)}
+def _hide(segment: Segment, entries: Sequence[Values]) -> Segment:
+    found = {document for _, key, values, hashed in entries for document in segment.find_any(key, values, hashed)}
     return segment.hiding(np.array(sorted(found), dtype=np.int64))
+
+
+def _together(entries: Sequence[Entry]) -> list[Values]:
+    found: dict[tuple[str | None, Key], set[str]] = {}
+    for entry in entries:
+        for key, value in entry.named:
+            found.setdefault((entry.corpus, key), set()).add(value)
+    return [Values(corpus, key, values, hashes(key, [*values])) for (corpus, key), values in found.items()]
 
 
 def _parse(file: Path, content: bytes) -> list[Entry]:
@@ -94,9 +116,10 @@ def _parse(file: Path, content: bytes) -> list[Entry]:
             try:
                 entries.append(Entry.model_validate_json(line))
             except ValidationError as error:
-                fault = error.errors()[0]["msg"]
+                fault = error.errors()[0]
+                what = ": ".join([*map(str, fault["loc"]), fault["msg"]])
                 detail = (
-                    f"line {number} of the takedown list {file} is none ({fault}): nothing is shown until it is mended"
+                    f"line {number} of the takedown list {file} is none ({what}): nothing is shown until it is mended"
                 )
                 raise BadBlockList(detail) from error
     return entries

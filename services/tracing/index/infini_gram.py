@@ -121,7 +121,7 @@ class _Lines:
             metadata=said,
         )
 
-    def candidates(self, key: Key, value: str) -> Sequence[int]:  # noqa: ARG002 (every document may have it)
+    def candidates(self, key: Key, hashed: Hashes) -> Sequence[int]:  # noqa: ARG002 (every document may have it)
         """All documents: the files have no index of them, so that every line is read."""
         return range(self._documents)
 

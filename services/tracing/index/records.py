@@ -37,8 +37,8 @@ class Records(Protocol):
         """What is known of a document."""
         ...
 
-    def candidates(self, key: Key, value: str) -> Sequence[int]:
-        """Documents that may have this value, and all that have it."""
+    def candidates(self, key: Key, hashed: Hashes) -> Sequence[int]:
+        """Documents that may have a value of one of these hashes (see `hashes`), and all that have one."""
         ...
 
     def having(self, ids: Hashes) -> Sequence[int]:
@@ -63,12 +63,9 @@ class StoredRecords:
         start, end = int(self._offsets[document]), int(self._offsets[document + 1])
         return Record(**json.loads(self._records[start:end].tobytes()))
 
-    def candidates(self, key: Key, value: str) -> Sequence[int]:
-        """Documents that may have this value: hashes can be equal by chance."""
-        hashed = _hash(key, value)
-        first = int(np.searchsorted(self._keys, hashed))
-        last = int(np.searchsorted(self._keys, hashed, side="right"))
-        return [int(document) for document in self._key_documents[first:last]]
+    def candidates(self, key: Key, hashed: Hashes) -> Sequence[int]:  # noqa: ARG002 (a hash is of key and value)
+        """Documents that may have a value of one of these hashes, which can be equal by chance."""
+        return self.having(hashed)
 
     def having(self, ids: Hashes) -> Sequence[int]:
         """The documents whose ids have one of these hashes, in no order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.tracing.index.records import Key, Record, Records
+from services.tracing.index.records import Hashes, Key, Record, Records, hashes
 from services.tracing.search.arrays import Index, Numbers
 from services.tracing.search.kernels import ranks_of, ranks_within
 from services.tracing.tokenizer import Ids, Tokenizer
@@ -96,8 +96,12 @@ class Segment:
 
     def find(self, key: Key, value: str) -> list[int]:
         """The documents with this id, URL or SHA-256 of the text."""
-        candidates = np.setdiff1d(np.array(self.records.candidates(key, value), dtype=np.int64), self.hidden)
-        return [document for document in candidates.tolist() if self._value(key, document) == value]
+        return self.find_any(key, {value}, hashes(key, [value]))
+
+    def find_any(self, key: Key, values: Set[str], hashed: Hashes) -> list[int]:
+        """The documents with one of these values, of which `hashed` are the hashes."""
+        candidates = np.setdiff1d(np.array(self.records.candidates(key, hashed), dtype=np.int64), self.hidden)
+        return [document for document in candidates.tolist() if self._value(key, document) in values]
 
     def hiding(self, documents: Numbers) -> Segment:
         """This segment without some documents: every query answers as if it had been built without them."""

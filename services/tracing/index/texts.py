@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,9 +82,11 @@ def _document(line: bytes, owner: Owner, place: Place) -> Document:
         raise ValueError("not a JSON object")
     if (named := fields.get("owner")) not in (None, owner.id):
         raise ValueError(f"the owner is {named!r}, but the file lies in the folder of {owner.id!r}")
-    text = _string(fields, "text")
+    text, identity = _string(fields, "text"), _string(fields, "id")
+    if not identity:
+        raise ValueError("`id` must not be empty")
     record = Record(
-        id=_string(fields, "id"),
+        id=identity,
         title=_string(fields, "title", ""),
         source=_string(fields, "source", place.path.stem),
         licence=_string(fields, "licence", owner.licence),
@@ -106,7 +109,16 @@ def _metadata(fields: dict[str, object]) -> dict[str, str | int | float | bool]:
     said = fields.get("metadata") or {}
     if not isinstance(said, dict) or any(not isinstance(value, str | int | float | bool) for value in said.values()):
         raise ValueError("`metadata` must be an object of strings, numbers, true and false")
+    if not all(_is_sendable(value) for value in said.values()):
+        raise ValueError("a number in `metadata` must be finite, and an integer fit into 64 bits")
     return {str(key): value for key, value in said.items()}
+
+
+def _is_sendable(value: str | int | float | bool) -> bool:
+    """Whether it comes out of an answer's JSON as it went in."""
+    if isinstance(value, float):
+        return isfinite(value)
+    return isinstance(value, str) or -(2**63) <= value < 2**63
 
 
 def _is_unicode(document: Document) -> bool:

@@ -53,6 +53,8 @@ class Writer:
         """Add documents, none of them empty and all of different ids, in the place of those of the same ids."""
         folder, ids = self._folder(corpus), [record.id for record, _ in documents]
         manifest = self._look(corpus).manifest
+        if manifest.tokenizer != self._tokenizer.fingerprint:
+            raise NotChangeable("it was built with another tokenizer: run `candor data build`")
         with workspace(folder) as work:
             made = work / "segment"
             tokens = self._write(made, manifest.owner, documents)
@@ -141,12 +143,10 @@ class Writer:
         settle(made)
 
     def _folder(self, corpus: str) -> Path:
+        self._look(corpus)  # first: what is no corpus may be no name of a folder either
         folder = self._root / corpus
         if is_foreign(folder):
             raise NotChangeable("it is an index of infini-gram's, which is served as it is")
-        manifest = self._look(corpus).manifest
-        if manifest.tokenizer != self._tokenizer.fingerprint:
-            raise NotChangeable("it was built with another tokenizer: run `candor data build`")
         return folder
 
 

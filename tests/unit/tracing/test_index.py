@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -152,10 +153,15 @@ def test_empty_documents_and_broken_unicode_are_skipped_and_counted(
         ({"owner": "news"}, "'news'"),
         ({"id": "manual:papers-0"}, "earlier document"),
         ({"text": None}, "`text`"),
+        ({"id": ""}, "`id`"),
+        # no JSON has the first two; the API refuses them too
+        ({"metadata": {"year": math.nan}}, "`metadata`"),
+        ({"metadata": {"year": math.inf}}, "`metadata`"),
+        ({"metadata": {"year": 2**63}}, "`metadata`"),
     ],
 )
 def test_a_line_that_is_no_document_of_the_owner_is_named_and_left_out(
-    change: dict[str, str | None], complaint: str, rebuild: Rebuild, texts: Path
+    change: dict[str, object], complaint: str, rebuild: Rebuild, texts: Path
 ) -> None:
     lines = texts.read_text().splitlines()
     lines[1] = json.dumps({**json.loads(lines[1]), **change})

@@ -1,5 +1,7 @@
 """Adding, replacing, deleting and merging documents: always as if only what is left had ever been there."""
 
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from services.tracing.catalogue import Catalogue
 from services.tracing.index import log, merging
 from services.tracing.index.corpus import FILE
-from services.tracing.index.writer import Writer
+from services.tracing.index.writer import NotChangeable, Writer
 from services.tracing.tokenizer import Tokenizer
 from tests.unit.tracing.live import WORDS, answers, documents, empty, held, opened
 
@@ -141,6 +143,37 @@ def test_a_damaged_segment_is_named_and_does_not_bring_back_what_it_replaced(
     assert set(held(other)) == {"b", "c"}
     assert any(victim.name in warning for warning in other.now().warnings)
     assert writer.delete("papers", "a")  # it may be in there
+
+
+def test_what_was_built_with_another_tokenizer_takes_no_additions_but_can_be_deleted(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    empty(tmp_path, tokenizer, {"a": "the heron waits", "b": "the crane sleeps"})
+    other = Tokenizer(None)
+    _, writer = opened(tmp_path, other)
+    with pytest.raises(NotChangeable, match="another tokenizer"):
+        writer.add("papers", documents({"c": "for fish"}, other))
+    assert writer.delete("papers", "a")
+    assert held(opened(tmp_path, tokenizer)[0]) == {"b": "the crane sleeps"}
+    assert writer.drop("papers")
+    assert not [path for path in (tmp_path / "papers").iterdir() if path.is_dir()]
+
+
+def test_a_long_takedown_list_is_looked_up_at_once_and_keeps_no_one_waiting_after_a_change(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    root, blocked = tmp_path / "tracing", tmp_path / "blocked.jsonl"
+    empty(root, tokenizer, {"a": "the heron waits"})
+    lines = [{"url" if number % 2 else "id": f"none-{number}"} for number in range(20_000)]
+    lines += [{"id": "a"}, {"url": "https://x/d1", "corpus": "papers"}, {"id": "d2", "corpus": "news"}]
+    blocked.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    catalogue, writer = opened(root, tokenizer, blocked)
+    began = time.perf_counter()
+    for number in range(7):
+        writer.add("papers", documents({f"d{number}": "the crane sleeps"}, tokenizer))
+        catalogue.now()
+    assert set(held(catalogue)) == {"d0", "d2", "d3", "d4", "d5", "d6"}
+    assert time.perf_counter() - began < 10  # looked up line by line, it was a minute
 
 
 def test_a_deleted_documents_text_leaves_the_disk_with_the_merge(
