@@ -25,7 +25,7 @@ up: data
 	$(BIN)/candor up
 
 test: lint data
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-lm-eval: data $(LM_EVAL_READY)
 	$(BIN)/pytest tests/lm_eval

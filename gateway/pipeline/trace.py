@@ -13,7 +13,7 @@ from shared.http.errors import NotFound
 
 _OPTIONS = {"corpora", "min_length", "max_count", "max_spans", "documents", "approximate"}
 PASSAGES, CHARACTERS = 100, 100_000
-"""What the tracing service takes of passages; in those past it spans are not looked for."""
+"""What the tracing service takes of passages; in those past it spans are not looked for. Of a text, as many."""
 CONVERSATION = "conversation"
 """All that was said, as if it were a passage; the id of a passage has a # in it."""
 CONVERSATION_CHARACTERS = 50_000

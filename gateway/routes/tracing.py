@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from gateway.pipeline.faults import ServiceUnavailable, unavailable
+from gateway.pipeline.trace import CHARACTERS
 from gateway.policy import Consent, UnknownOwner
 from gateway.routes.dependencies import Connected, OwnersQuery
 from shared.clients.base import ServiceError
@@ -85,7 +86,7 @@ async def stream_trace(request: Request, services: Connected) -> Response:
         except ServiceError as error:
             raise unavailable(error) from error
 
-    return await trace_stream(request, traced)
+    return await trace_stream(request, traced, CHARACTERS)
 
 
 @router.post("/v1/find", response_model=Find, responses=_ERRORS)

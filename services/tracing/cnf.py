@@ -20,6 +20,8 @@ from services.tracing.tokenizer import Ids
 
 Clause = Sequence[Ids]
 """Runs of tokens, any of which will do."""
+MOST_READ = 1 << 30
+"""Tokens that are compared with the other clauses' runs at most, in a second or two."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ def find_all(clauses: Sequence[Clause], segments: Sequence[Segment], distance: i
     totals = [sum(_frequency(ranges) for ranges in everywhere) for everywhere in found]
     rarest = min(range(len(clauses)), key=totals.__getitem__)
     others = [clause for number, clause in enumerate(clauses) if number != rarest]
+    runs, tokens = sum(map(len, others)), sum(int(segment.index.tokens.size) for segment in segments)
+    if runs * tokens > MOST_READ:
+        limit = min(limit, MOST_READ // (runs * (2 * distance + 1)))
     share = min(1.0, limit / max(1, totals[rarest]))
     counts, places, lengths = [], [], []
     for segment, ranges in zip(segments, found[rarest], strict=True):
@@ -62,33 +67,48 @@ def find_all(clauses: Sequence[Clause], segments: Sequence[Segment], distance: i
 
 
 class _Range(NamedTuple):
-    """Where a run of `length` tokens stands: from rank `low` on, `times` times."""
+    """Where a run of `length` tokens stands: at the ranks [low, high), of which `times` are not dead."""
 
     length: int
     low: int
+    high: int
     times: int
+
+    def holds(self, other: _Range) -> bool:
+        """Whether the other stands only where this one does: it is this one, or goes on from it."""
+        return self.low <= other.low and other.high <= self.high
 
 
 def _ranges(clause: Clause, segment: Segment) -> list[_Range]:
-    """Of each alternative, the shortest first."""
-    found = [(ids.size, range_of(segment.index, ids)) for ids in sorted(clause, key=len)]
-    return [_Range(length, low, times) for length, (low, _, times) in found]
+    """Of each alternative that stands anywhere, the shortest first."""
+    found = [_Range(ids.size, *range_of(segment.index, ids)) for ids in sorted(clause, key=len)]
+    return [one for one in found if one.times]
+
+
+def _outer(ranges: Sequence[_Range]) -> list[_Range]:
+    """Those that no other holds: no place is in two of them."""
+    return [one for number, one in enumerate(ranges) if not any(other.holds(one) for other in ranges[:number])]
 
 
 def _frequency(ranges: Sequence[_Range]) -> int:
-    return sum(one.times for one in ranges)
+    return sum(one.times for one in _outer(ranges))
 
 
 def _places(ranges: Sequence[_Range], segment: Segment, share: float) -> tuple[Numbers, Numbers]:
     """Positions of a clause, ascending, and the length of the longest alternative at each; a share of all."""
-    found: dict[int, int] = {}
-    for length, low, times in ranges:
-        if times:
-            numbers = np.unique(np.linspace(0, times, max(1, round(times * share)), endpoint=False, dtype=np.int64))
-            at = positions(segment.index, living(segment.index, low, numbers))
-            found.update(dict.fromkeys(at.tolist(), length))
-    places = np.array(sorted(found), dtype=np.int64)
-    return places, np.array([found[place] for place in places.tolist()], dtype=np.int64)
+    places, lengths = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for one in _outer(ranges):
+        numbers = np.linspace(0, one.times, max(1, round(one.times * share)), endpoint=False, dtype=np.int64)
+        ranks = living(segment.index, one.low, np.unique(numbers))
+        length = np.full(ranks.size, one.length, dtype=np.int64)
+        for longer in ranges:
+            if one.holds(longer):
+                length[(ranks >= longer.low) & (ranks < longer.high)] = longer.length
+        places.append(positions(segment.index, ranks))
+        lengths.append(length)
+    at = np.concatenate(places)
+    order = np.argsort(at)
+    return at[order], np.concatenate(lengths)[order]
 
 
 def _with_all(places: Numbers, others: Sequence[Clause], segment: Segment, distance: int) -> NDArray[np.bool_]:

@@ -31,6 +31,11 @@ class Tracer:
         self._nearly = Nearly()
         self.counter = Counter(catalogue, tokenizer, max_characters)
 
+    @property
+    def max_characters(self) -> int:
+        """Code points of a text at most."""
+        return self._limit
+
     def trace(self, request: wire.TraceRequest) -> wire.Trace:
         """Raises UnknownOwner, UnknownCorpus, OwnerNotPermitted, TextTooLong, InvalidRequest."""
         check_text(request.text, "text", self._limit)
@@ -67,7 +72,7 @@ class Tracer:
             owners=selection.owners,
             corpora=selection.ids,
             timings=wire.TraceTimings(**{step: round(milliseconds, 3) for step, milliseconds in spent.items()}),
-            warnings=self._about(selection) + missing,
+            warnings=self._about(selection) + traced.warnings + missing,
         )
         return fitted(told)
 
@@ -100,6 +105,19 @@ class Tracer:
             page += [_listed(segment, document) for document in alive.tolist()]
             skipped = max(0, skipped - segment.documents)
         return documents_wire.DocumentList(data=page, offset=offset, total=total)
+
+    def shown(self, request: documents_wire.WhichShown) -> documents_wire.ShownDocuments:
+        """Which documents are there now. Raises UnknownOwner, and NotReady if nothing may be shown."""
+        selection = self._catalogue.now().select(request.owners, None)
+        there: dict[str, list[Segment]] = {}
+        for corpus, segment in zip(selection.corpora, selection.segments, strict=True):
+            there.setdefault(corpus.id, []).append(segment)
+        found = [
+            one
+            for one in dict.fromkeys(request.documents)
+            if any(segment.find("id", one.id) for segment in there.get(one.corpus, ()))
+        ]
+        return documents_wire.ShownDocuments(documents=found)
 
     def faults(self) -> list[str]:
         """On what is left out of any corpus now. Raises NotReady if nothing may be shown."""

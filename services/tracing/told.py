@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from services.tracing.catalogue import Selection
@@ -25,7 +26,14 @@ class WasRead(NamedTuple):
     prompt: Read
     passages: Sequence[tuple[str, Read]]
 
+    def stands(self, words: str, cut: bool) -> tuple[bool, list[str]]:
+        """Whether words stand in the prompt, and the ids of the passages in which they do; `cut` as Read.has."""
+        passages = [identity for identity, passage in self.passages if passage.has(words, cut=cut)]
+        return self.prompt.has(words, cut=cut), list(dict.fromkeys(passages))
 
+
+Stands = Callable[[str, bool], tuple[bool, list[str]]]
+"""As WasRead.stands."""
 Documents = Mapping[tuple[int, int], wire.TracedDocument]
 """By the number of the segment and that of the document in it."""
 
@@ -44,15 +52,22 @@ def spans_of(
 ) -> list[wire.Span]:
     """The spans of a text, with what its writer had read marked, and their matches, best first; `documents` has those
     of all of them."""
-    return [_span(span, text, selection, documents, read) for span in spans]
+    # many spans of a long text are the same words
+    stands = cache(read.stands)
+    return [_span(span, text, selection, documents, stands) for span in spans]
 
 
 def fitted(trace: wire.Trace) -> wire.Trace:
     """The trace if it is not too large; else one with shorter snippets, and then with fewer documents, that says so.
 
-    No span is left out, so that what the spans alone take is the least.
+    No span is left out here, so that what the spans alone take is the least. Of its passages one is, and first, if
+    their ids alone are too much.
     """
     limit = max(LARGEST, BYTES_PER_TOKEN * trace.tokens)
+    if sum(len(identity) for span in trace.spans for identity in span.in_passages) > limit:
+        spans = [span.model_copy(update={"in_passages": span.in_passages[:1]}) for span in trace.spans]
+        why = "The ids of passages would fill the answer: of those in which a span stands only the first is named."
+        trace = trace.model_copy(update={"spans": spans, "warnings": [*trace.warnings, why]})
     size = _bytes(trace)
     if size <= limit:
         return trace
@@ -105,9 +120,9 @@ def _bytes(trace: wire.Trace) -> int:
     return TIMINGS + len(trace.model_dump_json(exclude={"timings"}).encode("utf-8"))
 
 
-def _span(span: TracedSpan, text: str, selection: Selection, documents: Documents, read: WasRead) -> wire.Span:
-    words, cut = text[span.start : span.end], span.end == len(text)
-    passages = [identity for identity, passage in read.passages if passage.has(words, cut=cut)]
+def _span(span: TracedSpan, text: str, selection: Selection, documents: Documents, stands: Stands) -> wire.Span:
+    words = text[span.start : span.end]
+    in_prompt, in_passages = stands(words, span.end == len(text))
     return wire.Span(
         start=span.start,
         end=span.end,
@@ -115,8 +130,8 @@ def _span(span: TracedSpan, text: str, selection: Selection, documents: Document
         length=span.length,
         count=span.count,
         relevance=span.relevance,
-        in_prompt=read.prompt.has(words, cut=cut),
-        in_passages=list(dict.fromkeys(passages)),
+        in_prompt=in_prompt,
+        in_passages=in_passages,
         owners=list(dict.fromkeys(selection.corpora[segment].owner for segment in span.segments)),
         documents=[_match(match, selection, documents) for match in span.documents],
     )

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from shared.clients.base import ServiceClient, ServiceError, segment
-from shared.contracts.corpora import AddedToCorpus, AddToCorpus, DeletedFromCorpora, DocumentList
+from shared.contracts.corpora import (
+    AddedToCorpus,
+    AddToCorpus,
+    DeletedFromCorpora,
+    DocumentList,
+    ShownDocuments,
+    WhichShown,
+)
 from shared.contracts.ngram import Ngram, NgramRequest
 from shared.contracts.tracing import (
     CorpusDocument,
@@ -71,6 +78,10 @@ class TracingClient(ServiceClient):
         """A page of a corpus's documents, if it is one of these owners'."""
         path = f"/v1/corpora/{segment(corpus)}/documents"
         return await self._get(DocumentList, path, owners=owners, offset=offset, limit=limit)
+
+    async def shown(self, request: WhichShown) -> ShownDocuments:
+        """Which documents are there now."""
+        return await self._post(ShownDocuments, "/v1/documents/shown", request)
 
     async def add_documents(self, corpus: str, request: AddToCorpus) -> AddedToCorpus:
         """Add documents to a corpus, in the place of those of the same ids."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from shared.contracts.base import OwnerId, Strict
+from shared.contracts.base import OwnerId, Strict, Text
 from shared.contracts.retrieval import NewDocument
 
 
@@ -47,6 +47,28 @@ class DocumentList(BaseModel):
     data: list[ListedDocument]
     offset: int
     total: int
+
+
+class NamedDocument(Strict):
+    """A document by its corpus and its id."""
+
+    model_config = ConfigDict(frozen=True)
+
+    corpus: Text
+    id: Text
+
+
+class WhichShown(Strict):
+    """POST /v1/documents/shown: which of these documents are there now, and may be shown to these owners."""
+
+    documents: Annotated[list[NamedDocument], Field(max_length=100_000)]
+    owners: list[OwnerId]
+
+
+class ShownDocuments(BaseModel):
+    """The answer to POST /v1/documents/shown: those that are there. What was deleted or is blocked is not."""
+
+    documents: list[NamedDocument]
 
 
 class DeletedFromCorpora(BaseModel):

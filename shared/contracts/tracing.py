@@ -14,7 +14,7 @@ Relevance = Literal["high", "medium", "low"]
 class PassageRead(Strict):
     """A passage that was put before the model that wrote the text."""
 
-    id: Text
+    id: Annotated[Text, Field(max_length=1024)]
     text: Text
 
 

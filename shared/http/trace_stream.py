@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from shared.contracts.tracing import Trace, TraceRequest
-from shared.http.errors import CandorError, InvalidRequest
+from shared.http.errors import CandorError, InvalidRequest, TooLarge
 from shared.http.sse import event
 
 LINE_BYTES = 1 << 20
@@ -41,12 +42,13 @@ class Piece(BaseModel):
     text: str
 
 
-async def trace_stream(request: Request, trace: Tracing) -> Response:
+async def trace_stream(request: Request, trace: Tracing, most: int) -> Response:
     """Answer a stream of pieces. The first line is a TraceRequest whose `text` is the first piece.
 
     Each sentence or line of the text that is complete is traced by itself, and told in an event `spans`; `start` and
     `end` count from the beginning of the whole. When the text has ended, the event `trace` is what /v1/trace answers
-    for the whole. A fault after the first line is an event `error`. Raises InvalidRequest for the first line.
+    for the whole. A fault after the first line is an event `error`; so is a text of more than `most` code points, of
+    which nothing further is traced. Raises InvalidRequest for the first line.
     """
     lines = _lines(request)
     first = await anext(lines, None)
@@ -55,7 +57,7 @@ async def trace_stream(request: Request, trace: Tracing) -> Response:
             'There is no line: send {"text": "..."} for each piece of the text, a line each.', field="text"
         )
     asked = _parsed(TraceRequest, first, 1)
-    return _WhileReading(_frames(asked, lines, trace))
+    return _WhileReading(_frames(asked, lines, trace, most))
 
 
 class Stretches:
@@ -107,22 +109,37 @@ class _WhileReading(EventStream):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _frames(asked: TraceRequest, lines: AsyncIterator[bytes], trace: Tracing) -> AsyncIterator[str]:
+async def _frames(asked: TraceRequest, lines: AsyncIterator[bytes], trace: Tracing, most: int) -> AsyncIterator[str]:
     stretches = Stretches(asked.delimiters)
     try:
+        _check(len(asked.text), most)
         for start, text in stretches.add(asked.text):
             yield await _so_far(asked, start, text, trace)
         number = 1
         async for line in lines:
             number += 1
-            for start, text in stretches.add(_parsed(Piece, line, number).text):
+            piece = _parsed(Piece, line, number).text
+            _check(len(stretches.text) + len(piece), most)
+            for start, text in stretches.add(piece):
                 yield await _so_far(asked, start, text, trace)
         whole = await trace(asked.model_copy(update={"text": stretches.text}))
         yield event(whole.model_dump_json(), name="trace")
     except ClientDisconnect:
         return
     except CandorError as error:
-        yield event(json.dumps({"code": error.code, "status": error.status, "detail": error.detail}), name="error")
+        yield _error(error)
+    except HTTPException as error:  # the body's limit
+        yield _error(TooLarge(str(error.detail)))
+
+
+def _error(error: CandorError) -> str:
+    return event(json.dumps({"code": error.code, "status": error.status, "detail": error.detail}), name="error")
+
+
+def _check(length: int, most: int) -> None:
+    """Raises TooLarge: where the whole will be refused, its sentences are not traced before."""
+    if length > most:
+        raise TooLarge(f"The text has more than {most:,} code points by now, and no more are taken. Send it in parts.")
 
 
 async def _so_far(asked: TraceRequest, start: int, text: str, trace: Tracing) -> str:

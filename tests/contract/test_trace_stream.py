@@ -167,3 +167,23 @@ def test_an_owner_left_out_is_in_no_event(client: httpx.Client) -> None:  # noqa
     response = client.post(PATH, content=json.dumps({"text": text, "owners": ["encyclopedia", "python"]}).encode())
     assert "event: trace" in response.text
     assert "papers" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ([{"text": "A seal. " * 9}, {"text": "A seal. " * 2500}], "20,000 code points"),
+        ([{"text": "A seal"}, b"\n" * (9 << 20)], "bytes are read"),
+    ],
+)
+def test_a_text_or_body_that_is_too_long_is_an_event_before_its_sentences_are_traced(
+    lines: list[dict[str, object] | bytes],
+    why: str,
+    client: httpx.Client,  # noqa: F811
+) -> None:
+    body = b"".join(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in lines)
+    answer = client.post(PATH, content=iter([body]))
+    *_, last = answer.text.strip().split("\n\n")
+    assert last.startswith("event: error")
+    assert why in last
+    assert answer.text.count("event: spans") <= 9

@@ -20,9 +20,8 @@ def extend(words: Ids, ids: Ids, within: tuple[int, int], run: tuple[int, int, i
 
     `words`: those of an index; `within`: the document's places [first, last) among them; `ids`: the text's words;
     `run`: where equal words begin in the text and in the document, and how many they are. (5,) int64: first and last of
-    the text, first and last of the document, and how many words are equal; and (gaps, 4) int64, in no order: first and
-    last of a gap in the text and in the document, of which one may be empty. Of several ways over a gap the shortest
-    is taken.
+    the text, first and last of the document, and how many words are equal. And the gaps, (gaps, 4) int64 in no order:
+    first and last of the text and of the document. Of several ways over a gap the shortest is taken.
     """
     first, last = within
     text, place, length = run
@@ -33,7 +32,7 @@ def extend(words: Ids, ids: Ids, within: tuple[int, int], run: tuple[int, int, i
         step, skip = _gap(words, ids, (a, b), (ids.size, last), 1)
         if step < 0:
             break
-        gaps, size = _with(gaps, size, (a, a + step, b, b + skip))
+        gaps, size = _with(gaps, size, (a, a + step), (b, b + skip))
         a, b = a + step, b + skip
         while a < ids.size and b < last and ids[a] == words[b]:
             a, b, found[4] = a + 1, b + 1, found[4] + 1
@@ -43,7 +42,7 @@ def extend(words: Ids, ids: Ids, within: tuple[int, int], run: tuple[int, int, i
         step, skip = _gap(words, ids, (a, b), (-1, first - 1), -1)
         if step < 0:
             break
-        gaps, size = _with(gaps, size, (a - step + 1, a + 1, b - skip + 1, b + 1))
+        gaps, size = _with(gaps, size, (a - step + 1, a + 1), (b - skip + 1, b + 1))
         a, b = a - step, b - skip
         while a >= 0 and b >= first and ids[a] == words[b]:
             a, b, found[4] = a - 1, b - 1, found[4] + 1
@@ -52,14 +51,12 @@ def extend(words: Ids, ids: Ids, within: tuple[int, int], run: tuple[int, int, i
 
 
 @compiled
-def _with(gaps: Numbers, size: int, gap: tuple[int, int, int, int]) -> tuple[Numbers, int]:
-    """The first `size` gaps and one more, unless it is of no word on either side; how many they are."""
-    if gap[0] == gap[1] and gap[2] == gap[3]:
-        return gaps, size
+def _with(gaps: Numbers, size: int, ours: tuple[int, int], theirs: tuple[int, int]) -> tuple[Numbers, int]:
+    """One gap more, in an array with room for others."""
     if size == gaps.shape[0]:
         gaps = np.concatenate((gaps, np.empty_like(gaps)))
-    for n in range(4):
-        gaps[size, n] = gap[n]
+    gaps[size, 0], gaps[size, 1] = ours
+    gaps[size, 2], gaps[size, 3] = theirs
     return gaps, size + 1
 
 

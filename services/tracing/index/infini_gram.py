@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -121,14 +122,18 @@ class _Lines:
             metadata=said,
         )
 
-    def candidates(self, key: Key, hashed: Hashes) -> Sequence[int]:  # noqa: ARG002 (every document may have it)
-        """All documents: the files have no index of them, so that every line is read."""
-        return range(self._documents)
+    def candidates(self, key: Key, hashed: Hashes) -> Sequence[int]:
+        """By other keys than the id all documents: the files have no index of them, so that every line is read."""
+        return self.having(hashed) if key == "id" else range(self._documents)
 
     def having(self, ids: Hashes) -> Sequence[int]:
-        """The documents whose ids have one of these hashes; every line is read."""
-        mine = hashes("id", [self.record(document).id for document in range(self._documents)])
-        return [int(document) for document in np.flatnonzero(np.isin(mine, ids))]
+        """The documents whose ids have one of these hashes; at the first call every line is read."""
+        return [int(document) for document in np.flatnonzero(np.isin(self._hashed, ids))]
+
+    @cached_property
+    def _hashed(self) -> Hashes:
+        """The hashes of all ids, 8 bytes each."""
+        return hashes("id", [self.record(document).id for document in range(self._documents)])
 
 
 def _first(said: Said, names: Sequence[str], default: str) -> str:

@@ -12,10 +12,18 @@ from services.tracing.errors import (
     OwnerNotPermitted,
     UnknownCorpus,
     UnknownDocument,
+    UnknownOwner,
 )
 from services.tracing.routes.tracer import Changing, Service
 from shared.contracts.base import OwnerId
-from shared.contracts.corpora import AddedToCorpus, AddToCorpus, DeletedFromCorpora, DocumentList
+from shared.contracts.corpora import (
+    AddedToCorpus,
+    AddToCorpus,
+    DeletedFromCorpora,
+    DocumentList,
+    ShownDocuments,
+    WhichShown,
+)
 from shared.http.additions import EmptyDocument, SameId
 from shared.http.errors import NotReady, problems
 from shared.http.identities import identity
@@ -42,6 +50,13 @@ async def list_documents(
 ) -> DocumentList:
     """The documents of a corpus, without their texts, if it is one of these owners'; without `owners`, if public."""
     return await run_in_threadpool(tracer.documents, corpus, owners, offset, limit)
+
+
+@router.post("/v1/documents/shown", responses=problems(UnknownOwner, NotReady))
+async def which_are_shown(body: WhichShown, tracer: Service) -> ShownDocuments:
+    """Which of some documents are there now: for whoever keeps answers, to leave out of them what was deleted or is
+    blocked since."""
+    return await run_in_threadpool(tracer.shown, body)
 
 
 @router.delete(

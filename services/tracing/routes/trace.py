@@ -65,4 +65,4 @@ async def stream_trace(request: Request, tracer: Service) -> Response:
 
     Every complete sentence or line is told in an event `spans`, and at the end an event `trace` is /v1/trace's answer.
     """
-    return await trace_stream(request, lambda body: run_in_threadpool(tracer.trace, body))
+    return await trace_stream(request, lambda body: run_in_threadpool(tracer.trace, body), tracer.max_characters)

@@ -195,17 +195,22 @@ def ranks_within(suffixes: Packed, firsts: Numbers, lasts: Numbers) -> Numbers:
 def near(index: Index, places: Numbers, bounds: Numbers, runs: Patterns, distance: int) -> NDArray[np.bool_]:
     """Whether one of some runs of tokens begins at most `distance` tokens from each place, within its document.
 
-    `bounds` (places, 2): the document's positions [first, last).
+    `places` ascending; `bounds` (places, 2): the document's positions [first, last).
     """
     found = np.zeros(places.size, dtype=np.bool_)
-    for n in range(places.size):
-        for run in range(runs.length.size):
-            length = runs.length[run]
-            at = max(bounds[n, 0], places[n] - distance)
+    for run in range(runs.length.size):
+        length = runs.length[run]
+        # no position is looked at twice: the run stands at `seen`, and nowhere from there to before `at`
+        seen, at = np.int64(-1), np.int64(0)
+        for n in range(places.size):
+            first = max(bounds[n, 0], places[n] - distance)
             last = min(bounds[n, 1] - length, places[n] + distance)
-            while at <= last and not found[n]:
-                found[n] = _extended(index, runs, run, at, np.int64(0)) == length
+            at = max(at, first)
+            while seen < first and at <= last:
+                if _extended(index, runs, run, at, np.int64(0)) == length:
+                    seen = at
                 at += 1
+            found[n] |= seen >= first
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,6 +20,13 @@ from services.tracing.trace.documents import Occurrence, Snippet, sample_documen
 from services.tracing.trace.query import Query, read
 from services.tracing.trace.relevance import VIEW, Level, Relevance, level
 from services.tracing.trace.spans import Span, find_spans, keep
+
+MATCHES, MATCHES_A_TOKEN = 5000, 2
+"""Matches looked up for a text, or for each of its tokens: more than an answer can have."""
+OVERLAP = 8
+"""How many times over the spans told may cover a text."""
+AROUND, LEAST_AROUND = 100, 160
+"""Tokens around each of so many matches together; but on either side of one, so many may be."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +75,12 @@ class TracedSpan:
 
 @dataclass
 class Traced:
-    """The outcome; `milliseconds` by step."""
+    """The outcome; `milliseconds` by step, `warnings` on what was asked for and not looked up."""
 
     tokens: int
     spans: list[TracedSpan] = field(default_factory=list)
     milliseconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 def trace(text: str, prompt: str, segments: Sequence[Segment], tokenizer: Tokenizer, options: Options) -> Traced:
@@ -83,6 +91,8 @@ def trace(text: str, prompt: str, segments: Sequence[Segment], tokenizer: Tokeni
     clock.lap("tokenize")
     found = find_spans(query, segments, tokenizer, min_length=options.min_length, max_count=options.max_count)
     kept = keep(found, query, segments, options.max_spans)
+    kept, warnings = _apart(kept, query.tokens)
+    options, more = _within_reason(options, kept, query.tokens)
     clock.lap("search")
     places = [_sampled(query, span, segments, options) for span in kept]
     snippets = [
@@ -97,7 +107,39 @@ def trace(text: str, prompt: str, segments: Sequence[Segment], tokenizer: Tokeni
         for span, occurrences, shown in zip(kept, places, snippets, strict=True)
     ]
     clock.lap("relevance")
-    return Traced(query.tokens, spans, clock.milliseconds())
+    return Traced(query.tokens, spans, clock.milliseconds(), warnings + more)
+
+
+def _apart(spans: Sequence[Span], tokens: int) -> tuple[list[Span], list[str]]:
+    """The longest spans that are together at most OVERLAP times as long as the text, and a warning if that is not all.
+
+    A text that repeats itself as documents do has spans of half its length at every place.
+    """
+    longest_first = sorted(spans, key=lambda span: (-span.length, span.first))
+    lengths = np.cumsum([span.length for span in longest_first])
+    fitting = max(1, int(np.searchsorted(lengths, OVERLAP * tokens, side="right")))
+    if fitting >= len(spans):
+        return list(spans), []
+    warning = f"The {len(spans)} spans cover the text more than {OVERLAP} times: the {fitting} longest are told."
+    return sorted(longest_first[:fitting], key=lambda span: span.first), [warning]
+
+
+def _within_reason(options: Options, spans: Sequence[Span], tokens: int) -> tuple[Options, list[str]]:
+    """With fewer documents and shorter snippets, and a warning, where what is looked up would fill the memory."""
+    most = max(MATCHES, MATCHES_A_TOKEN * tokens)
+    counts = np.array([span.count for span in spans], dtype=np.int64)
+    documents = options.documents
+    while documents > 1 and np.minimum(counts, documents).sum() > most:
+        documents //= 2
+    share = AROUND * most // (2 * max(1, int(np.minimum(counts, documents).sum())))
+    context = min(options.context, max(LEAST_AROUND, share))
+    if (documents, context) == (options.documents, options.context):
+        return options, []
+    warning = (
+        f"So many spans were found that at most {documents} documents of each were looked up, "
+        f"and {context} tokens around a match."
+    )
+    return replace(options, documents=documents, context=context), [warning]
 
 
 Scores = dict[tuple[int, int], float]

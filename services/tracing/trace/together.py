@@ -47,7 +47,8 @@ def trace_all(text: str, prompt: str, segments: Sequence[Segment], tokenizer: To
     if options.max_spans is not None and len(kept) > options.max_spans:
         longest = sorted(kept, key=lambda span: span.start - span.end)[: options.max_spans]
         kept = sorted(longest, key=lambda span: span.start)
-    return Traced(traced[0].tokens, kept, dict(steps))
+    warnings = list(dict.fromkeys(warning for one in traced for warning in one.warnings))
+    return Traced(traced[0].tokens, kept, dict(steps), warnings)
 
 
 def _renumbered(traced: Traced, numbers: Sequence[int]) -> Traced:

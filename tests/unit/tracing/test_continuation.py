@@ -1,5 +1,6 @@
 """What follows tokens, and conjunctions of them, against counting in plain lists; segments with hidden documents."""
 
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.tracing import cnf
 from services.tracing.cnf import find_all
 from services.tracing.continuation import backed_off, continuation
 from services.tracing.index.records import StoredRecords, stored
@@ -100,11 +102,16 @@ def test_a_place_of_the_rarest_clause_counts_when_all_others_are_near(
     asked = [[np.array(ids, dtype=np.uint16) for ids in clause] for clause in clauses]
     found = find_all(asked, segments, distance, limit=1000)
 
-    def occurrences(clause: list[list[int]]) -> list[int]:
-        return [at for documents, hidden in shards for ids in clause for at in places(documents, ids, hidden)]
+    def occurrences(clause: list[list[int]]) -> set[tuple[int, int]]:
+        return {
+            (number, at)
+            for number, (documents, hidden) in enumerate(shards)
+            for ids in clause
+            for at in places(documents, ids, hidden)
+        }
 
     rarest = min(range(len(clauses)), key=lambda number: len(occurrences(clauses[number])))
-    for (documents, hidden), at in zip(shards, found.places, strict=True):
+    for (documents, hidden), at, length in zip(shards, found.places, found.lengths, strict=True):
         starts = np.cumsum([0, *(len(text) + 1 for text in documents)])
 
         def is_near(one: int, other: int, starts: np.ndarray = starts) -> bool:
@@ -114,6 +121,10 @@ def test_a_place_of_the_rarest_clause_counts_when_all_others_are_near(
         where = [{at for ids in clause for at in places(documents, ids, hidden)} for clause in clauses]
         expected = [one for one in sorted(where[rarest]) if all(any(is_near(one, other) for other in w) for w in where)]
         assert at.tolist() == expected
+        lengths = [
+            max(len(ids) for ids in clauses[rarest] if one in places(documents, ids, hidden)) for one in at.tolist()
+        ]
+        assert length.tolist() == lengths
     assert not found.approximate
     assert found.count == sum(at.size for at in found.places)
 
@@ -122,9 +133,23 @@ def test_a_clause_past_the_limit_is_looked_at_in_part_and_its_count_estimated(to
     documents = [[0, 1] * 10 for _ in range(50)] + [[0, 2] * 10 for _ in range(50)]
     segments = make_segments([(documents, set())], tokenizer)
     one, other = np.array([0], dtype=np.uint16), np.array([1, 0], dtype=np.uint16)
+    (all_of_it,) = find_all([[one, one, np.array([0, 1], dtype=np.uint16)]], segments, 3, limit=100).counts
+    assert all_of_it == pytest.approx(1000, rel=0.05)
     exact = find_all([[one], [other, one]], segments, 3, limit=10_000)
     estimated = find_all([[one], [one]], segments, 3, limit=100)
     assert not exact.approximate
     assert estimated.approximate
     assert estimated.places[0].size <= 101
     assert estimated.count == pytest.approx(1000, rel=0.05)
+
+
+def test_a_large_distance_has_no_token_looked_at_twice(tokenizer: Tokenizer) -> None:
+    segments = make_segments([([[0] * 40_000, [1] * 40_000], set())], tokenizer)
+    clauses = [[np.array([number], dtype=np.uint16)] for number in (0, 1)]
+    find_all(clauses, segments, 1, limit=10)
+    began = time.process_time()
+    assert find_all(clauses, segments, 10_000, limit=1_000_000).count == 0
+    assert time.process_time() - began < 1
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(cnf, "MOST_READ", 10_000)
+        assert find_all(clauses, segments, 10, limit=1_000_000).approximate

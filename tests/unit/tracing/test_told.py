@@ -89,3 +89,14 @@ def test_a_longer_text_may_have_a_longer_answer() -> None:
 
 def test_the_same_trace_is_always_told_alike() -> None:
     assert fitted(trace(25, 100, 60)) == fitted(trace(25, 100, 60))
+
+
+def test_of_many_passages_with_long_ids_the_first_is_named() -> None:
+    many = [f"{number}" * 1000 for number in range(10)]
+    large = trace(300, 1, 0)
+    spans = [span.model_copy(update={"in_passages": many}) for span in large.spans]
+    told = fitted(large.model_copy(update={"spans": spans}))
+    assert all(span.copied and span.in_passages == many[:1] for span in told.spans)
+    assert "only the first is named" in told.warnings[0]
+    few = [span.model_copy(update={"in_passages": ["a#1", "b#2"]}) for span in trace(10, 1, 0).spans]
+    assert fitted(large.model_copy(update={"spans": few})).spans == few

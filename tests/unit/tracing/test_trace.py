@@ -248,3 +248,27 @@ def test_no_span_begins_inside_a_contraction_but_one_may_end_before_a_possessive
 
 def test_nothing_is_found_where_nothing_is_searched(tokenizer: Tokenizer) -> None:
     assert trace("of the", "", [], tokenizer, ALL).spans == []
+
+
+def test_spans_that_cover_a_text_many_times_over_are_not_all_told(build: Build, tokenizer: Tokenizer) -> None:
+    segments = build({"many": ["word " * 300]})
+    traced = trace("word " * 600, "", segments, tokenizer, Options(max_spans=1000))
+    assert 1 < sum(span.length for span in traced.spans) / traced.tokens <= 8
+    (warning,) = traced.warnings
+    assert warning.endswith(f"spans cover the text more than 8 times: the {len(traced.spans)} longest are told.")
+    few = trace("word " * 305, "", segments, tokenizer, Options())
+    assert few.warnings == []
+
+
+def test_more_documents_than_an_answer_has_room_for_are_not_looked_up(build: Build, tokenizer: Tokenizer) -> None:
+    segments = build({"many": ["seal\n" + "word " * 400] * 200})
+    traced = trace("seal\n" * 1000, "", segments, tokenizer, Options(max_spans=1000, documents=100, context=1000))
+    assert len(traced.spans) == 1000
+    matches = [document for span in traced.spans for document in span.documents]
+    assert traced.tokens < len(matches) <= 2 * traced.tokens
+    assert sum(len(document.snippet.text) for document in matches) < 5_000_000
+    assert traced.warnings == [
+        "So many spans were found that at most 6 documents of each were looked up, and 160 tokens around a match."
+    ]
+    few = trace("seal\n", "", segments, tokenizer, Options(documents=100, context=1000))
+    assert (len(few.spans[0].documents), few.warnings) == (100, [])
