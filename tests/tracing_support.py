@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from pydoc_data.topics import topics
+from typing import Any
 
 import httpx
 import uvicorn
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 from tokenizers import Tokenizer as Encoder
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from services.tracing.settings import TracingSettings, tokenizer_in
 from shared.owners import Owner
 
 
@@ -60,6 +62,17 @@ def write_texts(path: Path, identity: str, texts: Sequence[str], source: str = "
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return path
+
+
+def settings_in(home: Path, **others: Any) -> TracingSettings:
+    """The settings of a service on what `build_all` made in a home."""
+    return TracingSettings(directory=home / "tracing", tokenizer=tokenizer_in(home), **others)
+
+
+def without_blocked(home: Path) -> TracingSettings:
+    """The same, with a takedown list in which there is nothing yet: `blocked.jsonl` in the home."""
+    (home / "blocked.jsonl").write_text("")
+    return settings_in(home, blocked=home / "blocked.jsonl")
 
 
 SECONDS_TO_SETTLE = 180

@@ -11,8 +11,8 @@ import pytest
 
 from services.tracing.app import create_app
 from services.tracing.index.build import build_all
-from services.tracing.settings import TracingSettings, tokenizer_in
-from tests.tracing_support import manual, owner, serving, train_tokenizer, write_texts
+from services.tracing.settings import tokenizer_in
+from tests.tracing_support import manual, owner, serving, train_tokenizer, without_blocked, write_texts
 
 DOCUMENTS = "/v1/corpora/papers/documents"
 OWNERS = [owner("papers", public=True), owner("news", public=True)]
@@ -24,14 +24,12 @@ def home(tmp_path: Path) -> Path:
     for number, name in enumerate(("papers", "news")):
         write_texts(tmp_path / "texts" / name / "manual.jsonl", name, manual()[20 * number : 20 * number + 20])
     build_all(tmp_path, OWNERS, lambda _: None)
-    (tmp_path / "blocked.jsonl").write_text("")
     return tmp_path
 
 
 @pytest.fixture
 def client(home: Path) -> Iterator[httpx.Client]:
-    settings = TracingSettings(directory=home / "tracing", tokenizer=tokenizer_in(home), blocked=home / "blocked.jsonl")
-    with serving(create_app(settings)) as client:
+    with serving(create_app(without_blocked(home))) as client:
         yield client
 
 

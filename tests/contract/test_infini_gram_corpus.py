@@ -11,10 +11,10 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from services.tracing.app import create_app
 from services.tracing.index.build import build_all
-from services.tracing.settings import TracingSettings, tokenizer_in
+from services.tracing.settings import tokenizer_in
 from services.tracing.tokenizer import Tokenizer
 from tests.contract.test_tracing_api import ask
-from tests.tracing_support import manual, owner, serving, train_tokenizer, write_texts
+from tests.tracing_support import manual, owner, serving, settings_in, train_tokenizer, write_texts
 from tests.unit.tracing.test_infini_gram import write_shard
 
 FOREIGN = manual()[40:80]
@@ -49,7 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(home: Path) -> Iterator[httpx.Client]:
-    with serving(create_app(TracingSettings(directory=home / "tracing", tokenizer=tokenizer_in(home)))) as client:
+    with serving(create_app(settings_in(home))) as client:
         yield client
 
 
@@ -125,7 +125,7 @@ def test_one_that_cannot_be_used_is_left_out_and_says_why(home: Path, change: di
     before = path.read_text()
     path.write_text(json.dumps(json.loads(before) | change))
     try:
-        with serving(create_app(TracingSettings(directory=home / "tracing", tokenizer=tokenizer_in(home)))) as client:
+        with serving(create_app(settings_in(home))) as client:
             warnings = client.get("/readyz").json()["warnings"]
             assert [one["id"] for one in client.get("/v1/corpora").json()["data"]] == ["ours"]
     finally:

@@ -11,12 +11,12 @@ import pytest
 from gateway.pipeline.stored import still_shown
 from services.tracing.app import create_app
 from services.tracing.index.build import build_all
-from services.tracing.settings import TracingSettings, tokenizer_in
+from services.tracing.settings import tokenizer_in
 from shared.clients.base import ServiceError
 from shared.clients.tracing import TracingClient
 from shared.contracts.candor import AnswerTrace
 from shared.contracts.gateway import StoredTrace
-from tests.tracing_support import owner, serving, train_tokenizer, write_texts
+from tests.tracing_support import owner, serving, train_tokenizer, without_blocked, write_texts
 
 TEXT = "They say the harbour of Emden freezes in hard winters, and the HARBOUR of Emden, it freezes in hard winters."
 TEXTS = [
@@ -29,14 +29,12 @@ def home(tmp_path: Path) -> Path:
     train_tokenizer(tokenizer_in(tmp_path))
     write_texts(tmp_path / "texts" / "papers" / "manual.jsonl", "papers", TEXTS)
     build_all(tmp_path, [owner("papers", public=True)], lambda _: None)
-    (tmp_path / "blocked.jsonl").write_text("")
     return tmp_path
 
 
 @pytest.fixture
 def client(home: Path) -> Iterator[httpx.Client]:
-    settings = TracingSettings(directory=home / "tracing", tokenizer=tokenizer_in(home), blocked=home / "blocked.jsonl")
-    with serving(create_app(settings)) as client:
+    with serving(create_app(without_blocked(home))) as client:
         yield client
 
 

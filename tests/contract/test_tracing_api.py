@@ -12,18 +12,14 @@ import pytest
 from services.tracing.app import create_app
 from services.tracing.index.build import build_all
 from services.tracing.settings import TracingSettings, tokenizer_in
-from tests.tracing_support import manual, owner, serving, train_tokenizer, write_texts
+from tests.tracing_support import manual, owner, serving, settings_in, train_tokenizer, write_texts
 
 OWNERS = {"encyclopedia": slice(0, 40), "papers": slice(40, 80), "python": slice(80, 120)}
 PUBLIC = "encyclopedia"
 
 
 def settings_for(home: Path) -> TracingSettings:
-    return TracingSettings(
-        directory=home / "tracing",
-        tokenizer=tokenizer_in(home),
-        max_characters=20_000,
-    )
+    return settings_in(home, max_characters=20_000)
 
 
 @pytest.fixture(scope="module")

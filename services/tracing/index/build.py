@@ -74,23 +74,18 @@ class Built:
     fresh: bool
 
 
-def build_all(  # noqa: PLR0917
-    home: Path,
-    owners: Sequence[Owner],
-    progress: Progress,
-    restore: Collection[str] = (),
-    how: How | None = None,
-    settings: TracingSettings | None = None,
+def build_all(
+    home: Path, owners: Sequence[Owner], progress: Progress, restore: Collection[str] = (), how: How | None = None
 ) -> list[Built]:
-    """Build the corpus of every owner who has texts, where and with the tokenizer that the settings say; corpus id =
-    owner id.
+    """Build the corpus of every owner who has texts, where and with the tokenizer that the service's settings say;
+    corpus id = owner id.
 
     Files of other kinds than .jsonl are not read: an owner who has no others, or no more, gets an empty corpus. What
     is built, whole and of unchanged input is left as it is. An owner whose corpus was deleted has none until the build
     is told to `restore` the owner. Raises FileNotFoundError without the tokenizer, TextsChanged and BuildRunning as
     `build_corpus`, and BadCorpus once all others are built if it is not known what was deleted from one.
     """
-    settings, how = settings or TracingSettings(), how or How()
+    settings, how = TracingSettings(), how or How()
     tokenizer = Tokenizer(settings.tokenizer_file(home))
     built, unknown = [], []
     for owner in owners:

@@ -13,12 +13,12 @@ from services.tracing.index.build import Built, How, build_all, build_corpus
 from services.tracing.index.corpus import read_manifest
 from services.tracing.index.opening import open_corpora
 from services.tracing.index.stored import FORMAT
-from services.tracing.settings import TracingSettings, tokenizer_in
+from services.tracing.settings import tokenizer_in
 from services.tracing.start import start
 from services.tracing.tokenizer import Tokenizer
 from services.tracing.trace.lookup import look_up_text
 from shared.schedule import Advance, Here, Processes, Task, Work
-from tests.tracing_support import owner, train_tokenizer, write_texts
+from tests.tracing_support import owner, settings_in, train_tokenizer, write_texts
 
 Rebuild = Callable[..., Built]
 SMALL = How(block_bytes=3000, most_tokens=500)
@@ -187,7 +187,7 @@ def test_files_that_are_not_traced_are_named_and_the_service_starts_without_any(
     (built,) = build_all(tmp_path, [owner("papers")], said.append)
     assert (built.documents, built.tokens) == (0, 0)
     assert "report.txt" in said[0]
-    settings = TracingSettings(directory=tmp_path / "tracing", tokenizer=tokenizer_in(tmp_path))
+    settings = settings_in(tmp_path)
     started = start(settings, lambda _: None)
     assert any("nothing can be traced" in warning for warning in started.tracer.faults())
     started.changes.close()
