@@ -37,7 +37,7 @@ def choose(home: Path, name: str, limit: int, seed: int) -> list[Problem]:
 
 def known(home: Path) -> list[str]:
     """The names of the sets that can be chosen: those of the folder, and those of the wheel if it was pulled."""
-    local = [path.stem for path in (home / FOLDER).glob("*") if path.suffix in _SUFFIXES or path.is_dir()]
+    local = [path.stem for path in (home / FOLDER).glob("[!.]*") if path.suffix in _SUFFIXES or path.is_dir()]
     return sorted({*local, *(wheel.SETS if wheel.path(home) else ())})
 
 
