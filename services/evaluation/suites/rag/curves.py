@@ -33,7 +33,7 @@ def _plot(name: str, settings: dict[str, list[float]]) -> Plot:
         kind="line",
         title=f"{name}: score by passages read",
         x_title="k, passages (0: closed book)",
-        y_title="accuracy, or share of answers with the gold answer in them",
+        y_title="accuracy, or gold answer contained",
         series=[
             Series(
                 name=line,
