@@ -74,6 +74,9 @@ SCHEMA = {"type": "object", "properties": {"height": {"type": "integer"}}, "requ
         ('{"height": "42"}', False),
         ("{}", False),
         ("42 m", False),
+        ('```python\n{"height": 1}\n```\nso\n```json\n{"height": 42}\n```\nin\n```\nmetres\n```', True),
+        ('{"height": 42, "said": "```json\\n{}\\n```"}', True),
+        ('{"height": 42, "width": NaN}', False),
         ("[" * 100_000, False),
     ],
 )
