@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import resource
 import signal
 from typing import Any
 
-_FENCED = re.compile(r"```[ \t]*(?:json)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL | re.IGNORECASE)
+from gateway.verify.fenced import last_block
+
 _MEMORY_BYTES = 2 << 30
 """Of address space; sympy takes a tenth of it."""
 
@@ -55,18 +55,32 @@ def pattern_fault(pattern: str) -> str | None:
 
 
 def valid(schema: dict[str, Any], text: str) -> bool:
-    """Whether a text, or its last fenced block, is JSON and valid under the schema. A `$ref` to elsewhere raises."""
+    """Whether a text, else its last fenced block, is JSON and valid under the schema. A `$ref` to elsewhere raises."""
     import referencing
     from jsonschema.validators import validator_for
 
-    blocks: list[str] = _FENCED.findall(text)
     try:
-        instance = json.loads(blocks[-1] if blocks else text)
+        instance = _json(text)
     except (ValueError, RecursionError):
         return False
     # with a registry of its own, for the default one fetches what a `$ref` names from wherever it is
     validator = validator_for(schema, _default())(schema, registry=referencing.Registry())
     return bool(validator.is_valid(instance))
+
+
+def _json(text: str) -> Any:
+    """What the text says. Raises ValueError, RecursionError."""
+
+    def no_number(word: str) -> None:
+        raise ValueError(f"{word} is Python's, not JSON")
+
+    block = last_block(text, ("json",))
+    try:
+        return json.loads(text, parse_constant=no_number)
+    except ValueError:
+        if block is None:
+            raise
+        return json.loads(block, parse_constant=no_number)
 
 
 def schema_fault(schema: dict[str, Any]) -> str | None:
