@@ -20,6 +20,7 @@ from services.evaluation.joined import joined
 from services.evaluation.measured import gather
 from services.evaluation.page.compared import compared_page
 from services.evaluation.page.run import run_page
+from services.evaluation.plans import check
 from services.evaluation.report import build_report
 from services.evaluation.rescoring import check_metrics, kinds
 from services.evaluation.store.reading import UNFINISHED
@@ -64,7 +65,7 @@ class Evaluations:
         return [_view(suite) for suite in self._suites.values()]
 
     async def create(self, request: RunRequest, key: str | None) -> Run:
-        """Plan a run, store it and queue it. Raises UnknownSuite, BadOption, MissingData, KeyReused."""
+        """Plan a run, store it and queue it. Raises UnknownSuite, BadOption, BadPlan, MissingData, KeyReused."""
         return await asyncio.to_thread(self._create, request, key)
 
     async def run(self, run: str) -> Run:
@@ -137,6 +138,7 @@ class Evaluations:
             return known
         suite = self._suite(request.suite)
         plan = suite.plan(_options(suite, request), request.limit, request.seed, self._home)
+        check(plan, suite)
         versions = {**_versions(suite), "requests": f"sha256:{_digest(plan.items)}"}
         run = self._store.create(_new_id(), request, plan, versions, key)
         self._jobs.queue(run.id)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from services.evaluation.errors import KeyReused, UnknownItem, UnknownRun
@@ -127,6 +127,13 @@ class Reader:
         with Session(self._engine) as session:
             rows = session.scalars(query.order_by(ItemRow.position).limit(limit))
             return [Rescored(row.position, wire.planned(row), wire.answer(row), row.error) for row in rows]
+
+    def answered(self, run: str) -> tuple[int, int]:
+        """How many items have an answer, and how many of those could not be scored."""
+        query = select(func.count(), func.count(ItemRow.error)).where(ItemRow.run == run, ItemRow.output.is_not(None))
+        with Session(self._engine) as session:
+            answers, unscored = session.execute(query).one()
+            return answers, unscored
 
     def last_error(self, run: str) -> str | None:
         """The error of the last item, in order, that failed."""

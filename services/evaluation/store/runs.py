@@ -138,7 +138,7 @@ class Store(Reader):
             row.finished, row.error = int(time.time()), error
             ended = _announce(session, row)
             if report is not None:
-                row.report = report.model_copy(update={"run": ended}).model_dump(mode="json")
+                row.report = clean(report.model_copy(update={"run": ended}).model_dump(mode="json"))
             return True
 
     def cancel(self, run: str) -> Run:
