@@ -32,11 +32,6 @@ class Group:
     tokens: list[int] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
 
-    def values(self, metric: str) -> tuple[list[float], list[str]]:
-        """The scores of a metric, and the cluster of each."""
-        found = [(one.scores[metric], one.cluster) for one in self.scored if metric in one.scores]
-        return [value for value, _ in found], [cluster for _, cluster in found]
-
 
 def gather(items: Iterable[Item]) -> dict[Place, Group]:
     """The items that are done, in one pass; sets and settings in the order in which they first come."""

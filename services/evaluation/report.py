@@ -68,8 +68,10 @@ def cells(groups: Mapping[Place, Group], metrics: Mapping[str, Kind]) -> list[Ce
 
 
 def _cell(place: Place, group: Group, metrics: Mapping[str, Kind]) -> Cell:
-    scores = {name: found for name, kind in metrics.items() if (found := estimate(group, name, kind)) is not None}
-    rates = {name: estimate(group, name, "proportion") for name in RATES}
+    scores = {
+        name: found for name, kind in metrics.items() if (found := estimate(group.scored, name, kind)) is not None
+    }
+    rates = {name: estimate(group.scored, name, "proportion") for name in RATES}
     p50, p95 = np.percentile(group.latencies, [50, 95]).tolist() if group.latencies else (None, None)
     return Cell(
         set=place[0],

@@ -12,6 +12,7 @@ from shared.contracts.figure import Figure
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ItemStatus = Literal["planned", "scored", "failed"]
 Priority = Literal["low", "normal", "high"]
+Test = Literal["mcnemar", "cluster_flip", "sign_flip", "rank_swap"]
 ReportFormat = Literal["json", "markdown", "html"]
 
 
@@ -142,7 +143,11 @@ class ItemList(BaseModel):
 
 
 class Estimate(BaseModel):
-    """A mean with its 95% interval, over clusters; Wilson's for a proportion, bootstrap's otherwise."""
+    """A mean with its 95% interval, over clusters; Wilson's for a proportion, bootstrap's otherwise.
+
+    Of a metric over two groups of items, `mean` is the area under the ROC curve, or the share found at so many false
+    alarms.
+    """
 
     mean: float
     low: float
@@ -172,18 +177,19 @@ class Cell(BaseModel):
 
 
 class Paired(BaseModel):
-    """The same questions twice: the mean difference with its paired bootstrap interval over clusters, and a test.
+    """The same questions twice: the difference with its paired bootstrap interval over clusters, and a test.
 
     `items` are the questions scored both times, in so many `clusters`. `p` is two-sided, of `test`: McNemar's exact
-    test for a metric of zeros and ones (`cluster_flip`: of clusters that are flipped whole, over all flips), otherwise
-    a randomisation test that flips the signs of the differences of each cluster. `p_holm` is p after Holm's
-    correction for all comparisons of the report.
+    test for a metric of zeros and ones (`cluster_flip`: of clusters that are flipped whole, over all flips);
+    `rank_swap` for an area under the ROC curve, which swaps the ranks of each cluster's items; otherwise a
+    randomisation test that flips the signs of the differences of each cluster. `p_holm` is p after Holm's correction
+    for all comparisons of the report.
     """
 
     items: int
     clusters: int
     difference: Estimate
-    test: Literal["mcnemar", "cluster_flip", "sign_flip"]
+    test: Test
     p: float
     p_holm: float
 

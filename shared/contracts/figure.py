@@ -36,7 +36,10 @@ class Plot(BaseModel):
 
 
 class Heatmap(BaseModel):
-    """A matrix: `values[row][column]`, null where there is no value. `centre`: the value that means no difference."""
+    """A matrix: `values[row][column]`, null where there is no value. `centre`: the value that means no difference.
+
+    `low` and `high` are the 95% interval of each value, where it is known.
+    """
 
     kind: Literal["heatmap"] = "heatmap"
     title: str
@@ -45,13 +48,16 @@ class Heatmap(BaseModel):
     columns: list[str]
     rows: list[str]
     values: list[list[float | None]]
+    low: list[list[float | None]] | None = None
+    high: list[list[float | None]] | None = None
     centre: float | None = None
     note: str = ""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if len(self.values) != len(self.rows) or any(len(row) != len(self.columns) for row in self.values):
-            raise ValueError(f"the heatmap {self.title!r} has not a value for each row and column")
+        for matrix in (self.values, self.low, self.high):
+            if matrix is not None and [len(row) for row in matrix] != [len(self.columns)] * len(self.rows):
+                raise ValueError(f"the heatmap {self.title!r} has not a value for each row and column")
         return self
 
 

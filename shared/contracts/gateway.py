@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, model_validator
 
-from shared.contracts.base import OwnerId, Strict
+from shared.contracts.base import OwnerId
 from shared.contracts.candor import AnswerTrace, AppliedOwners, LedgerEntry
+from shared.contracts.model import ScoreOptions
 from shared.contracts.routing import AnalysisInput, RoutingInput
 
 
@@ -86,7 +87,7 @@ class StackReadiness(BaseModel):
     services: dict[str, ServiceHealth]
 
 
-class ScoreTexts(Strict):
+class ScoreTexts(ScoreOptions):
     """POST /v1/score of the gateway: texts or token ids, scored with the experts of these owners.
 
     No `owners` means every permitted owner whose default is in.

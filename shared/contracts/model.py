@@ -172,7 +172,16 @@ class TextsOrTokens(Strict):
         return len(self.texts if self.texts is not None else self.tokens or [])
 
 
-class ScoreRequest(TextsOrTokens):
+class ScoreOptions(Strict):
+    """What is scored beside the log-probabilities, since it costs more."""
+
+    own_moments: bool = False
+    """Return `TextScore.own_means` and `own_variances`."""
+    gradient_norm: bool = False
+    """Return `TextScore.gradient_norm`, which takes about four times as long as the rest."""
+
+
+class ScoreRequest(TextsOrTokens, ScoreOptions):
     """Texts (or token ids) to score, all under one mask, or each under its own of `masks`."""
 
     model: str = "candor"
@@ -193,6 +202,10 @@ class TextScore(BaseModel):
 
     `logprobs`: log p of the token (nats); `means`, `variances`: of log p over the whole vocabulary, uniformly
     weighted. The first token of a text has no score. `experts`: the mask that this text was scored under.
+    `own_means`, `own_variances`: mean and variance of log p under the next-token distribution itself (minus its
+    entropy, nats; Min-K%++'s mu and sigma squared). `gradient_norm`: the Euclidean norm of the gradient of the mean
+    negative log-likelihood by every parameter outside the experts and routers (embeddings, attention, norms, head),
+    which flows through the allowed experts only.
     """
 
     tokens: list[int]
@@ -201,6 +214,9 @@ class TextScore(BaseModel):
     variances: list[float]
     routing: dict[str, float]
     experts: list[str]
+    own_means: list[float] | None = None
+    own_variances: list[float] | None = None
+    gradient_norm: float | None = None
 
 
 class Scores(BaseModel):

@@ -33,7 +33,11 @@ def write_data(home: Path, count: int) -> None:
             {"id": f"{name}:{n}", "text": f"{owner} text {n}. The answer is colour{n}. " + "More words. " * 40}
             for n in range(count)
         ]
-        documents.append({"id": f"{name}:learnt", "split": "train", "text": "An expert has read this. " * 20})
+        documents = [{**one, "split": "heldout"} for one in documents]
+        documents += [
+            {"id": f"{name}:learnt{n}", "split": "train", "text": f"Learnt {owner} by heart, {n} times. " * 20}
+            for n in range(count)
+        ]
         questions = [
             {
                 "id": f"{name}:q{n}",
@@ -55,9 +59,10 @@ def reply(path: str, body: Body) -> tuple[int, Body]:
     if path == "/v1/score":
         [text] = body["texts"]
         # 2 nats a token, and 3 without the owner whose text it is
-        own = text.split()[0]
-        nll = 2.0 if own in body["owners"] else 3.0
-        return 200, {"data": [{"logprobs": [-nll] * 50, "experts": ["public"]}]}
+        learnt, own = text.startswith("Learnt"), text.removeprefix("Learnt ").split()[0]
+        nll = (1.0 if learnt else 2.0) if own in body["owners"] else 3.0
+        experts = [one.id for one in load_owners() if one.experts and one.id in {*body["owners"], *lying}]
+        return 200, {"data": [{"logprobs": [-nll] * 50, "experts": ["public", *experts]}]}
     if path != "/v1/chat/completions":
         return 404, {}
     out = {*body["candor"].get("owners", {}).get("exclude", [])} - lying
@@ -97,16 +102,48 @@ def test_every_text_is_measured_with_all_and_without_each_owner_that_changes_it(
     for measure, left_out in (("perplexity", experts), ("questions", may)):
         settings = {item["setting"] for item in items if item["set"].startswith(measure)}
         assert settings == {"all", *(f"without {owner}" for owner in left_out)}
-    assert not [item for item in items if "An expert has read this" in item["question"]]
+    learnt = {item["set"] for item in items if "Learnt" in item["question"]}
+    assert learnt == {"membership/medicine"}
+
+
+def test_members_and_non_members_are_as_many_and_cut_alike(service: Service, finished: dict[str, Any]) -> None:
+    items = [one for one in service.items(finished["id"], set="membership/medicine") if one["setting"] == "all"]
+    members = [one for one in items if one["gold"] == ["member"]]
+    others = [one for one in items if one["gold"] == ["non-member"]]
+    assert (len(members), len(others)) == (4, 4)
+    lengths = [len(one["question"]) for one in items]
+    assert max(lengths) - min(lengths) < 30
+    assert {one["scores"]["member"] for one in members} == {1.0}
+    assert [one["scores"]["loss"] for one in members + others] == [1.0] * 4 + [2.0] * 4
+    assert any("membership: medicine: of the members' 13-grams" in one for one in finished["warnings"])
+
+
+def test_a_cell_has_the_auc_and_its_paired_difference(service: Service, finished: dict[str, Any]) -> None:
+    found = report(service, finished)
+    cells = {cell.setting: cell for cell in found.cells if cell.set == "membership/medicine"}
+    assert cells["all"].scores["auc_loss"].mean == 1.0
+    assert cells["without medicine"].scores["auc_loss"].mean == 0.5
+    assert cells["without papers"].scores["auc_min_k"].mean == 1.0
+    [compared] = [one for one in found.comparisons if one.metric == "auc_loss" and one.setting == "without medicine"]
+    assert (compared.difference.mean, compared.test, compared.items) == (-0.5, "rank_swap", 8)
 
 
 def test_the_matrices_say_who_needs_whom(service: Service, finished: dict[str, Any]) -> None:
-    perplexity, questions, _ = report(service, finished).figures
+    perplexity, questions, membership, _ = report(service, finished).figures
     assert isinstance(perplexity, Heatmap)
     assert isinstance(questions, Heatmap)
     for row, values in zip(perplexity.rows, perplexity.values, strict=True):
         expected = [math.e if column == row else 1.0 for column in perplexity.columns]
         assert values == pytest.approx(expected, abs=1e-4)
+    assert isinstance(membership, Heatmap)
+    assert dict(zip(membership.columns, membership.values[0], strict=True)) == {
+        "nobody": 1.0,
+        "papers": 1.0,
+        "medicine": 0.5,
+        "python": 1.0,
+    }
+    assert membership.low is not None
+    assert membership.low[0][0] == 1.0
     for row, values in zip(questions.rows, questions.values, strict=True):
         assert values == [-1.0 if column == row else 0.0 for column in questions.columns]
 
@@ -118,6 +155,8 @@ def test_the_summary_has_a_paragraph_for_each_owner_left_out(service: Service, f
         "perplexity of 7.4 with all and 20.1 without medicine: 2.72 times (2.72 to 2.72), over 4 documents." in medicine
     )
     assert "of 4 questions on medicine's documents 4 are answered with all and 0 without medicine" in medicine
+    assert "picks the former 100% of the time with all (100% to 100%) and 50% without medicine" in medicine
+    assert "that is a clear change (-0.50, -0.50 to -0.50, over 8 documents)" in medicine
     assert "questions of the others (encyclopedia, news, literature, textbooks) is not clearly different." in medicine
     assert len(told) == 6
 
@@ -133,6 +172,20 @@ def test_an_owner_that_takes_part_all_the_same_voids_the_item(service: Service) 
     assert {item["status"] for item in items if item["setting"] == "all"} == {"scored"}
     assert {item["error"] for item in items if item["setting"] == "without news"} == {
         "the owner news was left out and took part all the same"
+    }
+
+
+def test_an_expert_that_computes_all_the_same_voids_the_item(service: Service) -> None:
+    lying.add("medicine")
+    try:
+        options = {"owners": ["medicine"], "measures": ["membership"]}
+        run = service.wait(service.create(suite="owners", limit=1, options=options)["id"])
+    finally:
+        lying.clear()
+    errors = {(item["setting"], item["error"]) for item in service.items(run["id"])}
+    assert errors == {
+        ("all", None),
+        ("without medicine", "the expert medicine was left out and took part all the same"),
     }
 
 

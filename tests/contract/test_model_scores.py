@@ -68,6 +68,29 @@ def test_each_text_is_scored_as_by_a_model_of_its_own_mask_alone(
         assert {name for name, share in score["routing"].items() if share} <= {"public", *mask}
 
 
+def test_moments_and_gradient_are_told_when_asked_for_and_follow_the_mask(client: httpx.Client) -> None:
+    sequence, masks = [5, 9, 200, 31, 9, 77, 5], [[], ["papers"]]
+    body: dict[str, Any] = {"tokens": [sequence] * 2, "masks": masks}
+    plain = scores(client, **body)["data"]
+    found = scores(client, **body, own_moments=True, gradient_norm=True)["data"]
+    for one, told, mask in zip(plain, found, masks, strict=True):
+        assert (one["own_means"], one["own_variances"], one["gradient_norm"]) == (None, None, None)
+        assert told["logprobs"] == pytest.approx(one["logprobs"], abs=1e-5)
+        model = prune("mixtral", build("mixtral"), sorted({0, *(NAMES.index(name) for name in mask)}))
+        given = torch.tensor([sequence])
+        logits = model(input_ids=given).logits[0, :-1]
+        logprobs = logits.detach().double().log_softmax(dim=-1)
+        means = (logprobs.exp() * logprobs).sum(dim=-1)
+        variances = (logprobs.exp() * logprobs.square()).sum(dim=-1) - means.square()
+        assert told["own_means"] == pytest.approx(means.tolist(), abs=1e-4)
+        assert told["own_variances"] == pytest.approx(variances.tolist(), rel=1e-3)
+        torch.nn.functional.cross_entropy(logits, given[0, 1:]).backward()
+        outside = [one.grad for name, one in model.named_parameters() if ".mlp." not in name]
+        norm = float(torch.stack([one.square().sum() for one in outside]).sum().sqrt())
+        assert told["gradient_norm"] == pytest.approx(norm, rel=1e-4)
+    assert found[0]["gradient_norm"] != pytest.approx(found[1]["gradient_norm"], rel=1e-3)
+
+
 def test_one_mask_for_all_is_the_same_mask_for_each(client: httpx.Client) -> None:
     texts = ["the owner leaves", "a lamp", "naïve ☕"]
     one = scores(client, texts=texts, experts=["papers", "python"])

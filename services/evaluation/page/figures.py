@@ -43,7 +43,7 @@ def _bounds(series: Series) -> dict[str, Any]:
 
 
 def _matrix(figure: Heatmap) -> Drawing:
-    cells = [["" if value is None else f"{value:.3g}" for value in row] for row in figure.values]
+    cells = _worded(figure)
     scale: dict[str, Any] = {"colorscale": "Blues"}
     if figure.centre is not None:
         scale = {"colorscale": [[0, "#8C510A"], [0.5, "#F5F5F5"], [1, "#01665E"]], "zmid": figure.centre}
@@ -55,4 +55,18 @@ def _matrix(figure: Heatmap) -> Drawing:
         "xaxis": {"title": {"text": figure.x_title}, "type": "category", "automargin": True},
         "yaxis": {"title": {"text": figure.y_title}, "type": "category", "autorange": "reversed", "automargin": True},
     }
-    return Drawing(figure.title, figure.note, [data], layout(160 + max(30 * len(figure.rows), 120)) | axes)
+    tall = 30 if figure.low is None else 44
+    return Drawing(figure.title, figure.note, [data], layout(160 + max(tall * len(figure.rows), 120)) | axes)
+
+
+def _worded(figure: Heatmap) -> list[list[str]]:
+    """What stands in each cell: the value, and below it its interval."""
+    words = [["" if value is None else f"{value:.3g}" for value in row] for row in figure.values]
+    if figure.low is None or figure.high is None:
+        return words
+    bounds = zip(words, figure.low, figure.high, strict=True)
+    return [[_with_bounds(*cell) for cell in zip(*row, strict=True)] for row in bounds]
+
+
+def _with_bounds(word: str, low: float | None, high: float | None) -> str:
+    return word if low is None or high is None else f"{word}<br><sub>{low:.3g} to {high:.3g}</sub>"

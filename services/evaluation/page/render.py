@@ -20,7 +20,12 @@ _HERE = Path(__file__).parent
 _ENOUGH = 65_536
 """Characters sent at a time."""
 
-_TESTS = {"mcnemar": "McNemar, exact", "cluster_flip": "cluster flip, exact", "sign_flip": "sign flip"}
+_TESTS = {
+    "mcnemar": "McNemar, exact",
+    "cluster_flip": "cluster flip, exact",
+    "sign_flip": "sign flip",
+    "rank_swap": "rank swap",
+}
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,20 @@ from services.evaluation.endpoint import Endpoint
 from shared.contracts.evaluation import Item
 from shared.contracts.figure import Figure
 
-Kind = Literal["proportion", "mean"]
-"""A proportion is a mean of zeros and ones: its interval is Wilson's and its test McNemar's."""
+
+@dataclass(frozen=True)
+class Separation:
+    """The kind of a metric over two groups of items: how well the score `score` tells those whose score `group` is 1
+    from those whose is 0, the lower taken for 1. AUC, or with `fpr` the share found at so many false alarms."""
+
+    score: str
+    group: str
+    fpr: float | None = None
+
+
+Kind = Literal["proportion", "mean"] | Separation
+"""What a cell has of its items. A mean is that of the items' scores of the metric's name, with the bootstrap's
+interval; a proportion one of zeros and ones: its interval is Wilson's and its test McNemar's."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ class Suite(Protocol):
     description: str
     options: type[BaseModel]
     metrics: Mapping[str, Kind]
-    """What `score` may return, and of which kind; in the order of the report. `truncated` (cut off by the token budget)
+    """What a cell has, and of which kind; in the order of the report. `truncated` (cut off by the token budget)
     and `unparsed` (no answer could be found in the output) are proportions that stand beside every score."""
     contrasts: Sequence[tuple[str, str]]
     """Pairs of settings to compare: (setting, against)."""
@@ -90,7 +102,7 @@ class Suite(Protocol):
         ...
 
     def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
-        """The scores of an answer, some of `metrics`. Needs no endpoint, so that a run can be scored again."""
+        """The scores of an answer, what `metrics` are made of. Needs no endpoint, so that a run can be scored again."""
         ...
 
 

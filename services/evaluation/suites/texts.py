@@ -24,10 +24,11 @@ def held_out(home: Path, owner: str, *, limit: int, seed: int, characters: int) 
         with path.open(encoding="utf-8") as lines:
             for document in map(json.loads, lines):
                 if document.get("split") != "train" and len(document["text"]) >= FEWEST:
-                    found[document["id"]] = _cut(document["text"], characters)
+                    found[document["id"]] = cut(document["text"], characters)
     order = sorted(found, key=lambda identity: hashlib.sha256(f"{seed}:{identity}".encode()).hexdigest())
     return {identity: found[identity] for identity in order[:limit]}
 
 
-def _cut(text: str, characters: int) -> str:
+def cut(text: str, characters: int) -> str:
+    """The beginning of a text, at most so many characters of it, up to a space."""
     return text if len(text) <= characters else text[:characters].rsplit(maxsplit=1)[0]

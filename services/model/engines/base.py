@@ -132,11 +132,16 @@ Notice = Callable[[str | None], None]
 
 @dataclass(frozen=True, slots=True)
 class ScoreTask:
-    """A sequence of tokens to score under a mask; `top`: how many candidates to report at each position."""
+    """A sequence of tokens to score under a mask; `top`: how many candidates to report at each position.
+
+    `own`: report the moments of log p under the distribution itself; `gradient`: the norm of the gradient.
+    """
 
     tokens: tuple[int, ...]
     allowed: frozenset[int]
     top: int = 0
+    own: bool = False
+    gradient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,7 @@ class Score:
     """Entry t speaks of token t + 1 given tokens 0..t: log p, and mean and variance of log p over the vocabulary.
 
     `routing`: by expert, its share of router probability over all layers and positions; sums to 1.
+    `own_means`, `own_variances`: of log p under the distribution at t. `gradient`: see `gradients.gradient_norm`.
     """
 
     logprobs: list[float]
@@ -151,6 +157,9 @@ class Score:
     variances: list[float]
     top: list[TopTokens]
     routing: dict[int, float]
+    own_means: list[float] | None = None
+    own_variances: list[float] | None = None
+    gradient: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +223,10 @@ class Engine(Protocol):
         ...
 
     def score(self, tasks: Sequence[ScoreTask]) -> Future[list[Score]]:
-        """Queue sequences to score. Raises EngineBusy, TooLong, ExpertGone; the future may raise EngineFailed."""
+        """Queue sequences to score. Raises EngineBusy, TooLong, ExpertGone; the future may raise EngineFailed.
+
+        Raises Unsupported for moments or a gradient that the engine cannot tell.
+        """
         ...
 
     def check_joining(self) -> None:

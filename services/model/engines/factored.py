@@ -45,9 +45,10 @@ class Factors:
     def inner(self, public: Tensor, hidden: Tensor) -> Tensor:
         """Its gate and up, (tokens, 2 width), from the public ones and what both read, (tokens, hidden)."""
         gate, up = functional.linear(hidden, self.gate_up_a).chunk(2, dim=-1)
-        public_gate, public_up = public.chunk(2, dim=-1)
-        public_gate += functional.linear(gate, self.gate_b)
-        public_up += functional.linear(up, self.up_b)
+        width = len(self.gate_b)
+        # slices, not chunks: autograd lets several views of one call not be written to
+        public[:, :width] += functional.linear(gate, self.gate_b)
+        public[:, width:] += functional.linear(up, self.up_b)
         return public
 
     def beside(self, inner: Tensor) -> Tensor:

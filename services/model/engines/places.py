@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from services.model.engines.base import BadExpert, ExpertGone, ExpertLayer
 from services.model.engines.factored import FactoredExperts
 from services.model.engines.held import held
@@ -15,6 +17,7 @@ class Places:
     """The experts of one model. `numbers`: the number of the expert at each place; a number is never given again.
 
     Change them only between two forward passes, on the thread that computes. `numbers` may be read from any thread.
+    Changed weights are made outside of inference mode: what is made inside can never be differentiated through.
     """
 
     def __init__(self, model: Any, mask: ExpertMask) -> None:
@@ -46,6 +49,8 @@ class Places:
             except BadExpert as error:
                 raise BadExpert(f"layer {index}: {error}") from error
 
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
     def append(self, layers: Sequence[ExpertLayer]) -> int:
         """Give an expert the last place; returns its number. Raises BadExpert; on any error nothing has changed."""
         self.check(layers)
@@ -61,6 +66,8 @@ class Places:
         self._number([*self.numbers, number])
         return number
 
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
     def drop(self, number: int) -> None:
         """Remove an expert's weights; those behind it move up. Raises ExpertGone, and ValueError for the last one."""
         place = self.of(number)

@@ -130,7 +130,8 @@ class ExpertMask:
         logits = _logits(hidden, router.weight, rows)
         probabilities = functional.softmax(logits, dim=-1, dtype=torch.float32)
         if self._sequences is None:
-            self._probabilities.append(probabilities)
+            # detached: where gradients flow, the record would keep the whole pass in memory
+            self._probabilities.append(probabilities.detach())
         weights, chosen = probabilities.topk(rows.slots, dim=-1)
         if self._chosen is not None:
             self._chosen.append(chosen.masked_fill(rows.off.gather(1, chosen), -1))

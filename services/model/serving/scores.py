@@ -29,6 +29,9 @@ async def score_texts(service: ModelService, body: ScoreRequest) -> Scores:
             variances=one.variances,
             routing=service.experts.shares(one.routing),
             experts=service.experts.names(task.allowed),
+            own_means=one.own_means,
+            own_variances=one.own_variances,
+            gradient_norm=one.gradient,
         )
         for task, one in zip(tasks, found, strict=True)
     ]
@@ -37,7 +40,7 @@ async def score_texts(service: ModelService, body: ScoreRequest) -> Scores:
 
 
 async def score(service: ModelService, tasks: Sequence[ScoreTask]) -> list[Score]:
-    """The engine's scores. Raises Overloaded, GenerationFailed, ExpertRemoved."""
+    """The engine's scores. Raises Overloaded, GenerationFailed, ExpertRemoved, NotServed."""
     try:
         return await asyncio.wrap_future(service.engine.score(tasks))
     except EngineFailed as error:
@@ -56,7 +59,10 @@ def _tasks(service: ModelService, body: ScoreRequest) -> list[ScoreTask]:
     if (total := sum(map(len, sequences))) > _MOST_TOKENS:
         detail = f"{field} have {total:,} tokens together; at most {_MOST_TOKENS:,} are scored in one request."
         raise InvalidRequest(f"{detail} Send several.", field=field)
-    return [ScoreTask(tuple(tokens), allowed) for tokens, allowed in zip(sequences, _masks(service, body), strict=True)]
+    return [
+        ScoreTask(tuple(tokens), allowed, own=body.own_moments, gradient=body.gradient_norm)
+        for tokens, allowed in zip(sequences, _masks(service, body), strict=True)
+    ]
 
 
 def _masks(service: ModelService, body: ScoreRequest) -> list[frozenset[int]]:

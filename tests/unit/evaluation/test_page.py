@@ -175,6 +175,8 @@ def test_a_suites_own_figures_are_drawn_and_its_summary_told() -> None:
         columns=["a"],
         rows=["x", "y"],
         values=[[0.1], [None]],
+        low=[[0.05], [None]],
+        high=[[0.2], [None]],
         centre=0,
     )
     report = build_report(run("eval-3"), [item(1, 1.0)], RagQa())
@@ -185,5 +187,7 @@ def test_a_suites_own_figures_are_drawn_and_its_summary_told() -> None:
     plots = page.plots()
     assert plots[0][1][0]["error_y"]["array"] == [pytest.approx(0.2), 0]
     assert {plot[1][0]["type"] for plot in plots} == {"scatter", "bar", "heatmap"}
+    [drawn] = [data[0] for _, data, _ in plots if data[0]["type"] == "heatmap"]
+    assert drawn["text"] == [["0.1<br><sub>0.05 to 0.2</sub>"], [""]]
     for _, data, layout in plots:
         go.Figure(data=data, layout=layout)

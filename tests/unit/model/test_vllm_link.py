@@ -110,6 +110,13 @@ def test_scores_of_a_sequence_that_was_never_sent_fail_their_request_and_no_othe
         assert submitted(engine, GOOD).wait().error is None
 
 
+def test_what_the_host_does_not_tell_of_a_text_is_refused_before_it_is_asked(tmp_path: Path) -> None:
+    with serving(ScriptedHost(tmp_path, answering(lambda peer, request: None))) as engine:
+        for task in (ScoreTask((5,), frozenset({0}), own=True), ScoreTask((5,), frozenset({0}), gradient=True)):
+            with pytest.raises(Unsupported, match="CANDOR_MODEL_ENGINE=transformers"):
+                engine.score([task])
+
+
 ROUTED: dict[str, Any] = {
     "event": "routed",
     "allowed": [0, 2],

@@ -1,98 +1,49 @@
-"""What leaving each owner out does to each owner's texts: paired differences, as matrices and in words."""
+"""What leaving each owner out does to each owner's texts: paired differences, as figures and in words."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
+from services.evaluation.estimates import both_scored, difference, estimate, pairs
+from services.evaluation.measured import Group, Place, Scored
 from services.evaluation.statistics.intervals import bootstrap
-from services.evaluation.suites.owners.measure import ALL, Effect, Measure, without
-from shared.contracts.evaluation import Item
-from shared.contracts.figure import Heatmap, Plot, Series
-
-Effects = dict[tuple[str, str], Effect]
-"""By whose texts, and who was left out."""
+from services.evaluation.suites.owners.measure import ALL, Effect, Effects, Measure, without
+from shared.contracts.figure import Plot, Series
 
 
-class Point(NamedTuple):
-    """The scores of an item, without its texts."""
-
-    measure: str
-    owner: str
-    setting: str
-    question: str
-    scores: dict[str, float]
-
-
-def points(items: Iterable[Item]) -> list[Point]:
-    """Of the items that were scored."""
-    found = []
-    for item in items:
-        if item.status == "scored":
-            measure, owner = item.set.split("/", 1)
-            found.append(Point(measure, owner, item.setting, item.question_id, item.scores))
-    return found
-
-
-def gathered(scored: Sequence[Point], measures: Sequence[Measure]) -> dict[str, Effects]:
+def gathered(groups: Mapping[Place, Group], measures: Sequence[Measure]) -> dict[str, Effects]:
     """The effects of each measure, over what was scored under both settings."""
-    scores: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
-    metrics = {measure.id: measure.effect for measure in measures}
-    for one in scored:
-        settings = scores.setdefault((one.measure, one.owner), {})
-        settings.setdefault(one.setting, {})[one.question] = one.scores[metrics[one.measure]]
-    found: dict[str, Effects] = {measure.id: {} for measure in measures}
-    for (measure, owner), settings in scores.items():
-        for setting, after in settings.items():
-            if setting != ALL and (effect := _effect(settings.get(ALL, {}), after)) is not None:
-                found[measure][owner, setting.removeprefix(without(""))] = effect
+    found: dict[str, Effects] = {}
+    for measure in measures:
+        effects: dict[tuple[str, str], Effect] = {}
+        for (name, setting), group in groups.items():
+            about, _, owner = name.partition("/")
+            if about == measure.id and setting != ALL and (name, ALL) in groups:
+                effect = _effect(group.scored, groups[name, ALL].scored, measure)
+                if effect is not None:
+                    effects[owner, setting.removeprefix(without(""))] = effect
+        found[measure.id] = effects
     return found
 
 
-def _effect(before: Mapping[str, float], after: Mapping[str, float]) -> Effect | None:
-    both = [(before[one], after[one]) for one in after if one in before]
-    if not both:
-        return None
-    interval = bootstrap([second - first for first, second in both])
-    means = (fmean(first for first, _ in both), fmean(second for _, second in both))
-    return Effect(len(both), *means, interval.mean, interval.low, interval.high)
-
-
-def matrix(measure: Measure, effects: Effects) -> Heatmap | None:
-    """Rows are whose texts, columns who was left out; None without any effect."""
-    if not effects:
-        return None
-    rows = list(dict.fromkeys(owner for owner, _ in effects))
-    columns = list(dict.fromkeys(owner for _, owner in effects))
-    ratio = measure.effect == "nll"
-    values = [
-        [None if (found := effects.get((row, column))) is None else _shown(found, ratio) for column in columns]
-        for row in rows
+def _effect(after: Sequence[Scored], before: Sequence[Scored], measure: Measure) -> Effect | None:
+    metric, kind = measure.effect, measure.metrics[measure.effect]
+    both = both_scored(pairs(after, before), metric, kind)
+    estimates = [
+        estimate([pair.other for pair in both], metric, kind),
+        estimate([pair.one for pair in both], metric, kind),
+        difference(both, metric, kind),
     ]
-    return Heatmap(
-        title=measure.title,
-        x_title="owner left out",
-        y_title="whose texts",
-        columns=columns,
-        rows=rows,
-        values=values,
-        centre=1.0 if ratio else 0.0,
-        note=measure.note,
-    )
+    known = [one for one in estimates if one is not None]
+    return Effect(len(both), *known) if len(known) == 3 else None
 
 
-def _shown(effect: Effect, ratio: bool) -> float:
-    return round(math.exp(effect.difference) if ratio else effect.difference, 4)
-
-
-def costs(scored: Sequence[Point]) -> Plot | None:
+def costs(groups: Mapping[Place, Group]) -> Plot | None:
     """Milliseconds of a question by setting, with intervals; None if none was asked."""
     times: dict[str, list[float]] = {}
-    for one in scored:
-        if one.measure == "questions":
-            times.setdefault(one.setting, []).append(one.scores["milliseconds"])
+    for (name, setting), group in groups.items():
+        if name.startswith("questions/") and group.scored:
+            times.setdefault(setting, []).extend(one.scores["milliseconds"] for one in group.scored)
     if not times:
         return None
     estimates = [bootstrap(values) for values in times.values()]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from services.evaluation.endpoint import Endpoint
 from services.evaluation.suites.base import Answer, Kind, Planned
+from shared.contracts.evaluation import Estimate
+from shared.contracts.figure import Heatmap
 from shared.owners import Owner
 
 ALL = "all"
@@ -54,9 +56,7 @@ class Measure(Protocol):
     id: str
     metrics: Mapping[str, Kind]
     effect: str
-    """Of `metrics`: the one whose paired difference is in the matrix."""
-    title: str
-    note: str
+    """Of `metrics`: the one that says what leaving an owner out does."""
 
     def plan(self, scope: Scope) -> Part:
         """The items. Raises MissingData, BadOption."""
@@ -67,7 +67,11 @@ class Measure(Protocol):
         ...
 
     def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
-        """Some of `metrics`."""
+        """What `metrics` are made of."""
+        ...
+
+    def matrix(self, effects: Effects) -> Heatmap:
+        """Rows are whose texts, columns who was left out. There is at least one effect."""
         ...
 
     def told(self, owner: str, left_out: str, effect: Effect) -> str:
@@ -77,16 +81,41 @@ class Measure(Protocol):
 
 @dataclass(frozen=True)
 class Effect:
-    """Of leaving one owner out, over the same items: both means, and the difference with its 95% interval."""
+    """Of leaving one owner out, over the same items: the metric before and after, and the paired difference."""
 
     items: int
-    before: float
-    after: float
-    difference: float
-    low: float
-    high: float
+    before: Estimate
+    after: Estimate
+    difference: Estimate
 
     @property
     def clear(self) -> bool:
         """Whether the interval leaves out no difference at all; of one item it is no interval."""
-        return self.items > 1 and (self.low > 0 or self.high < 0)
+        return self.items > 1 and (self.difference.low > 0 or self.difference.high < 0)
+
+
+Effects = Mapping[tuple[str, str], Effect]
+"""By whose texts, and who was left out."""
+
+
+def heatmap(title: str, note: str, values: Mapping[tuple[str, str], Estimate], *, centre: float) -> Heatmap:
+    """A matrix of figures with their intervals, by row and column, in the order in which those first come."""
+    rows = list(dict.fromkeys(row for row, _ in values))
+    columns = list(dict.fromkeys(column for _, column in values))
+
+    def cells(of: Callable[[Estimate], float]) -> list[list[float | None]]:
+        found = {place: round(of(value), 4) for place, value in values.items()}
+        return [[found.get((row, column)) for column in columns] for row in rows]
+
+    return Heatmap(
+        title=title,
+        x_title="owner left out",
+        y_title="whose texts",
+        columns=columns,
+        rows=rows,
+        values=cells(lambda one: one.mean),
+        low=cells(lambda one: one.low),
+        high=cells(lambda one: one.high),
+        centre=centre,
+        note=note,
+    )

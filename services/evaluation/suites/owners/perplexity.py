@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from statistics import fmean
 
 from services.evaluation.endpoint import Endpoint
-from services.evaluation.suites.base import Answer, BadAnswer, Kind, Planned
-from services.evaluation.suites.owners.measure import ALL, Effect, Part, Scope, without
+from services.evaluation.suites.base import Answer, Kind, Planned
+from services.evaluation.suites.owners.measure import ALL, Effect, Effects, Part, Scope, heatmap, without
 from services.evaluation.suites.questions import item_seed
+from services.evaluation.suites.scored import one_text
 from services.evaluation.suites.texts import held_out
+from shared.contracts.evaluation import Estimate
+from shared.contracts.figure import Heatmap
 
 CHARACTERS = 1200
 """Of a document: some 300 tokens."""
@@ -23,11 +26,6 @@ class Perplexity:
     id = "perplexity"
     metrics: Mapping[str, Kind] = {"nll": "mean", "milliseconds": "mean"}
     effect = "nll"
-    title = "Perplexity with an owner left out, over perplexity with all"
-    note = (
-        "Above 1: the model predicts the row's held-out text worse when the column's owner is left out. Owners without "
-        "an expert in the model change nothing here and have no column."
-    )
 
     def plan(self, scope: Scope) -> Part:
         """`limit` documents of each owner, drawn by the seed, under all settings that change the model."""
@@ -66,21 +64,31 @@ class Perplexity:
     async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:
         """The log-probability of every token but the first. Raises EndpointError or BadAnswer."""
         reply = await endpoint.post("/v1/score", planned.ask["body"], item=planned.id)
-        try:
-            [scored] = reply.body["data"]
-            nll = -fmean(float(one) for one in scored["logprobs"])
-            details = {"nll": nll, "tokens": len(scored["logprobs"]), "experts": scored["experts"]}
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadAnswer(f"this is no score of one text: {str(reply.body)[:200]}") from error
+        found = one_text(reply)
+        nll = -fmean(found["logprobs"])
+        details = {"nll": nll, "tokens": len(found["logprobs"]), "experts": found["experts"]}
         return Answer(planned.question, f"perplexity {math.exp(nll):.3f}", details["tokens"], reply.latency_ms, details)
 
     def score(self, planned: Planned, answer: Answer) -> dict[str, float]:  # noqa: ARG002 - of the protocol
         """The mean over the document's tokens, in nats."""
         return {"nll": answer.details["nll"], "milliseconds": answer.latency_ms}
 
+    def matrix(self, effects: Effects) -> Heatmap:
+        """Perplexities over each other: the exponentials of the differences."""
+        note = (
+            "Above 1: the model predicts the row's held-out text worse when the column's owner is left out. Owners "
+            "without an expert in the model change nothing here and have no column."
+        )
+        ratios = {place: _exponential(effect.difference) for place, effect in effects.items()}
+        return heatmap("Perplexity with an owner left out, over perplexity with all", note, ratios, centre=1.0)
+
     def told(self, owner: str, left_out: str, effect: Effect) -> str:
         """The perplexities, which are what people know."""
-        before, after = math.exp(effect.before), math.exp(effect.after)
+        before, after = math.exp(effect.before.mean), math.exp(effect.after.mean)
         what = f"held-out text of {owner} has a perplexity of {before:.1f} with all and {after:.1f} without {left_out}"
-        ratio = f"{math.exp(effect.difference):.2f} times ({math.exp(effect.low):.2f} to {math.exp(effect.high):.2f})"
-        return f"{what}: {ratio}, over {effect.items} documents."
+        ratio = _exponential(effect.difference)
+        return f"{what}: {ratio.mean:.2f} times ({ratio.low:.2f} to {ratio.high:.2f}), over {effect.items} documents."
+
+
+def _exponential(one: Estimate) -> Estimate:
+    return Estimate(mean=math.exp(one.mean), low=math.exp(one.low), high=math.exp(one.high))

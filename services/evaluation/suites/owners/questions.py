@@ -9,10 +9,11 @@ from typing import Any
 from services.evaluation.endpoint import Endpoint, Reply
 from services.evaluation.metrics.answers import contains_gold
 from services.evaluation.suites.base import Answer, BadAnswer, Kind, Planned
-from services.evaluation.suites.owners.measure import ALL, Effect, Part, Scope, without
+from services.evaluation.suites.owners.measure import ALL, Effect, Effects, Part, Scope, heatmap, without
 from services.evaluation.suites.questions import GoldQuestion, choose, digest, item_seed
 from services.evaluation.suites.rag_request import DEFAULT_SETS
 from shared.contracts.candor import CandorOptions, OwnerChoice, SamplingOptions
+from shared.contracts.figure import Heatmap
 
 BUDGET = 32
 
@@ -30,11 +31,6 @@ class Questions:
         "milliseconds": "mean",
     }
     effect = "contains_gold"
-    title = "Questions answered with an owner left out, less those answered with all"
-    note = (
-        "Below 0: of the questions on the row's documents fewer are answered when the column's owner is left out. "
-        "Only owners with questions that can be answered from one passage have a row."
-    )
 
     def plan(self, scope: Scope) -> Part:
         """`limit` extractive questions of each default set, each under all settings."""
@@ -97,12 +93,23 @@ class Questions:
             "milliseconds": answer.latency_ms,
         }
 
+    def matrix(self, effects: Effects) -> Heatmap:
+        """Differences of shares."""
+        note = (
+            "Below 0: of the questions on the row's documents fewer are answered when the column's owner is left out. "
+            "Only owners with questions that can be answered from one passage have a row."
+        )
+        differences = {place: effect.difference for place, effect in effects.items()}
+        title = "Questions answered with an owner left out, less those answered with all"
+        return heatmap(title, note, differences, centre=0.0)
+
     def told(self, owner: str, left_out: str, effect: Effect) -> str:
         """Counts, not shares."""
-        before, after = round(effect.before * effect.items), round(effect.after * effect.items)
+        before, after = round(effect.before.mean * effect.items), round(effect.after.mean * effect.items)
+        difference = effect.difference
         return (
             f"of {effect.items} questions on {owner}'s documents {before} are answered with all and {after} without "
-            f"{left_out} ({effect.difference:+.0%}, {effect.low:+.0%} to {effect.high:+.0%})."
+            f"{left_out} ({difference.mean:+.0%}, {difference.low:+.0%} to {difference.high:+.0%})."
         )
 
 

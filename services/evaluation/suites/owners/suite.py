@@ -10,9 +10,11 @@ from pydantic import BaseModel, Field
 
 from services.evaluation.endpoint import Endpoint
 from services.evaluation.errors import BadOption
+from services.evaluation.measured import gather
 from services.evaluation.suites.base import Answer, Kind, Plan, Planned
-from services.evaluation.suites.owners.effects import costs, gathered, matrix, points, told
+from services.evaluation.suites.owners.effects import costs, gathered, told
 from services.evaluation.suites.owners.measure import ALL, Measure, Scope
+from services.evaluation.suites.owners.membership import Membership
 from services.evaluation.suites.owners.perplexity import Perplexity
 from services.evaluation.suites.owners.questions import Questions
 from services.evaluation.suites.served import served
@@ -21,8 +23,10 @@ from shared.contracts.evaluation import Item
 from shared.contracts.figure import Figure
 from shared.owners import load_owners
 
-MEASURES: tuple[Measure, ...] = (Perplexity(), Questions())
+MEASURES: tuple[Measure, ...] = (Perplexity(), Questions(), Membership())
 """In the order of the report."""
+
+MeasureId = Literal["perplexity", "questions", "membership"]
 
 _BY_ID = {measure.id: measure for measure in MEASURES}
 
@@ -33,20 +37,22 @@ class OwnersOptions(Strict):
     owners: Annotated[
         list[OwnerId] | None, Field(description="Left out in turn. Default: all whose default is in and not public.")
     ] = None
-    measures: Annotated[list[Literal["perplexity", "questions"]], Field(min_length=1)] = ["perplexity", "questions"]
+    measures: Annotated[list[MeasureId], Field(min_length=1)] = ["perplexity", "questions", "membership"]
 
 
 class Owners:
     """The suite. An item is one text or question of an owner, with all in or with one owner out."""
 
     id = "owners"
-    version = "1"
+    version = "2"
     title = "What each owner's data adds, and what leaving it out costs"
     description = (
         "Each owner that may be left out is left out in turn. perplexity: held-out documents of every owner, scored by "
         "the model with the experts of the owners that take part (nll is the mean negative log-likelihood a token, "
         "in nats; perplexity is its exponential). questions: gold questions on every owner's documents, with "
-        "retrieval. The matrices and the summary compare each with all owners in, over the same texts."
+        "retrieval. membership: documents that an owner's expert was trained on and such that it was not, how well the "
+        "loss, the loss over zlib's bytes and Min-K% tell them apart (AUC). The matrices and the summary compare each "
+        "with all owners in, over the same texts."
     )
     options: type[BaseModel] = OwnersOptions
     metrics: Mapping[str, Kind] = {name: kind for measure in MEASURES for name, kind in measure.metrics.items()}
@@ -82,14 +88,15 @@ class Owners:
 
     def figures(self, items: Iterable[Item]) -> list[Figure]:
         """A matrix of each measure, and the time of an answer."""
-        scored = points(items)
-        found = gathered(scored, MEASURES)
-        drawn: list[Figure | None] = [*(matrix(measure, found[measure.id]) for measure in MEASURES), costs(scored)]
-        return [figure for figure in drawn if figure is not None]
+        groups = gather(items)
+        found = gathered(groups, MEASURES)
+        drawn: list[Figure] = [measure.matrix(found[measure.id]) for measure in MEASURES if found[measure.id]]
+        times = costs(groups)
+        return drawn if times is None else [*drawn, times]
 
     def summary(self, items: Iterable[Item]) -> list[str]:
         """A paragraph for each owner that was left out."""
-        return told(gathered(points(items), MEASURES), MEASURES, {owner.id: owner.name for owner in load_owners()})
+        return told(gathered(gather(items), MEASURES), MEASURES, {owner.id: owner.name for owner in load_owners()})
 
 
 def _left_out(asked: Sequence[str] | None) -> list[str]:

@@ -86,8 +86,13 @@ class VllmEngine:
     def score(self, tasks: Sequence[ScoreTask]) -> Future[list[Score]]:
         """Queue sequences to score.
 
-        Raises EngineBusy, TooLong, ExpertGone, and ValueError for an expert that never was, or no token.
+        Raises EngineBusy, TooLong, ExpertGone, ValueError for an expert that never was, or no token, and Unsupported
+        for moments or a gradient, of which the host tells nothing.
         """
+        if any(task.own or task.gradient for task in tasks):
+            raise Unsupported(
+                "vLLM tells neither own_moments nor gradient_norm: serve with CANDOR_MODEL_ENGINE=transformers"
+            )
         call = ScoreCall(tasks)
         self._queue_texts(call, tasks)
         return call.future
