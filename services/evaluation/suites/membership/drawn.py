@@ -54,8 +54,8 @@ def draw(home: Path, owner: str, *, limit: int, seed: int, characters: int) -> D
     """
     train, held = read(home, owner)
     known, drawn, copies = Collection([one.text for one in train], COPY_NGRAM), Drawn(), 0
-    waiting = _by_source(_ordered(train, seed))
-    for other in _ordered(held, seed):
+    waiting = _by_source(ordered(train, seed))
+    for other in ordered(held, seed):
         candidates = waiting.get(other.source, [])
         if len(drawn.texts) == 2 * limit or not candidates:
             continue
@@ -86,7 +86,8 @@ def read(home: Path, owner: str) -> tuple[list[Document], list[Document]]:
     return splits["train"], splits["heldout"]
 
 
-def _ordered(documents: Iterable[Document], seed: int) -> list[Document]:
+def ordered(documents: Iterable[Document], seed: int) -> list[Document]:
+    """Drawn by the seed: a smaller number of them is the first of a larger one's."""
     return sorted(documents, key=lambda one: hashlib.sha256(f"{seed}:{one.id}".encode()).hexdigest())
 
 
