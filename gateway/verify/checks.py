@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 import resource
 import signal
+import sys
 from typing import Any
 
 from gateway.verify.fenced import last_block
 
 _MEMORY_BYTES = 2 << 30
 """Of address space; sympy takes a tenth of it."""
+_PR_SET_PDEATHSIG = 1
 
 
-def prepare() -> None:
-    """What a process does before its first check: its limits, and the imports that take long."""
+def prepare(gateway: int) -> None:
+    """What a process of the `gateway` (its process id) does before its first check: its limits, and the imports that
+    take long. It ends with the gateway, however that ends: nobody else would end a check that takes for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != gateway:
+        sys.exit("the gateway has ended")
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     import jsonschema  # noqa: F401
     import math_verify  # noqa: F401

@@ -4,15 +4,18 @@ import asyncio
 import gzip
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from gateway.verify.faults import BadVerifier, VerifierFailed, VerifierNotServed
 from gateway.verify.remote import Remote
@@ -110,6 +113,54 @@ def test_a_verifier_that_is_none_is_refused_before_any_work(
     with pytest.raises(BadVerifier) as refused:
         loop.run(verifiers.check(verifier(**fields)))
     assert (refused.value.status, refused.value.field) == (400, f"candor.sampling.verifier.{field}")
+
+
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {}
+    for _ in range(depth):
+        schema = {"not": schema}
+    return schema
+
+
+@pytest.mark.parametrize("schema", [nested(65), nested(600), nested(900), {"const": "x" * 100_001}])
+def test_a_schema_that_nobody_could_send_on_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"deep|longer"):
+        verifier(kind="json_schema", schema=schema)
+
+
+def test_a_deep_schema_is_one(loop: asyncio.Runner, verifiers: Verifiers) -> None:
+    assert says(loop, verifiers, "1", kind="json_schema", schema=nested(62)) is True
+
+
+HELD = """
+import asyncio
+from gateway.verify.pool import Pool
+from gateway.verify.checks import found
+
+async def main():
+    pool = Pool(100)
+    await pool.run(found, "a", "a")
+    print(*[worker.pid for worker in __import__("multiprocessing").active_children()], flush=True)
+    await asyncio.gather(*(pool.run(found, "^(?:(a+)+)+$", "a" * 60 + "!") for _ in range(2)))
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_checks_that_take_for_ever_end_with_the_gateway_however_it_ends(tmp_path: Path) -> None:
+    (tmp_path / "held.py").write_text(HELD)
+    gateway = subprocess.Popen([sys.executable, tmp_path / "held.py"], stdout=subprocess.PIPE, text=True)
+    assert gateway.stdout is not None
+    workers = [int(pid) for pid in gateway.stdout.readline().split()]
+    time.sleep(1)
+    gateway.kill()
+    gateway.wait()
+    until = time.monotonic() + 10
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert workers
 
 
 CATASTROPHE = {"type": "string", "pattern": "^(a+)+$"}
