@@ -62,7 +62,7 @@ def _whole(found: Problem) -> Problem:
     if not any(answer.strip() for answer in found.answers):
         raise BadSet("there is no answer")
     texts = [found.id, found.question, found.subject, *found.answers, *found.choices]
-    if any(not text.isascii() and _SURROGATE.search(text) or "\0" in text for text in texts):
+    if any((not text.isascii() and _SURROGATE.search(text)) or "\0" in text for text in texts):
         raise BadSet("it has half a surrogate pair, or NUL, which are no characters")
     return found
 
