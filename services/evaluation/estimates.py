@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from services.evaluation.measured import Group, Scored
-from services.evaluation.statistics.intervals import bootstrap, proportion
+from services.evaluation.statistics.intervals import bootstrap, interval
 from services.evaluation.statistics.paired import cluster_flip, holm, mcnemar, sign_flip
 from services.evaluation.suites.base import Kind
 from shared.contracts.evaluation import Estimate, Paired
@@ -23,14 +23,10 @@ class Pair:
     other: Scored
 
 
-def estimate(group: Group, metric: str, kind: Kind) -> Estimate | None:
+def estimate(group: Group, metric: str) -> Estimate | None:
     """The mean of a metric with its interval; None if no item has it."""
     values, clusters = group.values(metric)
-    if not values:
-        return None
-    # a proportion of a suite that scores halves is a mean like any other
-    zeros_and_ones = kind == "proportion" and {*values} <= {0.0, 1.0}
-    return proportion(values, clusters) if zeros_and_ones else bootstrap(values, clusters)
+    return interval(values, clusters) if values else None
 
 
 def pairs(one: Sequence[Scored], other: Sequence[Scored]) -> list[Pair]:

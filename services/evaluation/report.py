@@ -42,7 +42,7 @@ def build_report(run: Run, items: Sequence[Item], suite: Suite) -> Report:
     return Report(
         run=run,
         metrics=list(metrics),
-        cells=cells(groups, metrics),
+        cells=cells(groups, list(metrics)),
         comparisons=corrected(comparisons),
         figures=_said("its figures", lambda: figures(suite, items), faults),
         summary=[*_said("its summary", lambda: summary(suite, items), faults), *faults],
@@ -62,14 +62,14 @@ def _said(what: str, say: Callable[[], list[T]], faults: list[str]) -> list[T]:
         return []
 
 
-def cells(groups: Mapping[Place, Group], metrics: Mapping[str, Kind]) -> list[Cell]:
+def cells(groups: Mapping[Place, Group], metrics: Sequence[str]) -> list[Cell]:
     """The scores of each set under each setting."""
     return [_cell(place, group, metrics) for place, group in groups.items()]
 
 
-def _cell(place: Place, group: Group, metrics: Mapping[str, Kind]) -> Cell:
-    scores = {name: found for name, kind in metrics.items() if (found := estimate(group, name, kind)) is not None}
-    rates = {name: estimate(group, name, "proportion") for name in RATES}
+def _cell(place: Place, group: Group, metrics: Sequence[str]) -> Cell:
+    scores = {name: found for name in metrics if (found := estimate(group, name)) is not None}
+    rates = {name: estimate(group, name) for name in RATES}
     p50, p95 = np.percentile(group.latencies, [50, 95]).tolist() if group.latencies else (None, None)
     return Cell(
         set=place[0],

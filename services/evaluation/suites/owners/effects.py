@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
+from services.evaluation.estimates import Pair, corrected, paired, pairs
+from services.evaluation.measured import Scored
 from services.evaluation.statistics.intervals import bootstrap
 from services.evaluation.suites.owners.measure import ALL, Effect, Measure, without
-from shared.contracts.evaluation import Item
+from shared.contracts.evaluation import Item, Paired
 from shared.contracts.figure import Heatmap, Plot, Series
 
 Effects = dict[tuple[str, str], Effect]
@@ -17,13 +19,12 @@ Effects = dict[tuple[str, str], Effect]
 
 
 class Point(NamedTuple):
-    """The scores of an item, without its texts."""
+    """What an item scored, and whose it is."""
 
     measure: str
     owner: str
     setting: str
-    question: str
-    scores: dict[str, float]
+    scored: Scored
 
 
 def points(items: Iterable[Item]) -> list[Point]:
@@ -32,32 +33,40 @@ def points(items: Iterable[Item]) -> list[Point]:
     for item in items:
         if item.status == "scored":
             measure, owner = item.set.split("/", 1)
-            found.append(Point(measure, owner, item.setting, item.question_id, item.scores))
+            scored = Scored(item.question_id, item.cluster, b"", item.scores)
+            found.append(Point(measure, owner, item.setting, scored))
     return found
 
 
 def gathered(scored: Sequence[Point], measures: Sequence[Measure]) -> dict[str, Effects]:
     """The effects of each measure, over what was scored under both settings."""
-    scores: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
-    metrics = {measure.id: measure.effect for measure in measures}
+    groups: dict[tuple[str, str], dict[str, list[Scored]]] = {}
     for one in scored:
-        settings = scores.setdefault((one.measure, one.owner), {})
-        settings.setdefault(one.setting, {})[one.question] = one.scores[metrics[one.measure]]
-    found: dict[str, Effects] = {measure.id: {} for measure in measures}
-    for (measure, owner), settings in scores.items():
+        groups.setdefault((one.measure, one.owner), {}).setdefault(one.setting, []).append(one.scored)
+    return {measure.id: _of_measure(measure, groups) for measure in measures}
+
+
+def _of_measure(measure: Measure, groups: Mapping[tuple[str, str], Mapping[str, Sequence[Scored]]]) -> Effects:
+    metric = measure.effect
+    found: dict[tuple[str, str], tuple[list[Pair], Paired]] = {}
+    for (of, owner), settings in groups.items():
         for setting, after in settings.items():
-            if setting != ALL and (effect := _effect(settings.get(ALL, {}), after)) is not None:
-                found[measure][owner, setting.removeprefix(without(""))] = effect
-    return found
-
-
-def _effect(before: Mapping[str, float], after: Mapping[str, float]) -> Effect | None:
-    both = [(before[one], after[one]) for one in after if one in before]
-    if not both:
-        return None
-    interval = bootstrap([second - first for first, second in both])
-    means = (fmean(first for first, _ in both), fmean(second for _, second in both))
-    return Effect(len(both), *means, interval.mean, interval.low, interval.high)
+            both = pairs(after, settings.get(ALL, [])) if of == measure.id and setting != ALL else []
+            if (compared := paired(both, metric, measure.metrics[metric])) is not None:
+                found[owner, setting.removeprefix(without(""))] = both, compared
+    adjusted = corrected([compared for _, compared in found.values()])
+    return {
+        place: Effect(
+            items=compared.items,
+            before=fmean(pair.other.scores[metric] for pair in both),
+            after=fmean(pair.one.scores[metric] for pair in both),
+            difference=compared.difference.mean,
+            low=compared.difference.low,
+            high=compared.difference.high,
+            p_holm=compared.p_holm,
+        )
+        for (place, (both, _)), compared in zip(found.items(), adjusted, strict=True)
+    }
 
 
 def matrix(measure: Measure, effects: Effects) -> Heatmap | None:
@@ -92,7 +101,7 @@ def costs(scored: Sequence[Point]) -> Plot | None:
     times: dict[str, list[float]] = {}
     for one in scored:
         if one.measure == "questions":
-            times.setdefault(one.setting, []).append(one.scores["milliseconds"])
+            times.setdefault(one.setting, []).append(one.scored.scores["milliseconds"])
     if not times:
         return None
     estimates = [bootstrap(values) for values in times.values()]

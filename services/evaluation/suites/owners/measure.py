@@ -77,7 +77,10 @@ class Measure(Protocol):
 
 @dataclass(frozen=True)
 class Effect:
-    """Of leaving one owner out, over the same items: both means, and the difference with its 95% interval."""
+    """Of leaving one owner out, over the same items: both means, and the difference with its 95% interval.
+
+    `p_holm` is the paired test's, as in the report, after Holm's correction for all effects of the measure.
+    """
 
     items: int
     before: float
@@ -85,8 +88,9 @@ class Effect:
     difference: float
     low: float
     high: float
+    p_holm: float
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves out no difference at all; of one item it is no interval."""
-        return self.items > 1 and (self.low > 0 or self.high < 0)
+        """Whether it is more than chance among so many effects."""
+        return self.p_holm < 0.05
