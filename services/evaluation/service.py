@@ -135,7 +135,7 @@ class Evaluations:
     def _create(self, request: RunRequest, key: str | None) -> Run:
         known = self._store.by_key(key, request)
         if known is not None:
-            return known
+            return self._queued_again(known)
         suite = self._suite(request.suite)
         plan = suite.plan(_options(suite, request), request.limit, request.seed, self._home)
         check(plan, suite)
@@ -147,7 +147,7 @@ class Evaluations:
     def _rescore(self, request: Rescoring, key: str | None) -> Run:
         known = self._store.by_key(key, request)
         if known is not None:
-            return known
+            return self._queued_again(known)
         of = self._store.run(request.run)
         if of.status in UNFINISHED:
             raise NotFinished(of.id, of.status)
@@ -158,6 +158,12 @@ class Evaluations:
         run = self._store.rescore(_new_id(), request, key, suite=suite.id, versions=_versions(suite), warnings=warnings)
         self._jobs.queue(run.id)
         return run
+
+    def _queued_again(self, known: Run) -> Run:
+        """A run that was asked for before; queued, if the request of then did not come so far."""
+        if known.status == "queued":
+            self._jobs.queue(known.id)
+        return known
 
     def _compare(self, runs: Sequence[str]) -> RunsCompared:
         if not 2 <= len({*runs}) == len(runs) <= MOST_COMPARED:

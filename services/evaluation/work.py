@@ -151,10 +151,15 @@ class Work:
         """Score the answers that the run was made with. No steps: what is scored already is in the store."""
         if not await self._kept(self.store.begin, about.id, {}):
             return
-        while page := await self._kept(self.store.to_rescore, about.id, _PAGE):
+        after = -1
+        while page := await self._kept(self.store.to_rescore, about.id, after, _PAGE):
             outcomes = await asyncio.to_thread(_scored_again, page, suite, about)
             if not await self._kept(self.store.record_all, about.id, outcomes):
-                return
+                # cancelled, or kept already by a call whose answer the database lost
+                if about.id not in await self._kept(self.store.unfinished):
+                    return
+                continue
+            after = page[-1].position
         answers, unscored = await self._kept(self.store.answered, about.id)
         if unscored > self.settings.failure_rate * answers:
             await self._stop(about.id, f"{unscored} of {answers} answers could not be scored by {suite.id}")

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.embedded import RunningStack
 from shared.settings import candor_home
-from tests.postgres_support import Postgres, postgres
+from tests.postgres import Postgres, postgres
 
 REQUEST = {"suite": "rag-qa", "limit": 8, "options": {"sets": ["squad", "coqa-cnn", "medmcqa"]}}
 

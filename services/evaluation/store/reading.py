@@ -121,9 +121,9 @@ class Reader:
         with Session(self._engine) as session:
             return [wire.item(row) for row in session.scalars(query.order_by(ItemRow.position))]
 
-    def to_rescore(self, run: str, limit: int) -> list[Rescored]:
-        """The next answers of another run that are not yet scored in this one; empty when all are."""
-        query = select(ItemRow).where(ItemRow.run == run, ItemRow.status == "planned")
+    def to_rescore(self, run: str, after: int, limit: int) -> list[Rescored]:
+        """The next answers of another run, after this position, that are not yet scored here; empty when all are."""
+        query = select(ItemRow).where(ItemRow.run == run, ItemRow.position > after, ItemRow.status == "planned")
         with Session(self._engine) as session:
             rows = session.scalars(query.order_by(ItemRow.position).limit(limit))
             return [Rescored(row.position, wire.planned(row), wire.answer(row), row.error) for row in rows]

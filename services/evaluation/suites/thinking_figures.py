@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from services.evaluation.statistics.intervals import bootstrap
+from services.evaluation.statistics.intervals import interval
 from services.evaluation.suites.thinking_samples import KS, choice, correct
 from shared.contracts.evaluation import Item
 from shared.contracts.figure import Figure, Plot, Series
@@ -123,7 +123,7 @@ def _against_time(name: str, groups: Mapping[str, Sequence[_Answered]]) -> Plot:
 
 
 def _series(name: str, x: Sequence[float], values: Sequence[Sequence[float]]) -> Series:
-    estimates = [bootstrap(value, resamples=2000) for value in values]
+    estimates = [interval(value, resamples=2000) for value in values]
     return Series(
         name=name,
         x=list(x),

@@ -16,7 +16,7 @@ from shared.contracts.candor import AnswerTrace, AppliedOwners, LedgerEntry, Own
 from shared.contracts.gateway import LedgerRecord, StoredTrace
 from shared.contracts.tracing import ApproximateSpan, Span
 from shared.http.errors import NotFound
-from tests.postgres_support import postgres
+from tests.postgres import postgres
 
 
 def record(identity: str) -> LedgerRecord:
