@@ -57,7 +57,7 @@ def reply(path: str, body: Body) -> tuple[int, Body]:
         # 2 nats a token, and 3 without the owner whose text it is
         own = text.split()[0]
         nll = 2.0 if own in body["owners"] else 3.0
-        return 200, {"data": [{"logprobs": [-nll] * 50, "experts": ["public"]}]}
+        return 200, {"data": [{"logprobs": [-nll] * 50, "experts": ["public", *body["owners"], *lying]}]}
     if path != "/v1/chat/completions":
         return 404, {}
     out = {*body["candor"].get("owners", {}).get("exclude", [])} - lying
@@ -136,6 +136,20 @@ def test_an_owner_that_takes_part_all_the_same_voids_the_item(service: Service) 
     }
 
 
+def test_an_expert_that_computes_all_the_same_voids_the_item(service: Service) -> None:
+    lying.add("papers")
+    try:
+        options = {"owners": ["papers"], "measures": ["perplexity"]}
+        run = service.wait(service.create(suite="owners", limit=1, options=options)["id"])
+    finally:
+        lying.clear()
+    items = service.items(run["id"])
+    assert {item["status"] for item in items if item["setting"] == "all"} == {"scored"}
+    assert {item["error"] for item in items if item["setting"] == "without papers"} == {
+        "the experts papers were left out and computed all the same"
+    }
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -143,6 +157,7 @@ def test_an_owner_that_takes_part_all_the_same_voids_the_item(service: Service) 
         ({"owners": ["nobody"]}, "Can: papers, medicine"),
         ({"measures": ["extraction"]}, "perplexity"),
         ({"measures": []}, "at least 1"),
+        ({"owners": []}, "at least 1"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused(service: Service, options: dict[str, Any], says: str) -> None:

@@ -32,7 +32,7 @@ class Perplexity:
     def plan(self, scope: Scope) -> Part:
         """`limit` documents of each owner, drawn by the seed, under all settings that change the model."""
         part, content = Part(), hashlib.sha256()
-        experts = {owner.id for owner in scope.owners if owner.experts}
+        experts = {owner.id: list(owner.experts) for owner in scope.owners if owner.experts}
         left_out = [owner for owner in scope.left_out if owner in experts]
         if silent := [owner for owner in scope.left_out if owner not in experts]:
             part.warnings.append(
@@ -57,7 +57,12 @@ class Perplexity:
                             question=text,
                             gold=[],
                             seed=item_seed(scope.seed, identity),
-                            ask={"measure": self.id, "owner": owner, "body": body},
+                            ask={
+                                "measure": self.id,
+                                "owner": owner,
+                                "body": body,
+                                "without": experts.get(out or "", []),
+                            },
                         )
                     )
         part.digest = content.hexdigest()
@@ -69,9 +74,15 @@ class Perplexity:
         try:
             [scored] = reply.body["data"]
             nll = -fmean(float(one) for one in scored["logprobs"])
-            details = {"nll": nll, "tokens": len(scored["logprobs"]), "experts": scored["experts"]}
+            details = {
+                "nll": nll,
+                "tokens": len(scored["logprobs"]),
+                "experts": [str(one) for one in scored["experts"]],
+            }
         except (KeyError, TypeError, ValueError) as error:
             raise BadAnswer(f"this is no score of one text: {str(reply.body)[:200]}") from error
+        if took_part := {*planned.ask.get("without", ())} & {*details["experts"]}:
+            raise BadAnswer(f"the experts {', '.join(sorted(took_part))} were left out and computed all the same")
         return Answer(planned.question, f"perplexity {math.exp(nll):.3f}", details["tokens"], reply.latency_ms, details)
 
     def score(self, planned: Planned, answer: Answer) -> dict[str, float]:  # noqa: ARG002 - of the protocol
