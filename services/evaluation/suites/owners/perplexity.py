@@ -74,16 +74,13 @@ class Perplexity:
         try:
             [scored] = reply.body["data"]
             nll = -fmean(float(one) for one in scored["logprobs"])
-            details = {
-                "nll": nll,
-                "tokens": len(scored["logprobs"]),
-                "experts": [str(one) for one in scored["experts"]],
-            }
+            tokens, experts = len(scored["logprobs"]), [str(one) for one in scored["experts"]]
         except (KeyError, TypeError, ValueError) as error:
             raise BadAnswer(f"this is no score of one text: {str(reply.body)[:200]}") from error
-        if took_part := {*planned.ask.get("without", ())} & {*details["experts"]}:
+        if took_part := {*planned.ask.get("without", ())} & {*experts}:
             raise BadAnswer(f"the experts {', '.join(sorted(took_part))} were left out and computed all the same")
-        return Answer(planned.question, f"perplexity {math.exp(nll):.3f}", details["tokens"], reply.latency_ms, details)
+        details = {"nll": nll, "tokens": tokens, "experts": experts}
+        return Answer(planned.question, f"perplexity {math.exp(nll):.3f}", tokens, reply.latency_ms, details)
 
     def score(self, planned: Planned, answer: Answer) -> dict[str, float]:  # noqa: ARG002 - of the protocol
         """The mean over the document's tokens, in nats."""
