@@ -50,10 +50,7 @@ def compare_runs(found: Sequence[Measured]) -> RunsCompared:
         runs=runs,
         metrics=shared,
         differing=_differing(runs),
-        cells=[
-            RunCells(run=one.run.id, cells=cells(one.groups, {name: base.metrics[name] for name in shared}))
-            for one in found
-        ],
+        cells=[RunCells(run=one.run.id, cells=cells(one.groups, kinds)) for one in found],
         pairings=pairings,
         differences=corrected(differences),
         warnings=_warnings(found, shared, pairings),

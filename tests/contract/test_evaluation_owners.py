@@ -213,10 +213,11 @@ def test_an_owner_that_takes_part_all_the_same_voids_the_item(service: Service) 
     }
 
 
-def test_an_expert_that_computes_all_the_same_voids_the_item(service: Service) -> None:
+@pytest.mark.parametrize("measure", ["perplexity", "membership"])
+def test_an_expert_that_computes_all_the_same_voids_the_item(service: Service, measure: str) -> None:
     lying.add("medicine")
     try:
-        options = {"owners": ["medicine"], "measures": ["membership"]}
+        options = {"owners": ["medicine"], "measures": [measure]}
         run = service.wait(service.create(suite="owners", limit=1, options=options)["id"])
     finally:
         lying.clear()
@@ -234,6 +235,7 @@ def test_an_expert_that_computes_all_the_same_voids_the_item(service: Service) -
         ({"owners": ["nobody"]}, "Can: papers, medicine"),
         ({"measures": ["memory"]}, "perplexity"),
         ({"measures": []}, "at least 1"),
+        ({"owners": []}, "at least 1"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused(service: Service, options: dict[str, Any], says: str) -> None:

@@ -36,6 +36,10 @@ class Scope:
         """The owners that take part: those whose default is in, and public ones, less one."""
         return [owner.id for owner in self.owners if (owner.default == "in" or owner.public) and owner.id != leave_out]
 
+    def off(self, leave_out: str | None) -> list[str]:
+        """The experts that must not compute when an owner is left out."""
+        return [expert for owner in self.owners if owner.id == leave_out for expert in owner.experts]
+
 
 @dataclass
 class Part:

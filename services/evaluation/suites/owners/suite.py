@@ -36,7 +36,8 @@ class OwnersOptions(Strict):
     """Who is left out in turn, and by what it is measured."""
 
     owners: Annotated[
-        list[OwnerId] | None, Field(description="Left out in turn. Default: all whose default is in and not public.")
+        list[OwnerId] | None,
+        Field(min_length=1, description="Left out in turn. Default: all whose default is in and not public."),
     ] = None
     measures: Annotated[list[MeasureId], Field(min_length=1)] = ["perplexity", "questions", "extraction", "membership"]
 
