@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from gateway.verify.checks import found
 from gateway.verify.faults import BadVerifier, VerifierFailed, VerifierNotServed
+from gateway.verify.pool import Pool
 from gateway.verify.remote import Remote
 from gateway.verify.verifiers import Verifiers
 from shared.contracts.verifier import Verifier
@@ -191,6 +193,21 @@ def test_what_would_take_for_ever_is_ended_and_the_next_check_works(
             await verifiers.close()
 
     loop.run(run())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_pool_that_broke_is_replaced(loop: asyncio.Runner) -> None:
+    async def run() -> bool:
+        pool = Pool()
+        try:
+            # too deep for the thread that sends it, which dies of it
+            with suppress(TimeoutError):
+                await asyncio.wait_for(pool.run(found, "a", nested(900)), 2)
+            return await pool.run(found, "a", "a")
+        finally:
+            await pool.close()
+
+    assert loop.run(run())
 
 
 class Said(BaseHTTPRequestHandler):

@@ -31,7 +31,8 @@ def sandbox(loop: asyncio.Runner) -> Sandbox:
 
 
 def passes(loop: asyncio.Runner, sandbox: Sandbox, code: str, tests: str = "") -> bool:
-    return loop.run(sandbox.passes(code, tests, SECONDS, MEMORY))
+    # what is no attack ends by itself, on a busy machine late
+    return loop.run(sandbox.passes(code, tests, 10 * SECONDS, MEMORY))
 
 
 DOUBLE = "def double(x):\n    return 2 * x"
