@@ -391,7 +391,8 @@ def text(events: list[dict[str, Any]]) -> str:
 def test_answers_under_way_are_what_they_would_have_been_while_experts_come_and_go(
     checkpoint: Path, files: dict[str, Path], tmp_path: Path
 ) -> None:
-    with service(checkpoint, tmp_path) as client:
+    # in bfloat16 the last bits depend on who else is in the batch, and which of two tokens all but equal comes first
+    with service(checkpoint, tmp_path, dtype="float32") as client:
         masks = [["harbour"], ["bakery"], ["harbour", "bakery"], []]
         alone = [text(lines(client, mask, threading.Event())) for mask in masks]
         begun = [threading.Event() for _ in masks]

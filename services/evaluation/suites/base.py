@@ -24,6 +24,7 @@ class Separation:
     fpr: float | None = None
 
 
+KINDS = ("proportion", "mean")
 Kind = Literal["proportion", "mean"] | Separation
 """What a cell has of its items. A mean is that of the items' scores of the metric's name, with the bootstrap's
 interval; a proportion one of zeros and ones: its interval is Wilson's and its test McNemar's."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
-from typing import get_args
 
 import structlog
 from pydantic import BaseModel
 
-from services.evaluation.suites.base import Kind, Suite
+from services.evaluation.suites.base import KINDS, Separation, Suite
 from services.evaluation.suites.harness.suite import LmEval
 from services.evaluation.suites.moe.suite import Moe
 from services.evaluation.suites.owners.suite import Owners
@@ -67,7 +66,9 @@ def _faults(suite: Suite) -> list[str]:
         found = {
             "id, version, title and description are texts": all(isinstance(text, str) for text in texts),
             "options are a pydantic model": issubclass(suite.options, BaseModel),
-            f"metrics are of the kinds {', '.join(get_args(Kind))}": {*suite.metrics.values()} <= {*get_args(Kind)},
+            f"metrics are of the kinds {', '.join(KINDS)}, or a Separation": all(
+                kind in KINDS or isinstance(kind, Separation) for kind in suite.metrics.values()
+            ),
             "what is compared is one of the metrics": {*suite.compared} <= {*suite.metrics},
         }
     except Exception as error:
