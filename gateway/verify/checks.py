@@ -97,6 +97,9 @@ def schema_fault(schema: dict[str, Any]) -> str | None:
     import jsonschema
     from jsonschema.validators import validator_for
 
+    # it chooses the validator, and so is read before any validator could say this
+    if not isinstance(schema.get("$schema", ""), str):
+        return "it is no JSON schema: $schema is no string"
     try:
         validator_for(schema, _default()).check_schema(schema)
     except jsonschema.SchemaError as error:

@@ -117,6 +117,15 @@ def test_a_verifier_that_is_none_is_refused_before_any_work(
     assert (refused.value.status, refused.value.field) == (400, f"candor.sampling.verifier.{field}")
 
 
+@pytest.mark.parametrize("dialect", [5, [], {}, None])
+def test_a_schema_whose_dialect_is_no_string_is_refused_in_plain_words(
+    loop: asyncio.Runner, verifiers: Verifiers, dialect: object
+) -> None:
+    with pytest.raises(BadVerifier) as refused:
+        loop.run(verifiers.check(verifier(kind="json_schema", schema={"$schema": dialect})))
+    assert str(refused.value) == "it is no JSON schema: $schema is no string."
+
+
 def nested(depth: int) -> dict[str, Any]:
     schema: dict[str, Any] = {}
     for _ in range(depth):
