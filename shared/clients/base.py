@@ -89,6 +89,8 @@ class ServiceClient:
             )
         except httpx.HTTPError as error:
             raise ServiceError(self.name, f"no answer ({type(error).__name__})") from error
+        except UnicodeEncodeError as error:
+            raise self._unsendable() from error
         if response.is_error:
             raise self._refusal(response)
         return response
@@ -105,6 +107,13 @@ class ServiceClient:
                 yield _data(response)
         except httpx.HTTPError as error:
             raise ServiceError(self.name, f"the stream broke ({type(error).__name__})") from error
+        except UnicodeEncodeError as error:
+            raise self._unsendable() from error
+
+    def _unsendable(self) -> ServiceError:
+        """Refused as the service would, if such a request could reach it."""
+        detail = "the request has half of a surrogate pair in it, which is no character: this is not valid Unicode."
+        return ServiceError(self.name, detail, status=422, code="invalid_request")
 
     def _refusal(self, response: httpx.Response) -> ServiceError:
         """The service's own words, from either of the two error bodies."""

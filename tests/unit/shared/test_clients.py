@@ -7,6 +7,8 @@ import pytest
 from shared.clients.base import ServiceError, segment
 from shared.clients.evaluation import EvaluationClient
 from shared.clients.model import ModelClient
+from shared.clients.retrieval import RetrievalClient
+from shared.contracts.retrieval import SearchRequest
 
 
 @pytest.mark.parametrize("text", ["", ".", ".."])
@@ -33,6 +35,20 @@ def test_a_service_that_is_down_is_an_error_without_a_status_and_is_not_ready() 
         asyncio.run(call())
     assert failed.value.status is None
     assert "evaluation" in str(failed.value)
+
+
+@pytest.mark.parametrize("wrong", [{"datastore": "\ud800"}, {"filter": {"source": ["\ud800"]}}])
+def test_what_cannot_be_sent_is_a_fault_of_the_request_and_not_of_the_service(wrong: dict[str, object]) -> None:
+    async def call() -> None:
+        client = RetrievalClient("http://127.0.0.1:1")
+        try:
+            await client.search(SearchRequest.model_validate({"query": "heron", **wrong}))
+        finally:
+            await client.close()
+
+    with pytest.raises(ServiceError, match="half of a surrogate pair") as refused:
+        asyncio.run(call())
+    assert (refused.value.status, refused.value.code) == (422, "invalid_request")
 
 
 def test_a_proxy_of_the_environment_is_not_asked_for_our_own_services(monkeypatch: pytest.MonkeyPatch) -> None:
