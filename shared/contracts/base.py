@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -21,6 +21,27 @@ def _unicode(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_unicode)]
 """A text that a user wrote."""
+
+
+def _kept(value: Any) -> Any:
+    """Every text of this JSON, names of fields too: no message can carry a half pair, and no database a NUL."""
+    level: list[Any] = [value]
+    while level:
+        for text in level:
+            if isinstance(text, str) and "\0" in _unicode(text):
+                raise ValueError("a character of it is NUL")
+        level = [part for one in level for part in _parts(one)]
+    return value
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    return value if isinstance(value, list) else []
+
+
+Kept = Annotated[dict[str, Any], AfterValidator(_kept)]
+"""An object of JSON that is stored as it came."""
 
 Milliseconds = Annotated[float, Field(ge=0)]
 

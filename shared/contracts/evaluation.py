@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from shared.contracts.base import Strict
+from shared.contracts.base import Kept, Strict, Text
 from shared.contracts.figure import Figure
 
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -22,10 +22,10 @@ class RunRequest(Strict):
     Of the runs that wait, those of a higher `priority` begin first, and the oldest of them.
     """
 
-    suite: str
+    suite: Text
     limit: Annotated[int, Field(ge=1, le=100_000)] = 100
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    options: dict[str, Any] = {}
+    options: Kept = {}
     priority: Priority = "normal"
 
 
@@ -35,8 +35,8 @@ class RescoreRequest(Strict):
     By its own suite as it is now, or by another one that can read the answers; `metrics` are added to the suite's.
     """
 
-    suite: str | None = None
-    metrics: list[str] = []
+    suite: Text | None = None
+    metrics: list[Text] = []
     priority: Priority = "normal"
 
 

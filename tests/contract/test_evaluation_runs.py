@@ -152,12 +152,17 @@ def test_an_idempotency_key_makes_one_run_however_often_it_is_sent(service: Serv
         ({"suite": "rag-qa", "limit": 0}, (422, "invalid_request", "limit"), "greater than or equal to 1"),
         ({"suite": "rag-qa", "limits": 1}, (422, "invalid_request", "limits"), "no field"),
         ({}, (422, "invalid_request", "suite"), "required"),
+        ({"suite": "\ud800"}, (422, "invalid_request", "suite"), "half of a surrogate pair"),
+        ({"suite": "rag-qa", "options": {"model": "\ud800"}}, (422, "invalid_request", "options"), "surrogate pair"),
+        ({"suite": "rag-qa", "options": {"sets": ["a\0b"]}}, (422, "invalid_request", "options"), "NUL"),
     ],
 )
 def test_a_bad_request_is_told_which_field_is_wrong(
     service: Service, body: dict[str, object], expected: tuple[int, str, str], says: str
 ) -> None:
-    response = service.http.post("/v1/evaluations", json=body)
+    # as ASCII, which can write half of a surrogate pair
+    sent = json.dumps(body).encode()
+    response = service.http.post("/v1/evaluations", content=sent, headers={"content-type": "application/json"})
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
     assert (response.status_code, problem["code"], problem["field"]) == expected
