@@ -36,7 +36,7 @@ def run(
     option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=JSON", help="Another option of the suite, such as samples=5.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws the questions and seeds the samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Draws the questions and seeds the samples.")] = 0,
     priority: Annotated[Priority, typer.Option(help="Of the runs that wait, which begins first.")] = "normal",
     beir: Annotated[
         Path | None,

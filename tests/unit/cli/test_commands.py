@@ -138,3 +138,10 @@ def test_a_question_sends_all_that_was_given() -> None:
     }
     included = question_request("Who?", include=["news"]).model_dump(exclude_unset=True)
     assert included["candor"] == {"owners": {"include": ["news"]}}
+
+
+def test_a_seed_that_no_run_can_have_is_refused_in_words() -> None:
+    done = candor("eval", "run", "rag", "--seed", "-1")
+    assert done.returncode == 2
+    assert "--seed" in done.stderr
+    assert "Traceback" not in done.stderr
