@@ -14,7 +14,7 @@ from gateway.embedded import RunningStack
 from shared.settings import candor_home
 from tests.postgres import Postgres, postgres
 
-REQUEST = {"suite": "rag-qa", "limit": 6, "options": {"sets": ["squad", "coqa-cnn"]}}
+REQUEST = {"suite": "rag-qa", "limit": 4, "options": {"sets": ["squad", "coqa-cnn"]}}
 
 
 @pytest.fixture
