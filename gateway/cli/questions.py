@@ -23,7 +23,8 @@ def add_set(
     """Download a set of questions from a hub. Then: candor eval run rag --sets NAME."""
     from gateway.data.hub import BadDataset, Name, fetch
     from services.evaluation.errors import BadOption
-    from services.evaluation.suites.sets.reading import FOLDER, choose, digest
+    from services.evaluation.suites.drawing import digest
+    from services.evaluation.suites.sets.reading import FOLDER, choose
 
     with explained(BadDataset):
         wanted = Name.parse(what)

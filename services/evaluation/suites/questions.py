@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 
 from services.evaluation.errors import MissingData
 from services.evaluation.metrics.answers import contains_gold, normalise
+from services.evaluation.suites.drawing import drawn
 from shared.contracts.base import OwnerId
 
 Selection = Literal["extractive", "standalone", "all"]
@@ -57,24 +57,7 @@ def choose(home: Path, name: str, selection: Selection, limit: int, seed: int) -
     if selection == "extractive":
         documents = _documents(home, questions)
         questions = [question for question in questions if _stands_in(question, documents)]
-    return sorted(questions, key=lambda question: _draw(seed, question.id))[:limit]
-
-
-def digest(questions: Sequence[GoldQuestion]) -> str:
-    """SHA-256 over the questions as they were used, in their order."""
-    content = hashlib.sha256()
-    for question in questions:
-        content.update(question.model_dump_json().encode() + b"\n")
-    return content.hexdigest()
-
-
-def item_seed(seed: int, question: str) -> int:
-    """The sampling seed of a question, from the run's: the same under every setting."""
-    return int(_draw(seed, "sampling:" + question)[:8], 16) >> 1
-
-
-def _draw(seed: int, identity: str) -> str:
-    return hashlib.sha256(f"{seed}:{identity}".encode()).hexdigest()
+    return drawn(questions, seed, lambda question: question.id)[:limit]
 
 
 def _read(home: Path, name: str) -> Iterator[GoldQuestion]:

@@ -12,7 +12,8 @@ from services.evaluation.endpoint import Endpoint
 from services.evaluation.errors import BadOption
 from services.evaluation.metrics.answers import contains_gold, exact_match, token_f1
 from services.evaluation.suites.base import Answer, Kind, Plan, Planned
-from services.evaluation.suites.questions import GoldQuestion, choose, digest
+from services.evaluation.suites.drawing import digest
+from services.evaluation.suites.questions import GoldQuestion, choose
 from services.evaluation.suites.rag_answer import read_answer
 from services.evaluation.suites.rag_request import RagQaOptions, plan_item
 from services.evaluation.suites.served import served

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from services.evaluation.suites.base import Planned
-from services.evaluation.suites.questions import GoldQuestion, Selection, item_seed
+from services.evaluation.suites.drawing import item_seed
+from services.evaluation.suites.questions import GoldQuestion, Selection
 from shared.contracts.base import Strict
 from shared.contracts.candor import CandorOptions, OwnerChoice, RetrievalOptions, SamplingOptions
 from shared.contracts.retrieval import Index

@@ -1,15 +1,38 @@
-"""Documents of an owner that no expert was trained on, for the suites that measure the model on running text."""
+"""An owner's documents, for the suites that measure the model on running text."""
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from services.evaluation.errors import MissingData
+from services.evaluation.suites.drawing import drawn
 
 FEWEST = 200
 """Characters; shorter documents say little of a model."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document of an owner, whole. `split`: `train` if experts are trained on it."""
+
+    id: str
+    source: str
+    split: str | None
+    text: str
+
+
+def documents(home: Path, owner: str) -> Iterator[Document]:
+    """An owner's documents but for those too short, source by source. Raises MissingData when nothing was pulled."""
+    if not (home / "texts").is_dir():
+        raise MissingData(f"There are no texts in {home / 'texts'}.")
+    for path in sorted((home / "texts" / owner).glob("*.jsonl")):
+        with path.open(encoding="utf-8") as lines:
+            for row in map(json.loads, lines):
+                if len(row["text"]) >= FEWEST:
+                    yield Document(row["id"], path.stem, row.get("split"), row["text"])
 
 
 def held_out(home: Path, owner: str, *, limit: int, seed: int, characters: int) -> dict[str, str]:
@@ -17,16 +40,8 @@ def held_out(home: Path, owner: str, *, limit: int, seed: int, characters: int) 
 
     Drawn by the seed: a smaller limit gives the first of a larger one's. Raises MissingData when nothing was pulled.
     """
-    if not (home / "texts").is_dir():
-        raise MissingData(f"There are no texts in {home / 'texts'}.")
-    found: dict[str, str] = {}
-    for path in sorted((home / "texts" / owner).glob("*.jsonl")):
-        with path.open(encoding="utf-8") as lines:
-            for document in map(json.loads, lines):
-                if document.get("split") != "train" and len(document["text"]) >= FEWEST:
-                    found[document["id"]] = cut(document["text"], characters)
-    order = sorted(found, key=lambda identity: hashlib.sha256(f"{seed}:{identity}".encode()).hexdigest())
-    return {identity: found[identity] for identity in order[:limit]}
+    found = {one.id: cut(one.text, characters) for one in documents(home, owner) if one.split != "train"}
+    return {identity: found[identity] for identity in drawn(found, seed, str)[:limit]}
 
 
 def cut(text: str, characters: int) -> str:

@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 
 from services.evaluation.endpoint import Endpoint, EndpointError
 from services.evaluation.suites.base import Answer, Kind, Plan, Planned
-from services.evaluation.suites.questions import item_seed
+from services.evaluation.suites.drawing import digest, item_seed
 from services.evaluation.suites.served import served
 from services.evaluation.suites.sets.problem import Problem
-from services.evaluation.suites.sets.reading import choose, digest
+from services.evaluation.suites.sets.reading import choose
 from services.evaluation.suites.thinking_figures import curves
 from services.evaluation.suites.thinking_samples import ACCURACIES, KS, read_samples, scores
 from shared.contracts.base import Strict

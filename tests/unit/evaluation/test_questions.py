@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from services.evaluation.errors import MissingData
-from services.evaluation.suites.questions import choose, digest, item_seed
+from services.evaluation.suites.drawing import digest, item_seed
+from services.evaluation.suites.questions import choose
 
 TEXTS = {
     "tales:1": "At noon the miller gave the goat to Anna.",

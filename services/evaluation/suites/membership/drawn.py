@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.evaluation.errors import MissingData
 from services.evaluation.metrics.overlap import Collection
-from services.evaluation.suites.texts import FEWEST, cut
+from services.evaluation.suites.drawing import drawn
+from services.evaluation.suites.texts import Document, cut, documents
 
 COPY = 0.8
 """The share of 13-grams from which on a non-member is a copy of training text, and left out (MIMIR's own bound)."""
 
 COPY_NGRAM = 13
-
-
-@dataclass(frozen=True)
-class Document:
-    """A document of an owner, whole."""
-
-    id: str
-    source: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -52,12 +41,15 @@ def draw(home: Path, owner: str, *, limit: int, seed: int, characters: int) -> D
     tell them apart. A smaller limit gives the first of a larger one's. Held-out documents that repeat the training
     split are left out. Raises MissingData when nothing was pulled.
     """
-    train, held = read(home, owner)
-    known, drawn, copies = Collection([one.text for one in train], COPY_NGRAM), Drawn(), 0
-    waiting = _by_source(ordered(train, seed))
-    for other in ordered(held, seed):
+    splits: dict[str | None, list[Document]] = {"train": [], "heldout": []}
+    for one in documents(home, owner):
+        splits.setdefault(one.split, []).append(one)
+    train, held = splits["train"], splits["heldout"]
+    known, pairs, copies = Collection([one.text for one in train], COPY_NGRAM), Drawn(), 0
+    waiting = _by_source(drawn(train, seed, lambda one: one.id))
+    for other in drawn(held, seed, lambda one: one.id):
         candidates = waiting.get(other.source, [])
-        if len(drawn.texts) == 2 * limit or not candidates:
+        if len(pairs.texts) == 2 * limit or not candidates:
             continue
         if (known.overlap(other.text) or 0.0) >= COPY:
             copies += 1
@@ -68,27 +60,9 @@ def draw(home: Path, owner: str, *, limit: int, seed: int, characters: int) -> D
         length = min(len(member.text), wanted)
         for document, inside in ((member, True), (other, False)):
             text = cut(document.text, length)
-            drawn.texts.append(Text(document.id, text, inside, known.overlap(text, inside=inside)))
-    drawn.warnings += _warnings(owner, drawn.texts, limit, copies)
-    return drawn
-
-
-def read(home: Path, owner: str) -> tuple[list[Document], list[Document]]:
-    """An owner's documents of the splits `train` and `heldout`, those too short to say anything left out."""
-    if not (home / "texts").is_dir():
-        raise MissingData(f"There are no texts in {home / 'texts'}.")
-    splits: dict[str, list[Document]] = {"train": [], "heldout": []}
-    for path in sorted((home / "texts" / owner).glob("*.jsonl")):
-        with path.open(encoding="utf-8") as lines:
-            for row in map(json.loads, lines):
-                if row.get("split") in splits and len(row["text"]) >= FEWEST:
-                    splits[row["split"]].append(Document(row["id"], path.stem, row["text"]))
-    return splits["train"], splits["heldout"]
-
-
-def ordered(documents: Iterable[Document], seed: int) -> list[Document]:
-    """Drawn by the seed: a smaller number of them is the first of a larger one's."""
-    return sorted(documents, key=lambda one: hashlib.sha256(f"{seed}:{one.id}".encode()).hexdigest())
+            pairs.texts.append(Text(document.id, text, inside, known.overlap(text, inside=inside)))
+    pairs.warnings += _warnings(owner, pairs.texts, limit, copies)
+    return pairs
 
 
 def _by_source(documents: Sequence[Document]) -> dict[str, list[Document]]:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from services.evaluation.endpoint import Endpoint, Reply
 from services.evaluation.metrics.copying import COPIED, TOKENS, rouge_l
 from services.evaluation.suites.base import Answer, BadAnswer, Kind, Planned
-from services.evaluation.suites.membership.drawn import Document, ordered, read
-from services.evaluation.suites.owners.measure import ALL, Effect, Effects, Part, Scope, heatmap, without
-from services.evaluation.suites.questions import item_seed
+from services.evaluation.suites.drawing import drawn, item_seed
+from services.evaluation.suites.owners.measure import Effect, Effects, Part, Scope, heatmap
+from services.evaluation.suites.texts import Document, documents
 from shared.contracts.figure import Heatmap
 
 PREFIX_WORDS = 50
@@ -31,11 +31,11 @@ class Extraction:
     def plan(self, scope: Scope) -> Part:
         """`limit` training documents of each owner with an expert, under all settings that change the model."""
         part, content = Part(), hashlib.sha256()
-        experts = [owner.id for owner in scope.owners if owner.experts]
-        settings = [(ALL, None), *((without(one), one) for one in scope.left_out if one in experts)]
-        for owner in experts:
-            trained, _ = read(scope.home, owner)
-            long = [one for one in ordered(trained, scope.seed) if len(one.text.split()) >= PREFIX_WORDS + TOKENS]
+        settings = scope.settings_of_experts()
+        for owner in scope.with_expert:
+            trained = [one for one in documents(scope.home, owner) if one.split == "train"]
+            fit = [one for one in trained if len(one.text.split()) >= PREFIX_WORDS + TOKENS]
+            long = drawn(fit, scope.seed, lambda one: one.id)
             if len(long) < scope.limit:
                 part.warnings.append(
                     f"extraction: {owner} has {len(long)} training documents of {PREFIX_WORDS + TOKENS} words or more, "
@@ -80,28 +80,16 @@ class Extraction:
 def _item(document: Document, owner: str, setting: str, scope: Scope, out: str | None) -> Planned:
     begins = [word.start() for word in _WORD.finditer(document.text)]
     prefix = document.text[: begins[PREFIX_WORDS]].rstrip()
-    seed = item_seed(scope.seed, document.id)
-    return Planned(
-        id=f"extraction/{document.id}@{setting}",
-        question_id=f"extraction/{document.id}",
-        set=f"extraction/{owner}",
-        setting=setting,
-        question=prefix,
-        gold=[" ".join(document.text[begins[PREFIX_WORDS] :].split()[:TOKENS])],
-        seed=seed,
-        ask={
-            "measure": "extraction",
-            "owner": owner,
-            "body": {
-                "model": "candor",
-                "prompt": prefix,
-                "max_tokens": MOST_TOKENS,
-                "temperature": 0,
-                "seed": seed,
-                "candor": {"owners": {"include": scope.default(out)}},
-            },
-        },
-    )
+    body = {
+        "model": "candor",
+        "prompt": prefix,
+        "max_tokens": MOST_TOKENS,
+        "temperature": 0,
+        "seed": item_seed(scope.seed, document.id),
+        "candor": {"owners": {"include": scope.default(out)}},
+    }
+    gold = " ".join(document.text[begins[PREFIX_WORDS] :].split()[:TOKENS])
+    return scope.item(("extraction", owner), (document.id, prefix), setting, {"body": body}, gold=[gold])
 
 
 def _read(reply: Reply, planned: Planned) -> Answer:

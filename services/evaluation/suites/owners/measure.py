@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from services.evaluation.endpoint import Endpoint
 from services.evaluation.suites.base import Answer, Kind, Planned
+from services.evaluation.suites.drawing import item_seed
 from shared.contracts.evaluation import Estimate
 from shared.contracts.figure import Heatmap
 from shared.owners import Owner
@@ -35,6 +36,43 @@ class Scope:
     def default(self, leave_out: str | None = None) -> list[str]:
         """The owners that take part: those whose default is in, and public ones, less one."""
         return [owner.id for owner in self.owners if (owner.default == "in" or owner.public) and owner.id != leave_out]
+
+    @property
+    def with_expert(self) -> list[str]:
+        """The owners of whom the model has an expert: leaving out another changes no probability."""
+        return [owner.id for owner in self.owners if owner.experts]
+
+    def settings(self, left_out: Sequence[str]) -> list[tuple[str, str | None]]:
+        """With everyone in, and with each of these out: the setting and who is left out in it."""
+        return [(ALL, None), *((without(one), one) for one in left_out)]
+
+    def settings_of_experts(self) -> list[tuple[str, str | None]]:
+        """Those that change the model."""
+        return self.settings([one for one in self.left_out if one in self.with_expert])
+
+    def item(
+        self,
+        about: tuple[str, str],
+        of: tuple[str, str],
+        setting: str,
+        ask: Mapping[str, Any],
+        *,
+        gold: Sequence[str] = (),
+        cluster: str | None = None,
+    ) -> Planned:
+        """An item as `Measure` has it. `about`: the measure and whose text; `of`: its id and its words."""
+        (measure, owner), (identity, words) = about, of
+        return Planned(
+            id=f"{measure}/{identity}@{setting}",
+            question_id=f"{measure}/{identity}",
+            set=f"{measure}/{owner}",
+            setting=setting,
+            question=words,
+            gold=list(gold),
+            seed=item_seed(self.seed, identity),
+            ask={"measure": measure, "owner": owner, **ask},
+            cluster=cluster,
+        )
 
     def off(self, leave_out: str | None) -> list[str]:
         """The experts that must not compute when an owner is left out."""

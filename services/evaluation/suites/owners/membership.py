@@ -9,9 +9,8 @@ from services.evaluation.endpoint import Endpoint
 from services.evaluation.metrics.membership import loss, min_k, zlib_ratio
 from services.evaluation.suites.base import Answer, Kind, Planned, Separation
 from services.evaluation.suites.membership.drawn import Text, draw
-from services.evaluation.suites.owners.measure import ALL, Effect, Effects, Part, Scope, heatmap, without
+from services.evaluation.suites.owners.measure import Effect, Effects, Part, Scope, heatmap
 from services.evaluation.suites.owners.perplexity import CHARACTERS
-from services.evaluation.suites.questions import item_seed
 from services.evaluation.suites.scored import one_text
 from shared.contracts.figure import Heatmap
 
@@ -36,14 +35,12 @@ class Membership:
     def plan(self, scope: Scope) -> Part:
         """`limit` pairs of texts of each owner with an expert, under all settings that change the model."""
         part, content = Part(), hashlib.sha256()
-        experts = [owner.id for owner in scope.owners if owner.experts]
-        settings = [(ALL, None), *((without(one), one) for one in scope.left_out if one in experts)]
-        for owner in experts:
+        for owner in scope.with_expert:
             drawn = draw(scope.home, owner, limit=scope.limit, seed=scope.seed, characters=CHARACTERS)
             part.warnings += [f"membership: {warning}" for warning in drawn.warnings]
             for text in drawn.texts:
                 content.update(f"{text.id}\n{text.member}\n{text.text}\n".encode())
-                part.items += [_item(text, owner, setting, scope, out) for setting, out in settings]
+                part.items += [_item(text, owner, setting, scope, out) for setting, out in scope.settings_of_experts()]
         part.digest = content.hexdigest()
         return part
 
@@ -90,19 +87,14 @@ class Membership:
 
 
 def _item(text: Text, owner: str, setting: str, scope: Scope, out: str | None) -> Planned:
-    return Planned(
-        id=f"membership/{text.id}@{setting}",
-        question_id=f"membership/{text.id}",
-        set=f"membership/{owner}",
-        setting=setting,
-        question=text.text,
-        gold=["member" if text.member else "non-member"],
-        seed=item_seed(scope.seed, text.id),
-        ask={
-            "measure": "membership",
-            "owner": owner,
+    return scope.item(
+        ("membership", owner),
+        (text.id, text.text),
+        setting,
+        {
             "member": text.member,
             "off": scope.off(out),
             "body": {"texts": [text.text], "owners": scope.default(out)},
         },
+        gold=["member" if text.member else "non-member"],
     )

@@ -9,8 +9,7 @@ from statistics import fmean
 
 from services.evaluation.endpoint import Endpoint
 from services.evaluation.suites.base import Answer, Kind, Planned
-from services.evaluation.suites.owners.measure import ALL, Effect, Effects, Part, Scope, heatmap, without
-from services.evaluation.suites.questions import item_seed
+from services.evaluation.suites.owners.measure import Effect, Effects, Part, Scope, heatmap
 from services.evaluation.suites.scored import one_text
 from services.evaluation.suites.texts import held_out
 from shared.contracts.evaluation import Estimate
@@ -30,9 +29,7 @@ class Perplexity:
     def plan(self, scope: Scope) -> Part:
         """`limit` documents of each owner, drawn by the seed, under all settings that change the model."""
         part, content = Part(), hashlib.sha256()
-        experts = {owner.id: list(owner.experts) for owner in scope.owners if owner.experts}
-        left_out = [owner for owner in scope.left_out if owner in experts]
-        if silent := [owner for owner in scope.left_out if owner not in experts]:
+        if silent := [owner for owner in scope.left_out if owner not in scope.with_expert]:
             part.warnings.append(
                 f"perplexity: {', '.join(silent)} have no expert in the model; leaving them out changes no probability."
             )
@@ -44,25 +41,15 @@ class Perplexity:
                 )
             for identity, text in chosen.items():
                 content.update(f"{identity}\n{text}\n".encode())
-                for setting, out in [(ALL, None), *((without(one), one) for one in left_out)]:
-                    body = {"texts": [text], "owners": scope.default(out)}
-                    part.items.append(
-                        Planned(
-                            id=f"perplexity/{identity}@{setting}",
-                            question_id=f"perplexity/{identity}",
-                            set=f"perplexity/{owner}",
-                            setting=setting,
-                            question=text,
-                            gold=[],
-                            seed=item_seed(scope.seed, identity),
-                            ask={
-                                "measure": self.id,
-                                "owner": owner,
-                                "body": body,
-                                "off": scope.off(out),
-                            },
-                        )
+                part.items += [
+                    scope.item(
+                        (self.id, owner),
+                        (identity, text),
+                        setting,
+                        {"body": {"texts": [text], "owners": scope.default(out)}, "off": scope.off(out)},
                     )
+                    for setting, out in scope.settings_of_experts()
+                ]
         part.digest = content.hexdigest()
         return part
 

@@ -9,8 +9,9 @@ from typing import Any
 from services.evaluation.endpoint import Endpoint, Reply
 from services.evaluation.metrics.answers import contains_gold
 from services.evaluation.suites.base import Answer, BadAnswer, Kind, Planned
-from services.evaluation.suites.owners.measure import ALL, Effect, Effects, Part, Scope, heatmap, without
-from services.evaluation.suites.questions import GoldQuestion, choose, digest, item_seed
+from services.evaluation.suites.drawing import digest, item_seed
+from services.evaluation.suites.owners.measure import Effect, Effects, Part, Scope, heatmap
+from services.evaluation.suites.questions import GoldQuestion, choose
 from services.evaluation.suites.rag_request import DEFAULT_SETS
 from shared.contracts.candor import CandorOptions, OwnerChoice, SamplingOptions
 from shared.contracts.figure import Heatmap
@@ -41,7 +42,7 @@ class Questions:
             part.items += [
                 self._item(question, setting, out, scope)
                 for question in chosen
-                for setting, out in [(ALL, None), *((without(one), one) for one in scope.left_out)]
+                for setting, out in scope.settings(scope.left_out)
             ]
         asked = {question.owner for question in used}
         if unasked := [owner.id for owner in scope.owners if owner.id not in asked]:
@@ -62,21 +63,12 @@ class Questions:
             "temperature": 0.0,
             "candor": extension.model_dump(mode="json", exclude_unset=True),
         }
-        return Planned(
-            id=f"questions/{question.id}@{setting}",
-            question_id=f"questions/{question.id}",
-            set=f"questions/{question.owner}",
-            setting=setting,
-            question=question.question,
+        return scope.item(
+            (self.id, question.owner),
+            (question.id, question.question),
+            setting,
+            {"left_out": out, "document": question.document, "body": body},
             gold=question.answers,
-            seed=seed,
-            ask={
-                "measure": self.id,
-                "owner": question.owner,
-                "left_out": out,
-                "document": question.document,
-                "body": body,
-            },
             cluster=question.document,
         )
 

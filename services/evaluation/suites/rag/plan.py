@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from services.evaluation.suites.base import Planned
-from services.evaluation.suites.questions import item_seed
+from services.evaluation.suites.drawing import item_seed
 from services.evaluation.suites.sets.problem import Problem
 from shared.contracts.base import Strict
 from shared.contracts.candor import CandorOptions, RetrievalOptions, SamplingOptions

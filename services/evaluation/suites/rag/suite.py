@@ -11,6 +11,7 @@ from services.evaluation.endpoint import Endpoint
 from services.evaluation.errors import BadOption
 from services.evaluation.metrics.answers import contains_gold
 from services.evaluation.suites.base import Answer, Kind, Plan, Planned
+from services.evaluation.suites.drawing import digest
 from services.evaluation.suites.questions import choose as choose_pulled
 from services.evaluation.suites.rag import answers
 from services.evaluation.suites.rag import options as multiple_choice
@@ -18,7 +19,7 @@ from services.evaluation.suites.rag.curves import by_k
 from services.evaluation.suites.rag.plan import CLOSED_BOOK, RagOptions, item, settings
 from services.evaluation.suites.served import served
 from services.evaluation.suites.sets.problem import Problem
-from services.evaluation.suites.sets.reading import choose, digest, known
+from services.evaluation.suites.sets.reading import choose, known
 from shared.contracts.evaluation import Item
 from shared.contracts.figure import Figure
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from services.evaluation.errors import BadOption, MissingData
+from services.evaluation.suites.drawing import digest, drawn
 from services.evaluation.suites.sets import wheel
 from services.evaluation.suites.sets.problem import BadSet, Problem, problem
+
+__all__ = ["FOLDER", "choose", "digest", "known"]
 
 FOLDER = "sets"
 """Of the data folder. A set is NAME.jsonl, NAME.csv, NAME.parquet, or a folder NAME of such files."""
@@ -35,21 +37,13 @@ def choose(home: Path, name: str, limit: int, seed: int) -> list[Problem]:
         raise BadOption("sets", f"The set {name!r} cannot be read: {error}") from error
     if not found:
         raise BadOption("sets", f"The set {name!r} is empty.")
-    return sorted(found, key=lambda one: hashlib.sha256(f"{seed}:{one.id}".encode()).hexdigest())[:limit]
+    return drawn(found, seed, lambda one: one.id)[:limit]
 
 
 def known(home: Path) -> list[str]:
     """The names of the sets that can be chosen: those of the folder, and those of the wheel if it was pulled."""
     local = [path.stem for path in (home / FOLDER).glob("[!.]*") if path.suffix in _SUFFIXES or path.is_dir()]
     return sorted({*local, *(wheel.SETS if wheel.path(home) else ())})
-
-
-def digest(problems: Sequence[Problem]) -> str:
-    """SHA-256 over the questions as they were used, in their order."""
-    content = hashlib.sha256()
-    for one in problems:
-        content.update(one.model_dump_json().encode() + b"\n")
-    return content.hexdigest()
 
 
 def _read(home: Path, name: str) -> Iterator[Problem]:
