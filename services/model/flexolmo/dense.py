@@ -3,8 +3,6 @@
 Tensors, for each layer i (bf16): ``layers.i.{gate,up,down}.{a,b}``, as in an owner's expert.
 """
 
-import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +10,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-from services.model.flexolmo.anchor import WrongAnchor, fingerprint
 from services.model.flexolmo.deltas import PROJECTIONS, LowRankDelta
 from services.model.flexolmo.families import CausalLM
+from services.model.flexolmo.stored import read_changes, write_changes
 
 FORMAT = "candor-dense-1"
 
@@ -58,14 +54,7 @@ class DenseDelta:
 
 def read_dense(file: Path, anchor: Path) -> DenseDelta:
     """Read what `train_dense` wrote. Raises WrongAnchor when it was trained on another than ``anchor``."""
-    with safe_open(file, framework="pt") as stored:
-        metadata = stored.metadata() or {}
-        if metadata.get("format") != FORMAT:
-            raise ValueError(f"{file} is not a dense baseline ({FORMAT}).")
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  not a mapping
-    if metadata["anchor_sha256"] != (here := fingerprint(anchor).sha256):
-        raise WrongAnchor(f"{file} was trained on another anchor ({metadata['anchor_sha256'][:12]}, not {here[:12]}).")
-    return DenseDelta(json.loads(metadata["card"]), tensors)
+    return DenseDelta(*read_changes(file, anchor, FORMAT, "a dense baseline"))
 
 
 def attach_dense(model: CausalLM, rank: int, seed: int) -> list[DenseFFN]:
@@ -86,14 +75,9 @@ def dense_parameters(layers: Sequence[DenseFFN]) -> Iterator[nn.Parameter]:
 def write_dense(file: Path, layers: Sequence[DenseFFN], anchor_sha256: str, card: dict[str, Any]) -> Path:
     """Write what was trained, with ``card``, how it was; returns ``file``."""
     tensors = {
-        f"layers.{i}.{name}.{side}": getattr(getattr(layer, name), side).detach().to(torch.bfloat16).contiguous()
+        f"layers.{i}.{name}.{side}": getattr(getattr(layer, name), side)
         for i, layer in enumerate(layers)
         for name in PROJECTIONS
         for side in "ab"
     }
-    metadata = {"format": FORMAT, "anchor_sha256": anchor_sha256, "card": json.dumps(card, sort_keys=True)}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    save_file(tensors, part, metadata=metadata)
-    os.replace(part, file)
-    return file
+    return write_changes(file, tensors, FORMAT, anchor_sha256, card)

@@ -6,20 +6,17 @@ Tensors (bf16): ``NAME.a`` (rank, in) and ``NAME.b`` (out, rank) for each change
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from services.model.flexolmo.anchor import WrongAnchor, fingerprint
 from services.model.flexolmo.deltas import LowRankDelta
 from services.model.flexolmo.families import CausalLM
+from services.model.flexolmo.stored import read_changes, write_changes
 
 FORMAT = "candor-adapter-1"
 _CHANGED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -54,13 +51,7 @@ def attach(model: CausalLM, rank: int, seed: int, first_layer: int = 0) -> dict[
 
 def write(file: Path, tensors: dict[str, Tensor], anchor_sha256: str, card: dict[str, Any]) -> Path:
     """Write what was trained, by `NAME.a` and `NAME.b`, with ``card``, how it was; returns ``file``."""
-    stored = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in tensors.items()}
-    metadata = {"format": FORMAT, "anchor_sha256": anchor_sha256, "card": json.dumps(card, sort_keys=True)}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.part")
-    save_file(stored, part, metadata)
-    os.replace(part, file)
-    return file
+    return write_changes(file, tensors, FORMAT, anchor_sha256, card)
 
 
 @dataclass(frozen=True)
@@ -79,14 +70,7 @@ class Adapter:
 
 def read(file: Path, anchor: Path) -> Adapter:
     """Read what `write` wrote. Raises WrongAnchor when it is not of ``anchor``, ValueError for another file."""
-    with safe_open(file, framework="pt") as stored:
-        metadata = stored.metadata() or {}
-        if metadata.get("format") != FORMAT:
-            raise ValueError(f"{file} is not an adapter ({FORMAT}).")
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  not a mapping
-    if metadata["anchor_sha256"] != (here := fingerprint(anchor).sha256):
-        raise WrongAnchor(f"{file} was trained on another anchor ({metadata['anchor_sha256'][:12]}, not {here[:12]}).")
-    return Adapter(json.loads(metadata["card"]), tensors)
+    return Adapter(*read_changes(file, anchor, FORMAT, "an adapter"))
 
 
 def applied(anchor: Path, adapter: Adapter) -> dict[str, Tensor]:
