@@ -8,15 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.contract.evaluation_support import Oracle, Service, oracle, serving, write_questions
+from tests.contract.evaluation_fixtures import endpoint, orderly
+from tests.contract.evaluation_support import Oracle, Service, serving, write_questions
+
+__all__ = ["endpoint", "orderly"]
 
 OPTIONS = {"sets": ["tales"], "settings": ["closed_book"]}
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[Oracle]:
-    with oracle() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +22,6 @@ def service(endpoint: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Itera
     write_questions(home)
     with serving(home, endpoint.url) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _orderly(endpoint: Oracle) -> Iterator[None]:
-    yield
-    endpoint.instead, endpoint.broken = None, set()
 
 
 def completion(**changes: Any) -> dict[str, Any]:

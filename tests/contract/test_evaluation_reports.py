@@ -14,17 +14,14 @@ from gateway.settings import GatewaySettings
 from shared.clients.base import ServiceError
 from shared.clients.evaluation import EvaluationClient
 from shared.contracts.evaluation import Run, RunsCompared
-from tests.contract.evaluation_support import Oracle, Service, oracle, serving, write_questions
+from tests.contract.evaluation_fixtures import endpoint, orderly
+from tests.contract.evaluation_support import Oracle, Service, serving, write_questions
 from tests.contract.gateway_support import closed_port, gateway
 from tests.unit.evaluation.test_page import Page
 
+__all__ = ["endpoint", "orderly"]
+
 TALES = {"sets": ["tales"], "settings": ["closed_book", "rag"]}
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[Oracle]:
-    with oracle() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +30,6 @@ def service(endpoint: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Itera
     write_questions(home)
     with serving(home, endpoint.url, failure_rate="0.5") as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _orderly(endpoint: Oracle) -> Iterator[None]:
-    yield
-    endpoint.delay, endpoint.broken, endpoint.garbage = 0.0, set(), False
 
 
 @pytest.fixture(scope="module")

@@ -13,15 +13,12 @@ import pytest
 
 from shared.clients.evaluation import EvaluationClient
 from shared.contracts.evaluation import ItemFinished, Report, Run
-from tests.contract.evaluation_support import Oracle, Service, oracle, serving, write_questions
+from tests.contract.evaluation_fixtures import endpoint, orderly
+from tests.contract.evaluation_support import Oracle, Service, serving, write_questions
+
+__all__ = ["endpoint", "orderly"]
 
 SETTINGS = ["closed_book", "rag", "rag_without_owner"]
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[Oracle]:
-    with oracle() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +27,6 @@ def service(endpoint: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Itera
     write_questions(home)
     with serving(home, endpoint.url, runs="2") as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _orderly(endpoint: Oracle) -> Iterator[None]:
-    yield
-    endpoint.delay, endpoint.broken, endpoint.garbage = 0.0, set(), False
 
 
 @pytest.fixture(scope="module")
