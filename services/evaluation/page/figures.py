@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.evaluation.page.plots import COLOURS, Drawing, layout
+from services.evaluation.page.plots import COLOURS, Drawing, error_bars, layout
 from shared.contracts.figure import Figure, Heatmap, Plot, Series
 
 _FEW = 8
 """Places on an axis that can each have a tick of their own."""
-
-_LEGEND_ROW = 20
-"""Pixels; two names stand in a row."""
 
 _MODES = {"line": "lines+markers", "points": "markers"}
 
@@ -29,9 +26,7 @@ def drawn(figure: Figure) -> Drawing:
     if figure.x_log and len(places) <= _FEW:
         axes["xaxis"]["tickvals"] = places
     data = [_series(series, figure, COLOURS[place % len(COLOURS)]) for place, series in enumerate(figure.series)]
-    # a long legend stands above the plot and would leave it no room
-    height = layout()["height"] + _LEGEND_ROW * max(0, len(figure.series) // 2 - 2)
-    return Drawing(figure.title, figure.note, data, layout(height) | axes)
+    return Drawing(figure.title, figure.note, data, layout(names=len(data)) | axes)
 
 
 def _series(series: Series, figure: Plot, colour: str) -> dict[str, Any]:
@@ -42,15 +37,13 @@ def _series(series: Series, figure: Plot, colour: str) -> dict[str, Any]:
 
 
 def _bounds(series: Series) -> dict[str, Any]:
-    """Plotly's error bars are distances from the point."""
     if series.low is None or series.high is None:
         return {}
     above = [
         high - y if y is not None and high is not None else 0 for y, high in zip(series.y, series.high, strict=True)
     ]
     below = [y - low if y is not None and low is not None else 0 for y, low in zip(series.y, series.low, strict=True)]
-    bars = {"type": "data", "symmetric": False, "array": above, "arrayminus": below}
-    return {"error_y": {**bars, "color": "#333", "thickness": 1.3, "width": 4}}
+    return {"error_y": error_bars(above, below)}
 
 
 def _matrix(figure: Heatmap) -> Drawing:

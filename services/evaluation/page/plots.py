@@ -12,6 +12,9 @@ from shared.contracts.evaluation import Cell, Estimate, Paired
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#B8A700")
 """Told apart by those who do not see red and green alike (Okabe & Ito 2008, without black)."""
 
+_LEGEND_ROW = 20
+"""Pixels; two names stand in a row, and the first rows have room."""
+
 _CURVE = re.compile(r"(.+)@(\d+)")
 """A metric that is one of a series, such as pass@8."""
 
@@ -34,10 +37,10 @@ class Named:
     cell: Cell
 
 
-def layout(height: int = 340) -> dict[str, Any]:
-    """What all plots have in common."""
+def layout(height: int = 340, names: int = 0) -> dict[str, Any]:
+    """What all plots have in common; `names` of a legend, which stands above the plot, are given room of their own."""
     return {
-        "height": height,
+        "height": height + _LEGEND_ROW * max(0, names // 2 - 2),
         "margin": {"l": 55, "r": 20, "t": 20, "b": 50},
         "font": {"family": "system-ui, sans-serif", "size": 13},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
@@ -116,7 +119,11 @@ def _bars(metric: str, cells: Sequence[Named]) -> Drawing | None:
             data.append({"type": "bar", **bars, "marker": {"color": _colour(place)}, **_interval(means)})
     if not data:
         return None
-    axes = layout() | {"barmode": "group", "yaxis": {"rangemode": "tozero"}, "xaxis": {"type": "category"}}
+    axes = layout(names=len(data)) | {
+        "barmode": "group",
+        "yaxis": {"rangemode": "tozero"},
+        "xaxis": {"type": "category"},
+    }
     return Drawing(metric, "", data, axes)
 
 
@@ -127,7 +134,7 @@ def _curve(name: str, of: str, points: Sequence[tuple[int, str]], cells: Sequenc
         x, y = [depth for depth, _ in known], [score.mean for _, score in known]
         line = {"x": x, "y": y, "name": one.name, "line": {"color": _colour(place)}}
         data.append({"type": "scatter", "mode": "lines+markers", **line, **_interval([score for _, score in known])})
-    axes = layout() | {
+    axes = layout(names=len(data)) | {
         "xaxis": {"title": {"text": "k"}, "type": "log", "tickvals": [depth for depth, _ in points]},
         "yaxis": {"rangemode": "tozero"},
     }
@@ -147,7 +154,7 @@ def _cost(metric: str, field: str, label: str, cells: Sequence[Named]) -> Drawin
                 {"type": "scatter", "mode": "markers", "name": name, "marker": marker, **points, **text}
                 | _interval([cell.scores[metric] for cell in some])
             )
-    axes = layout() | {
+    axes = layout(names=len(data)) | {
         "xaxis": {"title": {"text": label}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": metric}, "rangemode": "tozero"},
     }
@@ -161,12 +168,13 @@ def _worth_drawing(field: str, cells: Iterable[Named]) -> bool:
 def _interval(estimates: Sequence[Estimate], axis: str = "error_y", colour: str = "#333") -> dict[str, Any]:
     above = [one.high - one.mean for one in estimates]
     below = [one.mean - one.low for one in estimates]
-    return {
-        axis: {
-            "type": "data", "symmetric": False, "array": above, "arrayminus": below,
-            "color": colour, "thickness": 1.3, "width": 4,
-        }
-    }  # fmt: skip
+    return {axis: error_bars(above, below, colour)}
+
+
+def error_bars(above: Sequence[float], below: Sequence[float], colour: str = "#333") -> dict[str, Any]:
+    """Plotly's error bars, which are distances from the point."""
+    bars = {"type": "data", "symmetric": False, "array": list(above), "arrayminus": list(below)}
+    return {**bars, "color": colour, "thickness": 1.3, "width": 4}
 
 
 def _names(cells: Iterable[Named]) -> list[str]:
