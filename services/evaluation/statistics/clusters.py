@@ -61,7 +61,12 @@ def clustered(values: Sequence[float], clusters: Sequence[Hashable] | None = Non
     squares = float(((given - given.mean()) ** 2).sum())
     if clusters is None:
         return Clustered(given, np.ones_like(given), squares)
-    places: dict[Hashable, int] = {}
-    where = np.fromiter((places.setdefault(one, len(places)) for one in clusters), dtype=np.int64, count=len(given))
+    where = numbered(clusters)
     sums = np.bincount(where, weights=given).astype(np.float64)
     return Clustered(sums, np.bincount(where).astype(np.float64), squares)
+
+
+def numbered(clusters: Sequence[Hashable]) -> NDArray[np.int64]:
+    """The number of each value's cluster, (values,), in the order in which the clusters first come."""
+    places: dict[Hashable, int] = {}
+    return np.fromiter((places.setdefault(one, len(places)) for one in clusters), dtype=np.int64, count=len(clusters))

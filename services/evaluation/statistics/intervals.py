@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from services.evaluation.statistics.clusters import clustered
+from services.evaluation.statistics.draws import rows
 from shared.contracts.evaluation import Estimate
 
 Z95 = 1.959963984540054
@@ -18,7 +19,7 @@ RESAMPLES, FEWEST_RESAMPLES, MOST_DRAWS = 10_000, 1_000, 20_000_000
 """The bootstrap's resamples: fewer for so many clusters that all draws together would be more than the last."""
 
 _AT_A_TIME = 500_000
-"""Draws held at a time: memory is the same for any number of values."""
+"""Draws held at a time."""
 
 
 def wilson(successes: int, trials: int) -> Estimate:
@@ -70,14 +71,12 @@ def bootstrap(
     groups = len(found.sizes)
     resamples = min(resamples, max(FEWEST_RESAMPLES, MOST_DRAWS // groups))
     random, even = np.random.default_rng(seed), bool((found.sizes == found.sizes[0]).all())
-    means = np.empty(resamples)
-    rows = max(1, _AT_A_TIME // groups)
-    for start in range(0, resamples, rows):
-        stop = min(start + rows, resamples)
-        drawn = random.integers(0, groups, size=(stop - start, groups), dtype=np.int32)
+    means = []
+    for some in rows(resamples, groups, _AT_A_TIME):
+        drawn = random.integers(0, groups, size=(some, groups), dtype=np.int32)
         sizes = groups * found.sizes[0] if even else found.sizes[drawn].sum(axis=1)
-        means[start:stop] = found.sums[drawn].sum(axis=1) / sizes
-    low, high = np.quantile(means, [0.025, 0.975])
+        means.append(found.sums[drawn].sum(axis=1) / sizes)
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
     return Estimate(mean=found.mean, low=float(low), high=float(high))
 
 

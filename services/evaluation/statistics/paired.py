@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from services.evaluation.statistics.clusters import clustered
+from services.evaluation.statistics.draws import rows
 
 _AT_A_TIME = 500_000
 """Signs held at a time."""
@@ -43,9 +44,8 @@ def sign_flip(
     # the tolerance: equal sums taken in another order differ in their last bits
     bound = observed - 1e-9 * float(sums.sum())
     random, extreme = np.random.default_rng(seed), 0
-    rows = max(1, _AT_A_TIME // len(sums))
-    for start in range(0, draws, rows):
-        signs = 2.0 * random.integers(0, 2, size=(min(rows, draws - start), len(sums)), dtype=np.int8) - 1.0
+    for some in rows(draws, len(sums), _AT_A_TIME):
+        signs = 2.0 * random.integers(0, 2, size=(some, len(sums)), dtype=np.int8) - 1.0
         extreme += int((np.abs(signs @ sums) >= bound).sum())
     return (1 + extreme) / (1 + draws)
 

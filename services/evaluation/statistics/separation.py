@@ -5,7 +5,7 @@ One convention throughout, that of membership inference: the *lower* score is ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from services.evaluation.statistics.clusters import numbered
+from services.evaluation.statistics.draws import rows
 from shared.contracts.evaluation import Estimate
 
 RESAMPLES = 1_000
 """Of the bootstrap, as published for membership inference (Duan et al. 2024)."""
 
 _AT_A_TIME = 2_000_000
-"""Weights held at a time: memory is the same for any number of items."""
+"""Weights held at a time."""
 
 Array = NDArray[np.float64]
 
@@ -41,9 +43,7 @@ def two_groups(
     given, inside = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=bool)
     if inside.all() or not inside.any():
         return None
-    places: dict[Hashable, int] = {}
-    names: Sequence[Hashable] = clusters if clusters is not None else range(len(given))
-    where = np.fromiter((places.setdefault(one, len(places)) for one in names), dtype=np.int64, count=len(given))
+    where = numbered(clusters if clusters is not None else range(len(given)))
     return TwoGroups(given[inside], given[~inside], where[inside], where[~inside])
 
 
@@ -99,8 +99,8 @@ def rank_swap(one: TwoGroups, other: TwoGroups, *, draws: int = 10_000, seed: in
     of_positives, of_negatives = swapped[: len(first)], swapped[len(first) :]
     observed = abs(_auc_of(first, first_negative) - _auc_of(second, second_negative))
     random, extreme = np.random.default_rng(seed), 0
-    for rows in _rows(draws, 2 * len(swapped)):
-        flip = random.integers(0, 2, size=(rows, int(swapped.max()) + 1)).astype(np.float64)
+    for some in rows(draws, 2 * len(swapped), _AT_A_TIME):
+        flip = random.integers(0, 2, size=(some, int(swapped.max()) + 1)).astype(np.float64)
         here, there = flip[:, of_positives], flip[:, of_negatives]
         weights = np.hstack([1 - here, here]), np.hstack([1 - there, there])
         against = np.hstack([here, 1 - here]), np.hstack([there, 1 - there])
@@ -114,25 +114,19 @@ def _interval(groups: TwoGroups, statistic: Callable[..., Array], resamples: int
     """`statistic` takes weights of the positives, (rows, m), and of the negatives, (rows, n)."""
     random, found = np.random.default_rng(seed), []
     whole = statistic(np.ones((1, len(groups.positives))), np.ones((1, len(groups.negatives))))[0]
-    for rows in _rows(resamples, len(groups.positives) + len(groups.negatives)):
-        drawn = (_drawn(one, rows, random) for one in (groups.positive_clusters, groups.negative_clusters))
+    for some in rows(resamples, len(groups.positives) + len(groups.negatives), _AT_A_TIME):
+        drawn = (_drawn(one, some, random) for one in (groups.positive_clusters, groups.negative_clusters))
         found.append(statistic(*drawn))
     low, high = np.quantile(np.concatenate(found), [0.025, 0.975])
     return Estimate(mean=float(whole), low=float(low), high=float(high))
 
 
-def _drawn(clusters: NDArray[np.int64], rows: int, random: np.random.Generator) -> Array:
-    """How often each item was drawn in each of `rows` resamples of whole clusters, (rows, items)."""
+def _drawn(clusters: NDArray[np.int64], resamples: int, random: np.random.Generator) -> Array:
+    """How often each item was drawn in each of so many resamples of whole clusters, (rows, items)."""
     names, where = np.unique(clusters, return_inverse=True)
-    counts = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=rows)
+    counts = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     weights: Array = counts[:, where].astype(np.float64)
     return weights
-
-
-def _rows(wanted: int, each: int) -> Iterator[int]:
-    most = max(1, _AT_A_TIME // each)
-    for start in range(0, wanted, most):
-        yield min(most, wanted - start)
 
 
 def _auc_of(positives: Array, negatives: Array) -> float:
