@@ -9,6 +9,7 @@ import structlog
 
 from services.evaluation.suites.base import Suite
 from services.evaluation.suites.harness.suite import LmEval
+from services.evaluation.suites.membership.suite import Membership
 from services.evaluation.suites.moe.suite import Moe
 from services.evaluation.suites.owners.suite import Owners
 from services.evaluation.suites.rag.suite import Rag
@@ -57,6 +58,6 @@ def _installed(points: Iterable[EntryPoint]) -> Iterator[Suite]:
 
 
 SUITES: dict[str, Suite] = load(
-    (RagQa(), Rag(), Thinking(), Owners(), Moe(), RetrievalSuite(), LmEval()), entry_points(group=GROUP)
+    (RagQa(), Rag(), Thinking(), Owners(), Membership(), Moe(), RetrievalSuite(), LmEval()), entry_points(group=GROUP)
 )
 """By id, in the order in which they are listed."""
