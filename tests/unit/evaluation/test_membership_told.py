@@ -63,6 +63,13 @@ def test_without_a_control_only_what_was_found_is_told() -> None:
     ]
 
 
+def test_of_a_handful_nothing_is_told() -> None:
+    few = [one for one in scored(-2, 0) if int(one.question[1:]) % 30 == 0]
+    assert told({("papers", "all"): Group(few)}, {}) == [
+        "papers (papers): 2 members and 2 non-members are too few to say anything of."
+    ]
+
+
 def test_groups_that_share_other_amounts_cannot_be_matched_and_filters_leave_members_alone() -> None:
     apart = scored(-2, 0, overlap=(0.5, 0.1))
     assert alike(apart, 7) == []

@@ -14,7 +14,7 @@ from services.evaluation.suites.membership.drawn import read
 CHARACTERS = 400_000
 """Of the corpus: some 100,000 tokens."""
 
-_PIECE = 50_000
+_PIECE = 20_000
 """Characters of a request."""
 
 Counts = tuple[Counter[int], int]

@@ -8,7 +8,7 @@ from services.evaluation.estimates import corrected, estimate, paired, pairs
 from services.evaluation.measured import Group, Place, Scored
 from services.evaluation.suites.base import Separation
 from services.evaluation.suites.membership.attacks import ATTACKS
-from services.evaluation.suites.membership.matching import CALIPER, alike, area, groups
+from services.evaluation.suites.membership.matching import CALIPER, FEWEST, alike, area, groups
 from services.evaluation.suites.membership.plan import ALL, PUBLIC, without
 from shared.contracts.evaluation import Estimate
 
@@ -28,6 +28,8 @@ def _paragraph(owner: str, scored: Mapping[Place, Sequence[Scored]], name: str) 
     if not everyone:
         return f"{owner} ({name}): nothing was measured with everyone in."
     members, others = groups(everyone)
+    if min(len(members), len(others)) < FEWEST:
+        return f"{owner} ({name}): {len(members)} members and {len(others)} non-members are too few to say anything of."
     sentences = [
         f"{owner} ({name}): {len(members)} documents that its expert was trained on, {len(others)} that it was not.",
         *_found(everyone),
