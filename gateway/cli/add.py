@@ -32,8 +32,9 @@ def add(
         raise Failure(f"There is no owner {owner!r} in owners.yaml. Known: {', '.join(known)}.")
     texts = candor_home() / "texts" / owner
     if what.startswith("hub:"):
-        from gateway.data.hub import BadDataset, Columns, Name
-        from gateway.data.hub import add as add_dataset
+        from gateway.data.hub import BadDataset, Name
+        from gateway.data.hub_texts import Columns
+        from gateway.data.hub_texts import add as add_dataset
 
         columns = Columns(text_column, id_column, title_column)
         with explained(BadDataset):

@@ -10,6 +10,7 @@ import typer
 
 from gateway.cli import reports
 from gateway.cli.beir import prepared
+from gateway.cli.questions import add_set
 from gateway.cli.stack_client import DEFAULT_URL, Url
 from gateway.cli.terminal import errors
 from gateway.cli.watch import print_report, watch, within
@@ -20,6 +21,7 @@ commands = typer.Typer(no_args_is_help=True, help="Run evaluation suites.")
 commands.command()(reports.report)
 commands.command()(reports.compare)
 commands.command()(reports.rescore)
+commands.command("set")(add_set)
 
 
 @commands.command()

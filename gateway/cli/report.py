@@ -23,6 +23,8 @@ def show_report(report: Report, console: Console) -> None:
     )
     if run.rescored_from:
         console.print(Text(f"The answers are those of {run.rescored_from}, scored again."))
+    for paragraph in report.summary:
+        console.print(Text(paragraph))
     console.print(_cells(report.cells, report.metrics))
     if report.comparisons:
         console.print(Text("\nThe same questions, compared in pairs", style="bold"))

@@ -50,6 +50,10 @@ async def choose(prepared: Prepared, samples: Samples, run: Run, *, streamed: bo
         for index in vote.order[: prepared.chat.n]:
             citations = cite(texts[index], prepared.question, passages)
             choices.append(mark(texts[index], at_end(citations, texts[index]) if streamed else citations))
+    if lost := [draft.unforced for draft in samples.drafts if draft.unforced]:
+        run.warnings.append(
+            f"{len(lost)} of {len(texts)} samples have no final answer, for it could not be forced: {lost[0]}."
+        )
     if rule == "verifier" and True not in verified:
         run.warnings.append("No sample was verified: the vote, weighted by confidence, chose the answer.")
     return Chosen(vote, texts, tuple(verified), tuple(choices))
@@ -74,7 +78,7 @@ def _enough(prepared: Prepared) -> Enough | None:
         elif rule == "first":
             found = 0 in ended
         else:
-            tally.add(text, draft.confidence)
+            tally.add(index, text, draft.confidence)
             found = tally.decided()
         return found and len(ended) >= prepared.chat.n
 

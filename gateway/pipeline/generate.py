@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
@@ -18,6 +18,11 @@ from shared.clients.base import ServiceError
 from shared.clients.model import ModelClient
 from shared.contracts.model import FinalDetail, ModelChatChunk, ModelChatRequest
 from shared.contracts.openai import ChoiceLogprobs, FinishReason, StreamOptions, TokenLogprob
+
+FORCED_AT_ONCE = 16
+"""Forced final answers of one request at a time: each is a request of its own, and the model's queue has an end."""
+BUSY_PAUSES = (0.1, 0.3, 1.0, 3.0)
+"""Seconds."""
 
 Parting = Callable[[], Splitter | None]
 """Makes what parts a sample's text; a forced final answer is an answer and nothing else."""
@@ -34,7 +39,8 @@ class Piece:
 async def generate(ask: Ask, consent: Consent, client: ModelClient) -> Samples:
     """Every sample, those that were cut off with a forced final answer. Raises ServiceError, ConsentNotApplied."""
     first = await _samples(ask.request, consent, client, ask.splitter)
-    drafts = await asyncio.gather(*(finished(draft, ask, consent, client) for draft in first.drafts))
+    turns = asyncio.Semaphore(FORCED_AT_ONCE)
+    drafts = await asyncio.gather(*(finished(draft, ask, consent, client, turns) for draft in first.drafts))
     return Samples(tuple(drafts), first.prompt_tokens, first.fingerprint)
 
 
@@ -59,27 +65,49 @@ async def stream(ask: Ask, consent: Consent, client: ModelClient) -> AsyncGenera
         yield first
         return
     cue = ask.cue(draft)
-    if not draft.thinking:
-        yield Piece("", FINAL_CUE)
-    async with aclosing(_stream(ask.final(draft), consent, client)) as parts:
-        async for part in parts:
-            if isinstance(part, str):
-                yield Piece("", part)
-            else:
-                draft = draft.then(cue, part.drafts[0])
+    lead, begun = "" if draft.thinking else FINAL_CUE, False
+    try:
+        async with aclosing(_stream(ask.final(draft), consent, client)) as parts:
+            async for part in parts:
+                if isinstance(part, str):
+                    yield Piece("", part if begun else lead + part)
+                    begun = True
+                else:
+                    draft = draft.then(cue, part.drafts[0])
+    except ServiceError as error:
+        if begun:
+            # the beginning of a final answer is out, and cannot be taken back
+            raise
+        draft = replace(draft, unforced=str(error))
     yield Samples((draft,), first.prompt_tokens, first.fingerprint)
 
 
-async def finished(draft: Draft, ask: Ask, consent: Consent, client: ModelClient) -> Draft:
-    """A sample with its forced final answer, if it was cut off without one. Raises ConsentNotApplied."""
+async def finished(draft: Draft, ask: Ask, consent: Consent, client: ModelClient, turns: asyncio.Semaphore) -> Draft:
+    """A sample with its forced final answer, if it was cut off without one; samples of a batch take `turns`.
+
+    What it has said stands where the answer cannot be forced: there is no room for it, or the model is too busy even
+    after some waiting. Raises ConsentNotApplied.
+    """
     if not _cut_off(draft, ask):
         return draft
     try:
-        final = await _samples(ask.final(draft), consent, client)
-    except ServiceError:
-        # no room for it, or a queue that is full by now: what the sample has said stands
-        return draft
+        async with turns:
+            final = await _patiently(ask.final(draft), consent, client)
+    except ServiceError as error:
+        return replace(draft, unforced=str(error))
     return draft.then(ask.cue(draft), final.drafts[0])
+
+
+async def _patiently(request: ModelChatRequest, consent: Consent, client: ModelClient) -> Samples:
+    """Asked again when the queue is full: what was generated so far would be lost."""
+    for pause in BUSY_PAUSES:
+        try:
+            return await _samples(request, consent, client)
+        except ServiceError as error:
+            if error.status != 429:
+                raise
+        await asyncio.sleep(pause)
+    return await _samples(request, consent, client)
 
 
 def _cut_off(draft: Draft, ask: Ask) -> bool:

@@ -16,7 +16,8 @@ class Draft:
     """A sample. `raw` is what the model wrote: `reasoning`, its thinking, and `text`, the answer after it;
     `thinking`: it ended before its thinking did. `tokens` counts both.
 
-    `confidence`: self-certainty, nats; `routing`: share of router probability of each expert.
+    `confidence`: self-certainty, nats; `routing`: share of router probability of each expert. `unforced`: why it has
+    not the forced final answer that it should.
     """
 
     text: str
@@ -28,6 +29,7 @@ class Draft:
     raw: str = ""
     reasoning: str | None = None
     thinking: bool = False
+    unforced: str | None = None
 
     @classmethod
     def of(

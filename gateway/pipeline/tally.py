@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from gateway.pipeline.aggregate import BORDA_POWER, Rule
 from gateway.pipeline.short_answer import ShortAnswer, extract
 
+_ROUNDED = 1e-6
+"""By which the votes of the samples, which are rounded, may differ and count as equal."""
+
 
 class Tally:
     """Counts the answers of `total` samples as they end.
@@ -17,17 +20,19 @@ class Tally:
 
     def __init__(self, question: str, total: int, rule: Rule) -> None:
         self._question, self._total, self._rule = question, total, rule
+        self._numbers: list[int] = []
         self._shorts: list[ShortAnswer] = []
         self._confidences: list[float | None] = []
         self._same: list[list[int]] = []
 
-    def add(self, text: str, confidence: float | None) -> None:
-        """Count a sample."""
+    def add(self, number: int, text: str, confidence: float | None) -> None:
+        """Count a sample. Its number among all decides between equal confidences, as it does in the vote."""
         short = ShortAnswer.of(extract(text), self._question)
         place = len(self._shorts)
         same = [other for other in range(place) if short.same_as(self._shorts[other])]
         for other in same:
             self._same[other].append(place)
+        self._numbers.append(number)
         self._shorts.append(short)
         self._confidences.append(confidence)
         self._same.append([*same, place])
@@ -52,7 +57,7 @@ class Tally:
             for place in range(len(self._shorts))
             if place not in own
         )
-        return sum(least[place] for place in leader) > max(rivals, default=0.0) + coming
+        return sum(least[place] for place in leader) > max(rivals, default=0.0) + coming + _ROUNDED
 
     def _bounds(self) -> tuple[Sequence[float], Sequence[float], float]:
         """The least and the most that the vote of each sample can be worth, and the most that those to come can be."""
@@ -61,7 +66,9 @@ class Tally:
         if self._rule == "majority" or len(known) < count:
             return [1.0] * count, [1.0 if short.words else 0.0 for short in self._shorts], float(left)
         least, most = [0.0] * count, [0.0] * count
-        for rank, place in enumerate(sorted(range(count), key=lambda place: (-known[place], place)), start=1):
+        for rank, place in enumerate(
+            sorted(range(count), key=lambda place: (-known[place], self._numbers[place])), start=1
+        ):
             # those to come are all more certain than it, or all less
             least[place] = (self._total - rank - left + 1) ** BORDA_POWER
             most[place] = (self._total - rank + 1) ** BORDA_POWER if self._shorts[place].words else 0.0

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from gateway.pipeline.ask import Ask
-from gateway.pipeline.generate import finished
+from gateway.pipeline.generate import FORCED_AT_ONCE, finished
 from gateway.pipeline.sample import Draft, Samples, check_mask
 from gateway.policy import Consent
 from shared.clients.base import ServiceError
@@ -33,6 +33,7 @@ class _Batch:
         self._generated = [0] * ask.request.n
         self._drafts: dict[int, Draft] = {}
         self._prompt_tokens = 0
+        self._turns = asyncio.Semaphore(FORCED_AT_ONCE)
 
     async def samples(self) -> Samples:
         """Closing the stream, and cancelling the second calls, aborts what still runs."""
@@ -69,7 +70,7 @@ class _Batch:
         return Samples(drafts, self._prompt_tokens, decided=decided, aborted=aborted, budget=self._ask.budget)
 
     async def _end(self, index: int, draft: Draft) -> bool:
-        draft = await finished(draft, self._ask, self._consent, self._client)
+        draft = await finished(draft, self._ask, self._consent, self._client, self._turns)
         self._drafts[index] = draft
         return await self._enough(index, draft)
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
-import re
+import os
 import resource
 import signal
+import sys
 from typing import Any
 
-_FENCED = re.compile(r"```[ \t]*(?:json)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL | re.IGNORECASE)
+from gateway.verify.fenced import last_block
+
 _MEMORY_BYTES = 2 << 30
 """Of address space; sympy takes a tenth of it."""
+_PR_SET_PDEATHSIG = 1
 
 
-def prepare() -> None:
-    """What a process does before its first check: its limits, and the imports that take long."""
+def prepare(gateway: int) -> None:
+    """What a process of the `gateway` (its process id) does before its first check: its limits, and the imports that
+    take long. It ends with the gateway, however that ends: nobody else would end a check that takes for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != gateway:
+        sys.exit("the gateway has ended")
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     import jsonschema  # noqa: F401
     import math_verify  # noqa: F401
@@ -55,18 +64,32 @@ def pattern_fault(pattern: str) -> str | None:
 
 
 def valid(schema: dict[str, Any], text: str) -> bool:
-    """Whether a text, or its last fenced block, is JSON and valid under the schema. A `$ref` to elsewhere raises."""
+    """Whether a text, else its last fenced block, is JSON and valid under the schema. A `$ref` to elsewhere raises."""
     import referencing
     from jsonschema.validators import validator_for
 
-    blocks: list[str] = _FENCED.findall(text)
     try:
-        instance = json.loads(blocks[-1] if blocks else text)
+        instance = _json(text)
     except (ValueError, RecursionError):
         return False
     # with a registry of its own, for the default one fetches what a `$ref` names from wherever it is
     validator = validator_for(schema, _default())(schema, registry=referencing.Registry())
     return bool(validator.is_valid(instance))
+
+
+def _json(text: str) -> Any:
+    """What the text says. Raises ValueError, RecursionError."""
+
+    def no_number(word: str) -> None:
+        raise ValueError(f"{word} is Python's, not JSON")
+
+    block = last_block(text, ("json",))
+    try:
+        return json.loads(text, parse_constant=no_number)
+    except ValueError:
+        if block is None:
+            raise
+        return json.loads(block, parse_constant=no_number)
 
 
 def schema_fault(schema: dict[str, Any]) -> str | None:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.verify.faults import VerifierFailed
+from gateway.verify.fenced import last_block
 
-_FENCED = re.compile(r"```[ \t]*(?:python|py|python3)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL | re.IGNORECASE)
+_LANGUAGES = ("python", "python3", "py")
 _RUNNER = Path(__file__).with_name("runner.py")
 _FOLDER_BYTES = 64 << 20
 """What the sandbox's files may take; they are in memory."""
 _GRACE_SECONDS = 5.0
 """For starting and ending a sandbox on a busy machine, beyond the program's own time."""
-AT_ONCE = 2
-"""Sandboxes at a time."""
+_USERS = (65534, 65533)
+"""Who runs a program where the gateway is root, each one at a time: a user's processes are counted together."""
+_VERDICT_BYTES = 16
 
 
 class Sandbox:
@@ -29,13 +31,16 @@ class Sandbox:
 
     def __init__(self) -> None:
         self._bubblewrap = _bubblewrap()
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._users: asyncio.Queue[int] = asyncio.Queue()
+        for user in _USERS:
+            self._users.put_nowait(user)
         self._available = False
 
     async def available(self) -> bool:
         """Whether a program can be run in isolation here; tried until it could."""
         if not self._available and self._bubblewrap is not None:
-            self._available = await self._passes("", "", 10, 256)
+            with suppress(VerifierFailed):
+                self._available = await self._passes("", "", 10, 256)
         return self._available
 
     async def passes(self, code: str, tests: str, seconds: float, memory: int) -> bool:
@@ -45,25 +50,34 @@ class Sandbox:
         """
         if not await self.available():
             raise VerifierFailed("this machine has no sandbox for code")
-        async with self._turn:
-            return await self._passes(code, tests, seconds, memory)
+        return await self._passes(code, tests, seconds, memory)
 
     async def _passes(self, code: str, tests: str, seconds: float, memory: int) -> bool:
-        job = json.dumps({"code": code, "tests": tests, "seconds": seconds, "memory": memory})
+        user = await self._users.get()
+        try:
+            job = {"code": code, "tests": tests, "seconds": seconds, "memory": memory, "user": user}
+            return await self._verdict(json.dumps(job).encode(), seconds) == b"passed"
+        finally:
+            self._users.put_nowait(user)
+
+    async def _verdict(self, job: bytes, seconds: float) -> bytes:
+        """What the runner says; empty when it says nothing in time."""
         starting = asyncio.create_task(_start(self._bubblewrap or ""))
         try:
             process = await asyncio.shield(starting)
         except asyncio.CancelledError:
             # half started, it could not be ended whole
-            await _end(await starting)
+            with suppress(OSError):
+                await _end(await starting)
             raise
+        except OSError as error:
+            raise VerifierFailed(f"the sandbox did not start ({type(error).__name__})") from error
         try:
-            said, _ = await asyncio.wait_for(process.communicate(job.encode()), seconds + _GRACE_SECONDS)
+            return await asyncio.wait_for(_converse(process, job), seconds + _GRACE_SECONDS)
         except TimeoutError:
-            return False
+            return b""
         finally:
             await _end(process)
-        return said.strip() == b"passed"
 
 
 async def _start(bubblewrap: str) -> asyncio.subprocess.Process:
@@ -77,17 +91,34 @@ async def _start(bubblewrap: str) -> asyncio.subprocess.Process:
     )
 
 
+async def _converse(process: asyncio.subprocess.Process, job: bytes) -> bytes:
+    """Give the job, and hear the verdict: no more than a verdict takes, whoever it is that speaks."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    # it may have ended by itself already
+    with suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(job)
+        await process.stdin.drain()
+        process.stdin.close()
+    said = b""
+    while len(said) <= _VERDICT_BYTES and (more := await process.stdout.read(_VERDICT_BYTES)):
+        said += more
+    return said.strip()
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         # bubblewrap and the first process of the sandbox are of one group, and with that one all others die
-        os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        # with what it had said and nobody heard
+        await process.communicate()
 
 
 def program(text: str) -> str:
     """The Python of a sample: its last fenced block, else the whole of it."""
-    blocks: list[str] = _FENCED.findall(text)
-    return blocks[-1] if blocks else text
+    block = last_block(text, _LANGUAGES)
+    return text if block is None else block
 
 
 def _bubblewrap() -> str | None:
@@ -108,7 +139,7 @@ def _command(bubblewrap: str) -> list[str]:
     return [
         bubblewrap,
         *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
-        *("--die-with-parent", "--clearenv"),
+        *("--as-pid-1", "--die-with-parent", "--clearenv"),
         *_libraries(),
         *([] if place == prefix else ["--ro-bind", str(prefix), str(place)]),
         *("--setenv", "LD_LIBRARY_PATH", str(place / "lib")),

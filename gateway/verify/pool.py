@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -28,11 +29,12 @@ class Pool:
 
     async def run(self, check: Callable[..., Result], *arguments: object) -> Result:
         """The check's result. Raises VerifierFailed when it raises, takes too long or its process dies."""
-        if self._pool is None:
-            # not forked: the gateway has threads
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPool(max_workers=WORKERS, initializer=prepare, context=context)
-        future = self._pool.schedule(check, args=arguments, timeout=self._seconds)
+        try:
+            future = self._begun().schedule(check, args=arguments, timeout=self._seconds)
+        except RuntimeError:
+            # it broke, and stays broken
+            self._pool = None
+            future = self._begun().schedule(check, args=arguments, timeout=self._seconds)
         try:
             result: Result = await asyncio.wrap_future(future)
         except TimeoutError as error:
@@ -45,6 +47,13 @@ class Pool:
             # whatever it is, it was caused by the sample, the pattern or the schema
             raise VerifierFailed(f"{type(error).__name__}: {error}") from error
         return result
+
+    def _begun(self) -> ProcessPool:
+        if self._pool is None:
+            # not forked: the gateway has threads
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPool(max_workers=WORKERS, initializer=prepare, initargs=(os.getpid(),), context=context)
+        return self._pool
 
     async def close(self) -> None:
         """End the processes."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 from pydantic import BaseModel, StrictBool, ValidationError
@@ -21,12 +23,20 @@ class Verified(BaseModel):
 
 
 class Remote:
-    """Calls verifiers at `hosts`, each `name` (at its scheme's port) or `name:port`."""
+    """Calls verifiers at `hosts`, each `name` (at its scheme's port) or `name:port`; `seconds`: of one call, in all."""
 
-    def __init__(self, hosts: Sequence[str]) -> None:
-        self._hosts = {host.lower() for host in hosts}
-        # no redirect is followed: it could lead to any host
-        self._http = httpx.AsyncClient(timeout=SECONDS, trust_env=False, follow_redirects=False)
+    def __init__(self, hosts: Sequence[str], seconds: float = SECONDS) -> None:
+        self._hosts, self._seconds = {host.lower() for host in hosts}, seconds
+        self._http = httpx.AsyncClient(
+            timeout=seconds,
+            trust_env=False,
+            # none is followed: it could lead to any host
+            follow_redirects=False,
+            # none is kept: it would tell one client's verifier of another's
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            # what is small as it comes is small
+            headers={"accept-encoding": "identity"},
+        )
 
     def check(self, address: str) -> None:
         """Raises VerifierNotServed, or BadVerifier, unless the address is on an allowed host."""
@@ -39,22 +49,27 @@ class Remote:
             raise BadVerifier(f"{address!r} is no address: {error}.", "url") from error
         if url.scheme not in _PORTS or url.userinfo:
             raise BadVerifier("A verifier's address begins with http:// or https://, and names no user.", "url")
+        # an address of version six has colons of its own
+        host = f"[{url.host}]" if ":" in url.host else url.host
         port = url.port or _PORTS[url.scheme]
-        names = {f"{url.host}:{port}"} | ({url.host} if port == _PORTS[url.scheme] else set())
+        names = {f"{host}:{port}"} | ({host} if port == _PORTS[url.scheme] else set())
         if not names & self._hosts:
-            raise BadVerifier(f"{url.host}:{port} is none of the hosts whose verifiers this gateway calls.", "url")
+            raise BadVerifier(f"{host}:{port} is none of the hosts whose verifiers this gateway calls.", "url")
 
     async def verify(self, address: str, question: str, text: str, answer: str) -> bool:
         """What the verifier says of a sample. Raises VerifierFailed."""
         self.check(address)
         body = {"question": question, "text": text, "answer": answer}
         try:
-            async with self._http.stream("POST", address, json=body) as response:
+            # httpx has a timeout of each read, and not of all
+            async with asyncio.timeout(self._seconds), self._http.stream("POST", address, json=body) as response:
                 said = bytearray()
-                async for piece in response.aiter_bytes():
+                async for piece in response.aiter_raw():
                     said += piece
                     if len(said) > ANSWER_BYTES:
                         raise VerifierFailed("it answered more than 64 KiB")
+        except TimeoutError as error:
+            raise VerifierFailed(f"it took longer than {self._seconds:g} s") from error
         except httpx.HTTPError as error:
             raise VerifierFailed(f"no answer ({type(error).__name__})") from error
         if response.status_code != 200:

@@ -45,15 +45,12 @@ def compare_runs(found: Sequence[Measured]) -> RunsCompared:
             for metric in compared
             if (difference := _difference(pairing, both, metric, base.metrics[metric])) is not None
         ]
-    runs = [one.run for one in found]
+    runs, kinds = [one.run for one in found], {name: base.metrics[name] for name in shared}
     return RunsCompared(
         runs=runs,
         metrics=shared,
         differing=_differing(runs),
-        cells=[
-            RunCells(run=one.run.id, cells=cells(one.groups, {name: one.metrics[name] for name in shared}))
-            for one in found
-        ],
+        cells=[RunCells(run=one.run.id, cells=cells(one.groups, kinds)) for one in found],
         pairings=pairings,
         differences=corrected(differences),
         warnings=_warnings(found, shared, pairings),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -15,6 +17,9 @@ _PASSING = {429, 502, 503, 504}
 """Overloaded, restarting, or (503 under `strict`) missing a service of its own: worth another try."""
 
 _LONGEST_PAUSE = 8.0
+
+MOST_BYTES = 256_000_000
+"""Of an answer: 64 samples with their passages are a few million."""
 
 
 class EndpointError(Exception):
@@ -41,7 +46,7 @@ class Endpoint:
             # as in shared.clients: a proxy named in the environment is not for calls inside a stack
             trust_env=False,
         )
-        self._run, self._patience = run, patience
+        self._run, self._patience, self._seconds = run, patience, timeout
         self.url, self.api_key = url, api_key
 
     async def __aenter__(self) -> Endpoint:
@@ -67,41 +72,66 @@ class Endpoint:
         while True:
             started = time.perf_counter()
             try:
-                response = await self._http.request(method, path, **request)
-            except httpx.TimeoutException as error:
-                # an answer that took too long once will take too long again
-                if not isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout)):
-                    raise EndpointError(f"{self.url}{path} did not answer in time") from error
+                # httpx's own limit is between two pieces: an answer that comes drop by drop would never be over it
+                async with asyncio.timeout(self._seconds):
+                    status, content = await self._whole(method, path, request)
+            except (httpx.ConnectTimeout, httpx.PoolTimeout) as error:
                 problem = f"{self.url}{path} cannot be reached ({type(error).__name__})"
+            except (httpx.TimeoutException, TimeoutError) as error:
+                # an answer that took too long once will take too long again
+                raise EndpointError(f"{self.url}{path} did not answer in time") from error
+            except httpx.DecodingError as error:
+                raise EndpointError(f"{self.url}{path} sent an answer in a broken encoding") from error
+            except httpx.RemoteProtocolError as error:
+                problem = f"{self.url}{path} broke off its answer, or speaks no HTTP ({error})"
             except httpx.TransportError as error:
                 problem = f"{self.url}{path} cannot be reached ({type(error).__name__})"
             else:
-                if response.is_success:
-                    return Reply(_object(response), (time.perf_counter() - started) * 1000)
-                problem = _refusal(response)
-                if response.status_code not in _PASSING:
+                if httpx.codes.is_success(status):
+                    return Reply(_object(content), (time.perf_counter() - started) * 1000)
+                problem = _refusal(status, content)
+                if status not in _PASSING:
                     raise EndpointError(problem)
             if time.monotonic() + pause > until:
                 raise EndpointError(problem)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
+    async def _whole(self, method: str, path: str, request: Mapping[str, Any]) -> tuple[int, bytes]:
+        """Status and body. Raises EndpointError for a body that is too long to be an answer."""
+        content = bytearray()
+        async with self._http.stream(method, path, **request) as response:
+            async for piece in response.aiter_bytes():
+                content += piece
+                if len(content) > MOST_BYTES:
+                    raise EndpointError(f"{self.url}{path} sent an answer of more than {MOST_BYTES // 10**6} MB")
+            return response.status_code, bytes(content)
 
-def _object(response: httpx.Response) -> dict[str, Any]:
+
+def _object(content: bytes) -> dict[str, Any]:
     try:
-        body = response.json()
-    except ValueError as error:
-        raise EndpointError(f"an answer that is not JSON: {response.text[:200]!r}") from error
+        body = json.loads(content, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise EndpointError(f"an answer that is not JSON: {_beginning(content)!r}") from error
     if not isinstance(body, dict):
-        raise EndpointError(f"an answer that is not a JSON object: {response.text[:200]!r}")
+        raise EndpointError(f"an answer that is not a JSON object: {_beginning(content)!r}")
     return body
 
 
-def _refusal(response: httpx.Response) -> str:
+def _no_number(name: str) -> float:
+    """Python reads NaN and Infinity, which JSON does not have and no score can be made of."""
+    raise ValueError(f"{name} is not JSON")
+
+
+def _refusal(status: int, content: bytes) -> str:
     """The endpoint's own words: OpenAI's error object, RFC 9457, or the body as it is."""
     try:
-        body = response.json()
+        body = json.loads(content)
         detail = body["error"]["message"] if "error" in body else body["detail"]
-    except (ValueError, KeyError, TypeError):
-        detail = response.text[:200]
-    return f"HTTP {response.status_code}: {detail}"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        detail = _beginning(content)
+    return f"HTTP {status}: {str(detail)[:2000]}"
+
+
+def _beginning(content: bytes) -> str:
+    return content[:200].decode(errors="replace")

@@ -43,6 +43,15 @@ class BadOption(InvalidRequest):
         super().__init__(detail, field=f"options.{option}" if option else "options")
 
 
+class BadPlan(InvalidRequest):
+    """The suite plans what cannot be kept or compared: a fault of a plug-in, or of the set that it was given."""
+
+    code = "bad_plan"
+
+    def __init__(self, suite: str, what: str) -> None:
+        super().__init__(f"The plan of the suite {suite!r} cannot be run: {what}", field="suite")
+
+
 class MissingData(CandorError):
     """The suite's data is not on this machine."""
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from services.evaluation.measured import Scored
 from services.evaluation.statistics import separation
-from services.evaluation.statistics.intervals import bootstrap, proportion
+from services.evaluation.statistics.intervals import bootstrap, interval
 from services.evaluation.statistics.paired import cluster_flip, holm, mcnemar, sign_flip
 from services.evaluation.statistics.separation import TwoGroups
 from services.evaluation.suites.base import Kind, Separation
@@ -35,10 +35,7 @@ def estimate(scored: Sequence[Scored], metric: str, kind: Kind) -> Estimate | No
     found = [one for one in scored if metric in one.scores]
     if not found:
         return None
-    values, clusters = [one.scores[metric] for one in found], [one.cluster for one in found]
-    # a proportion of a suite that scores halves is a mean like any other
-    zeros_and_ones = kind == "proportion" and {*values} <= {0.0, 1.0}
-    return proportion(values, clusters) if zeros_and_ones else bootstrap(values, clusters)
+    return interval([one.scores[metric] for one in found], [one.cluster for one in found])
 
 
 def pairs(one: Sequence[Scored], other: Sequence[Scored]) -> list[Pair]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
+from typing import TypeVar
 
 import numpy as np
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.evaluation.estimates import corrected, estimate, paired, pairs
 from services.evaluation.measured import Group, Place, gather
@@ -14,19 +17,25 @@ from services.evaluation.statistics.intervals import wilson
 from services.evaluation.suites.base import Kind, Suite, contrasts, figures, summary
 from shared.contracts.evaluation import Cell, Comparison, Item, Report, Run
 
+T = TypeVar("T")
+
 RATES = ("truncated", "unparsed")
 """Metrics that stand beside every score, where a suite has them."""
+
+_log = structlog.get_logger()
 
 
 def build_report(run: Run, items: Sequence[Item], suite: Suite) -> Report:
     """The report of the items that are done. Failed items have no score: they are counted beside."""
     groups, metrics = gather(items), kinds(suite, run.metrics)
     settings = list(dict.fromkeys(setting for _, setting in groups))
+    faults: list[str] = []
+    against = _said("what to compare", lambda: list(contrasts(suite, settings)), faults)
     compared = [*suite.compared, *(name for name in run.metrics if name not in suite.compared)]
     comparisons = [
         comparison
         for one in dict.fromkeys(name for name, _ in groups)
-        for contrast in contrasts(suite, settings)
+        for contrast in against
         for metric in compared
         if (comparison := _compare(one, metric, contrast, groups, metrics[metric])) is not None
     ]
@@ -35,9 +44,22 @@ def build_report(run: Run, items: Sequence[Item], suite: Suite) -> Report:
         metrics=list(metrics),
         cells=cells(groups, metrics),
         comparisons=corrected(comparisons),
-        figures=figures(suite, items),
-        summary=summary(suite, items),
+        figures=_said("its figures", lambda: figures(suite, items), faults),
+        summary=[*_said("its summary", lambda: summary(suite, items), faults), *faults],
     )
+
+
+def _said(what: str, say: Callable[[], list[T]], faults: list[str]) -> list[T]:
+    """What a suite says beyond the scores; its fault costs the report no more than that."""
+    try:
+        return say()
+    except SQLAlchemyError:
+        # the items could not be read: no fault of the suite's
+        raise
+    except Exception as fault:
+        _log.exception("a suite failed in the report", of=what)
+        faults.append(f"The suite failed to say {what}: {type(fault).__name__}: {fault}")
+        return []
 
 
 def cells(groups: Mapping[Place, Group], metrics: Mapping[str, Kind]) -> list[Cell]:

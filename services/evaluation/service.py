@@ -20,6 +20,7 @@ from services.evaluation.joined import joined
 from services.evaluation.measured import gather
 from services.evaluation.page.compared import compared_page
 from services.evaluation.page.run import run_page
+from services.evaluation.plans import check
 from services.evaluation.report import build_report
 from services.evaluation.rescoring import check_metrics, kinds
 from services.evaluation.store.reading import UNFINISHED
@@ -64,7 +65,7 @@ class Evaluations:
         return [_view(suite) for suite in self._suites.values()]
 
     async def create(self, request: RunRequest, key: str | None) -> Run:
-        """Plan a run, store it and queue it. Raises UnknownSuite, BadOption, MissingData, KeyReused."""
+        """Plan a run, store it and queue it. Raises UnknownSuite, BadOption, BadPlan, MissingData, KeyReused."""
         return await asyncio.to_thread(self._create, request, key)
 
     async def run(self, run: str) -> Run:
@@ -134,9 +135,10 @@ class Evaluations:
     def _create(self, request: RunRequest, key: str | None) -> Run:
         known = self._store.by_key(key, request)
         if known is not None:
-            return known
+            return self._queued_again(known)
         suite = self._suite(request.suite)
         plan = suite.plan(_options(suite, request), request.limit, request.seed, self._home)
+        check(plan, suite)
         versions = {**_versions(suite), "requests": f"sha256:{_digest(plan.items)}"}
         run = self._store.create(_new_id(), request, plan, versions, key)
         self._jobs.queue(run.id)
@@ -145,7 +147,7 @@ class Evaluations:
     def _rescore(self, request: Rescoring, key: str | None) -> Run:
         known = self._store.by_key(key, request)
         if known is not None:
-            return known
+            return self._queued_again(known)
         of = self._store.run(request.run)
         if of.status in UNFINISHED:
             raise NotFinished(of.id, of.status)
@@ -156,6 +158,12 @@ class Evaluations:
         run = self._store.rescore(_new_id(), request, key, suite=suite.id, versions=_versions(suite), warnings=warnings)
         self._jobs.queue(run.id)
         return run
+
+    def _queued_again(self, known: Run) -> Run:
+        """A run that was asked for before; queued, if the request of then did not come so far."""
+        if known.status == "queued":
+            self._jobs.queue(known.id)
+        return known
 
     def _compare(self, runs: Sequence[str]) -> RunsCompared:
         if not 2 <= len({*runs}) == len(runs) <= MOST_COMPARED:

@@ -25,6 +25,7 @@ def markdown(report: Report) -> str:
         f"{progress}; at most {run.limit} questions a set, seed {run.seed}.",
         f"Versions: {versions}.",
         *([f"The answers are those of {run.rescored_from}, scored again."] if run.rescored_from else []),
+        *report.summary,
         _cells([("", cell) for cell in report.cells], report.metrics),
         _comparisons([(f"{one.setting} - {one.against}", one.set, one.metric, one) for one in report.comparisons]),
         _READING,

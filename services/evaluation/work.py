@@ -7,13 +7,15 @@ the moment between the two. So a killed process asks again only the items that w
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 import structlog
 from dbos import DBOS
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.evaluation.endpoint import Endpoint, EndpointError
 from services.evaluation.report import build_report
@@ -54,9 +56,9 @@ class Tally:
         """One item more."""
         self.done, self.failed = self.done + 1, self.failed + (not scored)
 
-    def too_many_failed(self) -> bool:
-        """Whether the share of failed items is above the rate."""
-        return self.done >= self.after and self.failed > self.rate * self.done
+    def too_many_failed(self, *, after: int | None = None) -> bool:
+        """Whether the share of failed items is above the rate, once so many are done as it takes to say so."""
+        return self.done >= (self.after if after is None else after) and self.failed > self.rate * self.done
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,9 @@ class Work:
         for error in ended:
             if isinstance(error, BaseException):
                 raise error
-        if tally.too_many_failed():
-            last = await self._kept(self.store.last_error, run)
-            raise Stopped(
-                f"Stopped: {tally.failed} of {tally.done} items failed, more than {settings.failure_rate:.0%}. "
-                f"The last error: {last}"
-            )
+        # of a run that is through all items count, however few they are
+        if tally.too_many_failed(after=1):
+            await self._stop(run, f"{tally.failed} of {tally.done} items failed")
 
     async def _worker(self, run: str, positions: Iterator[int], suite: Suite, endpoint: Endpoint, tally: Tally) -> None:
         """Take the next item until there is none.
@@ -152,15 +151,34 @@ class Work:
         """Score the answers that the run was made with. No steps: what is scored already is in the store."""
         if not await self._kept(self.store.begin, about.id, {}):
             return
-        while page := await self._kept(self.store.to_rescore, about.id, _PAGE):
+        after = -1
+        while page := await self._kept(self.store.to_rescore, about.id, after, _PAGE):
             outcomes = await asyncio.to_thread(_scored_again, page, suite, about)
             if not await self._kept(self.store.record_all, about.id, outcomes):
-                return
+                # cancelled, or kept already by a call whose answer the database lost
+                if about.id not in await self._kept(self.store.unfinished):
+                    return
+                continue
+            after = page[-1].position
+        answers, unscored = await self._kept(self.store.answered, about.id)
+        if unscored > self.settings.failure_rate * answers:
+            await self._stop(about.id, f"{unscored} of {answers} answers could not be scored by {suite.id}")
+
+    async def _stop(self, run: str, what: str) -> NoReturn:
+        last = await self._kept(self.store.last_error, run)
+        raise Stopped(f"Stopped: {what}, more than {self.settings.failure_rate:.0%}. The last error: {last}")
 
     def _end(self, run: str, error: str | None) -> None:
         about = self.store.run(run)
         suite = SUITES.get(about.suite)
-        report = build_report(about, self.store.all_items(run), suite) if suite is not None else None
+        report = None
+        try:
+            report = build_report(about, self.store.all_items(run), suite) if suite is not None else None
+        except SQLAlchemyError:
+            raise
+        except Exception as fault:
+            _log.exception("a report could not be made", run=run)
+            error = error or f"The report could not be made: {type(fault).__name__}: {fault}"
         self.store.end(run, "failed" if error else "succeeded", error=error, report=report)
 
     async def _kept(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -172,6 +190,10 @@ def _sound(answer: Answer) -> Answer:
     """The answer, if its numbers are numbers: what the endpoint says of its tokens is not checked before."""
     if answer.tokens is not None and (not isinstance(answer.tokens, int) or not 0 <= answer.tokens < 2**31):
         raise BadAnswer(f"the answer says that it has {str(answer.tokens)[:80]!r} tokens")
+    try:
+        json.dumps(answer.details)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadAnswer(f"the suite's details of the answer are no JSON ({error})") from error
     return answer
 
 

@@ -154,7 +154,7 @@ class LedgerEntry(BaseModel):
     """What one owner's data did for one answer.
 
     `routing_share` is the share of router probability mass of the owner's experts over all layers and generated
-    tokens of all samples. `traced_characters` counts code points of the answer inside spans found in the
+    tokens of all samples that ended. `traced_characters` counts code points of the answer inside spans found in the
     owner's corpora.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -10,6 +11,8 @@ from shared.contracts.base import Strict, Text
 
 LONGEST = 100_000
 """Characters of what a verifier is given."""
+DEEPEST = 64
+"""Objects and lists of a schema within each other."""
 
 
 def _no_null(text: str) -> str:
@@ -17,6 +20,22 @@ def _no_null(text: str) -> str:
     if "\0" in text:
         raise ValueError("a character of it is NUL")
     return text
+
+
+def _small(schema: dict[str, Any]) -> dict[str, Any]:
+    """It is sent on, and read again, by what fails at nesting without end."""
+    level: list[Any] = [schema]
+    for _ in range(DEEPEST):
+        level = [part for value in level for part in _parts(value)]
+    if level:
+        raise ValueError(f"it is nested more than {DEEPEST} deep")
+    if len(json.dumps(schema)) > LONGEST:
+        raise ValueError(f"it is longer than {LONGEST} characters")
+    return schema
+
+
+def _parts(value: Any) -> list[Any]:
+    return [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 Given = Annotated[Text, AfterValidator(_no_null), Field(min_length=1, max_length=LONGEST)]
@@ -48,7 +67,7 @@ class JsonSchemaVerifier(Strict):
     model_config = ConfigDict(serialize_by_alias=True)
 
     kind: Literal["json_schema"]
-    json_schema: Annotated[dict[str, Any], Field(alias="schema")]
+    json_schema: Annotated[dict[str, Any], AfterValidator(_small), Field(alias="schema")]
 
 
 class RegexVerifier(Strict):

@@ -13,6 +13,7 @@ from shared.http.errors import install_errors
 from shared.http.health import Readiness, health_router
 from shared.http.metrics import MetricsMiddleware, metrics_router
 from shared.http.request_id import RequestIdMiddleware
+from shared.http.stopping import StoppingMiddleware
 from shared.telemetry import configure_logs
 
 Lifespan = Callable[[FastAPI, Readiness], AbstractAsyncContextManager[None]]
@@ -56,6 +57,7 @@ def create_app(
         app.include_router(router)
     install_errors(app)
     app.add_middleware(BodyLimitMiddleware, uploads=uploads or {})
+    app.add_middleware(StoppingMiddleware)
     app.add_middleware(MetricsMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app

@@ -30,6 +30,10 @@ given = dict(zip(sys.argv, sys.argv[1:]))
 task = given["--tasks"]
 if task == "broken":
     sys.exit("no such task")
+if task == "chatty":
+    print("x" * 50_000_000)
+    print("at the end of all words")
+    sys.exit(3)
 if task == "slow":
     Path("pid").write_text(str(os.getpid()))
     time.sleep(600)
@@ -42,6 +46,14 @@ whole = {{"results": {{task: results}}, "n-shot": {{task: 0}}, "n-samples": {{ta
 (output / "results_1.json").write_text(json.dumps(whole))
 samples = [{{"doc_id": 0, "metrics": ["acc"], "acc": 1.0, "arguments": {{}}}}]
 (output / f"samples_{{task}}_1.jsonl").write_text("".join(json.dumps(one) + "\\n" for one in samples))
+if task == "many":
+    results_of = {{"many": results, "many_a": results, "many_b": results}}
+    counts = {{"many_a": {{"effective": 2}}, "many_b": {{"effective": 3}}}}
+    (output / "results_1.json").write_text(json.dumps({{"results": results_of, "n-samples": counts}}))
+    (output / "samples_many_1.jsonl").unlink()
+    for name in counts:
+        (output / f"samples_{{name}}_1.jsonl").write_text(json.dumps(samples[0]) + "\\n")
+Path("environment.json").write_text(json.dumps(dict(os.environ)))
 Path("asked.json").write_text(json.dumps([sys.argv[1:], os.environ.get("HF_HUB_OFFLINE"), "PYTHONPATH" in os.environ]))
 """
 
@@ -62,6 +74,8 @@ def reply(path: str, body: Body) -> tuple[int, Body]:
     }
     if echoing["how"] == "continuing":
         said = {"tokens": [" hello"] * 5, "token_logprobs": [-1.0] * 5, "text_offset": [], "top_logprobs": []}
+    if echoing["how"] == "oddly":
+        said |= {"tokens": None}
     return 200, {"choices": [{"text": "", "logprobs": None if echoing["how"] == "not" else said}]}
 
 
@@ -91,7 +105,7 @@ def test_the_harness_is_asked_and_its_results_are_kept(service: Service, home: P
     assert (ended["status"], ended["error"]) == ("succeeded", None)
     [item] = service.items(ended["id"])
     assert item["scores"] == {"acc": 0.25, "acc_norm": 0.5}
-    assert item["details"]["samples"] == [{"doc_id": 0, "acc": 1.0}]
+    assert item["details"]["samples"] == [{"task": "arc", "doc_id": 0, "acc": 1.0}]
     command, offline, ours = json.loads((home / "lm-eval-tasks/asked.json").read_text())
     given = dict(pairwise(command))
     assert (given["--limit"], given["--num_fewshot"], given["--model"]) == ("7", "2", "local-completions")
@@ -109,7 +123,12 @@ def test_the_harness_is_asked_and_its_results_are_kept(service: Service, home: P
 
 @pytest.mark.parametrize(
     ("how", "says"),
-    [("not", "it sends none"), ("continuing", "they are not the prompt's"), ("the same", "no language model's")],
+    [
+        ("not", "it sends none"),
+        ("oddly", "it sends none"),
+        ("continuing", "they are not the prompt's"),
+        ("the same", "no language model's"),
+    ],
 )
 def test_an_endpoint_that_does_not_echo_is_found_out_before_the_first_task(
     service: Service, how: str, says: str
@@ -131,6 +150,35 @@ def test_a_task_that_fails_is_kept_with_the_harness_words_and_the_others_go_on(s
     assert ended["progress"] == {"done": 2, "total": 2, "failed": 1}
     [failed] = service.items(ended["id"], status="failed")
     assert failed["error"] == "lm_eval ended with 1: no such task"
+
+
+def test_a_group_of_tasks_counts_the_documents_of_all(service: Service) -> None:
+    ended = run(service, "many")
+    [item] = service.items(ended["id"])
+    assert item["details"]["documents"] == 5
+    assert [one["task"] for one in item["details"]["samples"]] == ["many_a", "many_b"]
+
+
+def test_a_harness_that_says_much_is_kept_with_its_last_words(service: Service) -> None:
+    [failed] = service.items(run(service, "chatty")["id"])
+    assert failed["error"].endswith("at the end of all words")
+    assert len(failed["error"]) < 20_000
+
+
+def test_nothing_of_the_services_environment_is_the_harness(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANDOR_GATEWAY_DATABASE_URL", "postgresql://candor:secret@somewhere/candor")
+    monkeypatch.setenv("OPENAI_API_KEY", "a key for elsewhere")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy")
+    for name in ("lm-eval-venv", "lm-eval-tasks"):
+        (tmp_path / name).symlink_to(home / name)
+    with endpoint(reply) as url, serving(tmp_path, url) as service:
+        assert run(service, "arc")["status"] == "succeeded"
+    seen = json.loads((home / "lm-eval-tasks/environment.json").read_text())
+    assert "PATH" in seen
+    assert not {"secret", "a key for elsewhere", "http://proxy"} & {*seen.values()}
+    assert not [name for name in seen if name.startswith("CANDOR_")]
 
 
 def test_a_cancelled_run_takes_its_process_with_it(service: Service, home: Path) -> None:

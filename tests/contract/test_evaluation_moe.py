@@ -121,3 +121,13 @@ def test_a_checkpoint_that_is_not_there_fails_its_item_alone(service: Service) -
 def test_an_unknown_owner_is_refused(service: Service) -> None:
     refused = service.http.post("/v1/evaluations", json={"suite": "moe", "options": {"owners": ["nobody"]}})
     assert (refused.status_code, refused.json()["code"]) == (422, "bad_option")
+
+
+def test_a_checkpoint_named_twice_is_compared_once(service: Service) -> None:
+    run = service.create(suite="moe", limit=1, options={"against": ["first", "first"]})
+    assert [item["setting"] for item in service.items(run["id"], set="all texts")] == ["served", "against first"]
+
+
+def test_no_owner_at_all_is_refused(service: Service) -> None:
+    refused = service.http.post("/v1/evaluations", json={"suite": "moe", "options": {"owners": []}})
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_option")

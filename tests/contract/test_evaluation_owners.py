@@ -63,6 +63,12 @@ def reply(path: str, body: Body) -> tuple[int, Body]:
         nll = (1.0 if learnt else 2.0) if own in body["owners"] else 3.0
         experts = [one.id for one in load_owners() if one.experts and one.id in {*body["owners"], *lying}]
         return 200, {"data": [{"logprobs": [-nll] * 50, "experts": ["public", *experts]}]}
+    if path == "/v1/completions":
+        # goes on by heart, or says something else
+        own, here = body["prompt"].split()[1], {*body["candor"]["owners"]["include"]}
+        text = " ".join(body["prompt"].split()[2:] * 3) if own in here else "Nothing of the kind."
+        report = {"owners": {"effective": sorted(here | lying)}}
+        return 200, {"choices": [{"text": text}], "usage": {"completion_tokens": 9}, "candor": report}
     if path != "/v1/chat/completions":
         return 404, {}
     out = {*body["candor"].get("owners", {}).get("exclude", [])} - lying
@@ -103,7 +109,7 @@ def test_every_text_is_measured_with_all_and_without_each_owner_that_changes_it(
         settings = {item["setting"] for item in items if item["set"].startswith(measure)}
         assert settings == {"all", *(f"without {owner}" for owner in left_out)}
     learnt = {item["set"] for item in items if "Learnt" in item["question"]}
-    assert learnt == {"membership/medicine"}
+    assert learnt == {"membership/medicine", "extraction/medicine"}
 
 
 def test_members_and_non_members_are_as_many_and_cut_alike(service: Service, finished: dict[str, Any]) -> None:
@@ -129,12 +135,16 @@ def test_a_cell_has_the_auc_and_its_paired_difference(service: Service, finished
 
 
 def test_the_matrices_say_who_needs_whom(service: Service, finished: dict[str, Any]) -> None:
-    perplexity, questions, membership, _ = report(service, finished).figures
+    perplexity, questions, extraction, membership, _ = report(service, finished).figures
     assert isinstance(perplexity, Heatmap)
     assert isinstance(questions, Heatmap)
     for row, values in zip(perplexity.rows, perplexity.values, strict=True):
         expected = [math.e if column == row else 1.0 for column in perplexity.columns]
         assert values == pytest.approx(expected, abs=1e-4)
+    assert isinstance(extraction, Heatmap)
+    assert dict(zip(extraction.columns, extraction.values[0], strict=True)) == pytest.approx(
+        {"papers": 0.0, "medicine": -1.0, "python": 0.0}, abs=0.05
+    )
     assert isinstance(membership, Heatmap)
     assert dict(zip(membership.columns, membership.values[0], strict=True)) == {
         "nobody": 1.0,
@@ -161,6 +171,34 @@ def test_the_summary_has_a_paragraph_for_each_owner_left_out(service: Service, f
     assert len(told) == 6
 
 
+def test_who_goes_on_by_heart_has_copied(service: Service, finished: dict[str, Any]) -> None:
+    cells = {cell.setting: cell.scores for cell in report(service, finished).cells if cell.set == "extraction/medicine"}
+    assert {setting: scores["copied"].mean for setting, scores in cells.items()} == {
+        "all": 1.0,
+        "without papers": 1.0,
+        "without medicine": 0.0,
+        "without python": 1.0,
+    }
+    [item] = [one for one in service.items(finished["id"], set="extraction/medicine") if one["setting"] == "all"][:1]
+    # what follows begins where the prompt ended
+    words = [*item["question"].split(), *item["gold"][0].split()]
+    assert (len(words), " ".join(words)) == (100, " ".join((words[:6] * 17)[:100]))
+
+
+def test_an_owner_whose_expert_goes_on_all_the_same_voids_the_item(service: Service) -> None:
+    lying.add("medicine")
+    try:
+        options = {"owners": ["medicine"], "measures": ["extraction"]}
+        run = service.wait(service.create(suite="owners", limit=1, options=options)["id"])
+    finally:
+        lying.clear()
+    errors = {(item["setting"], item["error"]) for item in service.items(run["id"])}
+    assert errors == {
+        ("all", None),
+        ("without medicine", "the owner medicine was left out and took part all the same"),
+    }
+
+
 def test_an_owner_that_takes_part_all_the_same_voids_the_item(service: Service) -> None:
     lying.add("news")
     try:
@@ -175,10 +213,11 @@ def test_an_owner_that_takes_part_all_the_same_voids_the_item(service: Service) 
     }
 
 
-def test_an_expert_that_computes_all_the_same_voids_the_item(service: Service) -> None:
+@pytest.mark.parametrize("measure", ["perplexity", "membership"])
+def test_an_expert_that_computes_all_the_same_voids_the_item(service: Service, measure: str) -> None:
     lying.add("medicine")
     try:
-        options = {"owners": ["medicine"], "measures": ["membership"]}
+        options = {"owners": ["medicine"], "measures": [measure]}
         run = service.wait(service.create(suite="owners", limit=1, options=options)["id"])
     finally:
         lying.clear()
@@ -194,8 +233,9 @@ def test_an_expert_that_computes_all_the_same_voids_the_item(service: Service) -
     [
         ({"owners": ["encyclopedia"]}, "cannot be left out: it is public"),
         ({"owners": ["nobody"]}, "Can: papers, medicine"),
-        ({"measures": ["extraction"]}, "perplexity"),
+        ({"measures": ["memory"]}, "perplexity"),
         ({"measures": []}, "at least 1"),
+        ({"owners": []}, "at least 1"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused(service: Service, options: dict[str, Any], says: str) -> None:

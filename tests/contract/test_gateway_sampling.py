@@ -108,6 +108,40 @@ def test_thinking_is_streamed_as_it_is_answered(thinker: httpx.Client, seed: int
     assert said["content"] == whole["content"]
 
 
+def streamed(http: httpx.Client, body: dict[str, Any]) -> list[dict[str, Any]]:
+    with http.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as response:
+        assert response.status_code == 200
+        lines = [line.removeprefix("data: ") for line in response.iter_lines() if line.startswith("data: {")]
+    return [json.loads(line) for line in lines]
+
+
+def test_every_sample_that_is_cut_off_gets_its_final_answer_though_the_models_queue_is_short(
+    plain: httpx.Client,
+) -> None:
+    answer = ask(plain, {"samples": 12, "budget": 56}, temperature=1.0, seed=5, logit_bias={"0": -100})
+    cut = [sample for sample in answer["candor"]["samples"] if sample["tokens"] > 32]
+    assert len(cut) > 4
+    assert all("Final answer:" in sample["text"] for sample in cut)
+    assert not any("could not be forced" in warning for warning in answer["warnings"])
+
+
+def test_without_room_for_a_forced_answer_what_was_said_stands_and_it_is_said_so(
+    model: str, plain: httpx.Client
+) -> None:
+    room = httpx.get(model + "/v1/models").json()["data"][0]["max_model_len"]
+    prompt = ask(plain, {"samples": 1, "budget": 1})["usage"]["prompt_tokens"]
+    # one letter for ever, which is no answer
+    body: dict[str, Any] = {"model": "candor", "messages": QUESTION, "logit_bias": {"40": 100}}
+    body["candor"] = {**ALONE, "sampling": {"samples": 1, "budget": room - prompt}}
+    whole = plain.post("/v1/chat/completions", json=body).json()
+    assert any("could not be forced" in warning for warning in whole["candor"]["warnings"])
+    chunks = streamed(plain, body)
+    assert "error" not in chunks[-1]
+    said = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+    assert said == whole["choices"][0]["message"]["content"]
+    assert chunks[-1]["candor"]["warnings"] == whole["candor"]["warnings"]
+
+
 def test_not_thinking_begins_after_the_thinking(thinker: httpx.Client) -> None:
     answer = ask(thinker, {"mode": "no_thinking", "samples": 2, "budget": 20})
     assert answer["choices"][0]["message"]["reasoning_content"] is None

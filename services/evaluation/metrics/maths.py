@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _CUE = re.compile(r"(?:####|\banswer\s*(?:is|:|=)+)\s*:?", re.IGNORECASE)
-_NUMBER = re.compile(r"(?:(?<![\w)])-\s?)?\$?(?:\d+(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?")
-_FRACTION = re.compile(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}")
+_NUMBER = re.compile(r"(?:(?<![\w)])-\s?)?\$?(?:(?:\d+(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?|(?<![\w.])\.\d+)")
+_FRACTION = re.compile(r"(?<!\d)(?<!\d\s)\\[dt]?frac\{(-?\d+)\}\{(\d+)\}")
 _DRESS = re.compile(r"\\(?:text|mathrm|mbox)\{[^{}]*\}|\\[!,; ]|\\left|\\right|\\%|\^\\circ|[$%\s]")
 
 
@@ -40,7 +41,7 @@ def same(answer: str, gold: str) -> bool:
 
 def value(text: str) -> Fraction | None:
     """The number that a text says and nothing else: 1,000, 0.5, 1/2, $5 or 50%; None for any other."""
-    plain = _plain(text).replace(",", "")
+    plain = _THOUSANDS.sub("", _plain(text))
     try:
         return Fraction(plain.rstrip(".")) if re.fullmatch(r"-?[\d./]+", plain) else None
     except (ValueError, ZeroDivisionError):
@@ -48,15 +49,16 @@ def value(text: str) -> Fraction | None:
 
 
 def last_box(text: str) -> str | None:
-    r"""What the last \boxed{...} of a text holds, braces matched; None if there is none that closes."""
-    begin = text.rfind("\\boxed{")
-    if begin < 0:
-        return None
-    start, depth = begin + len("\\boxed{"), 1
-    for at in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[at], 0)
-        if depth == 0:
-            return text[start:at]
+    r"""What the last \boxed{...} that closes holds, braces matched; None if none does."""
+    begin, end = text.rfind("\\boxed{"), len(text)
+    while begin >= 0:
+        start, depth = begin + len("\\boxed{"), 1
+        for at in range(start, end):
+            depth += {"{": 1, "}": -1}.get(text[at], 0)
+            if depth == 0:
+                return text[start:at]
+        # cut off in the middle of it: the one before may be whole
+        begin, end = text.rfind("\\boxed{", 0, begin), begin
     return None
 
 
@@ -66,4 +68,4 @@ def _numbers(text: str) -> list[str]:
 
 def _plain(text: str) -> str:
     """Without spaces, dollars, units in \\text and degrees; fractions as a/b; lower case."""
-    return _DRESS.sub("", _FRACTION.sub(r"\1/\2", text)).strip(".").lower()
+    return _DRESS.sub("", _FRACTION.sub(r"\1/\2", text)).rstrip(".").lower()

@@ -7,6 +7,12 @@ from typing import Any
 from services.evaluation.page.plots import COLOURS, Drawing, layout
 from shared.contracts.figure import Figure, Heatmap, Plot, Series
 
+_FEW = 8
+"""Places on an axis that can each have a tick of their own."""
+
+_LEGEND_ROW = 20
+"""Pixels; two names stand in a row."""
+
 _MODES = {"line": "lines+markers", "points": "markers"}
 
 
@@ -19,8 +25,13 @@ def drawn(figure: Figure) -> Drawing:
         "yaxis": {"title": {"text": figure.y_title}},
         "barmode": "group",
     }
+    places = sorted({x for series in figure.series for x in series.x if isinstance(x, float)})
+    if figure.x_log and len(places) <= _FEW:
+        axes["xaxis"]["tickvals"] = places
     data = [_series(series, figure, COLOURS[place % len(COLOURS)]) for place, series in enumerate(figure.series)]
-    return Drawing(figure.title, figure.note, data, layout() | axes)
+    # a long legend stands above the plot and would leave it no room
+    height = layout()["height"] + _LEGEND_ROW * max(0, len(figure.series) // 2 - 2)
+    return Drawing(figure.title, figure.note, data, layout(height) | axes)
 
 
 def _series(series: Series, figure: Plot, colour: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from services.evaluation.errors import (
     AlreadyFinished,
     BadMetric,
     BadOption,
+    BadPlan,
     KeyReused,
     MissingData,
     NotComparable,
@@ -43,7 +44,9 @@ Runs = Annotated[list[str], Query(description="Ids of the runs; the others are c
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
 
 
-@router.post("", status_code=202, responses=problems(UnknownSuite, BadOption, MissingData, KeyReused, NotReady))
+@router.post(
+    "", status_code=202, responses=problems(UnknownSuite, BadOption, BadPlan, MissingData, KeyReused, NotReady)
+)
 async def create_evaluation(body: RunRequest, service: Service, response: Response, idempotency_key: Key = None) -> Run:
     """Queue a run. Repeated with the same Idempotency-Key, it gives the run that was made the first time."""
     run = await service.create(body, idempotency_key)

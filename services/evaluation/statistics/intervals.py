@@ -46,6 +46,19 @@ def proportion(values: Sequence[float], clusters: Sequence[Hashable] | None = No
     return _score_interval(found.mean, max(1.0, worth))
 
 
+def interval(
+    values: Sequence[float], clusters: Sequence[Hashable] | None = None, *, resamples: int = RESAMPLES
+) -> Estimate:
+    """Wilson's where all values are zeros and ones, else the bootstrap. Raises ValueError for none.
+
+    Also of a mean that happens to be of zeros and ones: resamples of equal values are all equal, and would say that
+    six failures leave no doubt.
+    """
+    if {*values} <= {0.0, 1.0}:
+        return proportion(values, clusters)
+    return bootstrap(values, clusters, resamples=resamples)
+
+
 def bootstrap(
     values: Sequence[float], clusters: Sequence[Hashable] | None = None, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:

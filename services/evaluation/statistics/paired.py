@@ -41,7 +41,7 @@ def sign_flip(
     sums = np.abs(clustered(differences, clusters).sums)
     observed = abs(math.fsum(differences))
     # the tolerance: equal sums taken in another order differ in their last bits
-    bound = observed - 1e-9 * max(1.0, observed)
+    bound = observed - 1e-9 * float(sums.sum())
     random, extreme = np.random.default_rng(seed), 0
     rows = max(1, _AT_A_TIME // len(sums))
     for start in range(0, draws, rows):

@@ -1,4 +1,4 @@
-"""What an endpoint sent, as both databases can keep it."""
+"""What an endpoint sent, or a plug-in planned, as both databases can keep it."""
 
 from __future__ import annotations
 

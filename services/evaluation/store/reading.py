@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from services.evaluation.errors import KeyReused, UnknownItem, UnknownRun
@@ -121,12 +121,19 @@ class Reader:
         with Session(self._engine) as session:
             return [wire.item(row) for row in session.scalars(query.order_by(ItemRow.position))]
 
-    def to_rescore(self, run: str, limit: int) -> list[Rescored]:
-        """The next answers of another run that are not yet scored in this one; empty when all are."""
-        query = select(ItemRow).where(ItemRow.run == run, ItemRow.status == "planned")
+    def to_rescore(self, run: str, after: int, limit: int) -> list[Rescored]:
+        """The next answers of another run, after this position, that are not yet scored here; empty when all are."""
+        query = select(ItemRow).where(ItemRow.run == run, ItemRow.position > after, ItemRow.status == "planned")
         with Session(self._engine) as session:
             rows = session.scalars(query.order_by(ItemRow.position).limit(limit))
             return [Rescored(row.position, wire.planned(row), wire.answer(row), row.error) for row in rows]
+
+    def answered(self, run: str) -> tuple[int, int]:
+        """How many items have an answer, and how many of those could not be scored."""
+        query = select(func.count(), func.count(ItemRow.error)).where(ItemRow.run == run, ItemRow.output.is_not(None))
+        with Session(self._engine) as session:
+            answers, unscored = session.execute(query).one()
+            return answers, unscored
 
     def last_error(self, run: str) -> str | None:
         """The error of the last item, in order, that failed."""

@@ -54,8 +54,8 @@ class Store(Reader):
             limit=request.limit,
             seed=request.seed,
             options=request.options,
-            versions={**versions, **plan.versions},
-            warnings=plan.warnings,
+            versions=clean({**versions, **plan.versions}),
+            warnings=clean(plan.warnings),
             total=len(plan.items),
         )
         items = (_planned(run, at, item) for at, item in enumerate(plan.items))
@@ -125,7 +125,7 @@ class Store(Reader):
             row = _lock(session, run, status="running")
             if row is None:
                 return False
-            row.versions = {**row.versions, **versions}
+            row.versions = {**row.versions, **clean(versions)}
             _announce(session, row)
             return True
 
@@ -135,10 +135,10 @@ class Store(Reader):
             row = _lock(session, run, status=status)
             if row is None:
                 return False
-            row.finished, row.error = int(time.time()), error
+            row.finished, row.error = int(time.time()), clean(error)
             ended = _announce(session, row)
             if report is not None:
-                row.report = report.model_copy(update={"run": ended}).model_dump(mode="json")
+                row.report = clean(report.model_copy(update={"run": ended}).model_dump(mode="json"))
             return True
 
     def cancel(self, run: str) -> Run:
@@ -218,5 +218,5 @@ def _queued(run: str, request: RunRequest | Rescoring, key: str | None, **values
 
 
 def _planned(run: str, position: int, item: Planned) -> dict[str, Any]:
-    given = {**asdict(item), "cluster": item.cluster or item.question_id}
+    given = clean({**asdict(item), "cluster": item.cluster or item.question_id})
     return {"run": run, "position": position, **given, "status": "planned", "scores": {}, "details": {}}

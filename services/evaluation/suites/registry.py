@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
+from typing import get_args
 
 import structlog
+from pydantic import BaseModel
 
-from services.evaluation.suites.base import Suite
+from services.evaluation.suites.base import Kind, Suite
 from services.evaluation.suites.harness.suite import LmEval
 from services.evaluation.suites.membership.suite import Membership
 from services.evaluation.suites.moe.suite import Moe
@@ -50,11 +52,28 @@ def _installed(points: Iterable[EntryPoint]) -> Iterator[Suite]:
         except Exception as error:
             _log.error("a suite is left out: it cannot be loaded", entry_point=point.value, error=repr(error))
             continue
-        missing = [name for name in _NEEDED if not hasattr(suite, name)]
-        if missing:
-            _log.error("a suite is left out: it is not whole", entry_point=point.value, missing=missing)
+        if faults := _faults(suite):
+            _log.error("a suite is left out: it is not whole", entry_point=point.value, faults=faults)
         else:
             yield suite
+
+
+def _faults(suite: Suite) -> list[str]:
+    """What keeps a suite from being listed, run or reported."""
+    if missing := [name for name in _NEEDED if not hasattr(suite, name)]:
+        return [f"it has no {', '.join(missing)}"]
+    texts = (suite.id, suite.version, suite.title, suite.description)
+    try:
+        suite.options.model_json_schema()
+        found = {
+            "id, version, title and description are texts": all(isinstance(text, str) for text in texts),
+            "options are a pydantic model": issubclass(suite.options, BaseModel),
+            f"metrics are of the kinds {', '.join(get_args(Kind))}": {*suite.metrics.values()} <= {*get_args(Kind)},
+            "what is compared is one of the metrics": {*suite.compared} <= {*suite.metrics},
+        }
+    except Exception as error:
+        return [repr(error)]
+    return [rule for rule, kept in found.items() if not kept]
 
 
 SUITES: dict[str, Suite] = load(

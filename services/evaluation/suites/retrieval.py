@@ -96,8 +96,11 @@ class RetrievalSuite:
 
     async def describe(self, endpoint: Endpoint, versions: Mapping[str, str]) -> dict[str, str]:
         """The encoders of the set's datastore. Raises EndpointError if the endpoint has no such datastore."""
-        listed = (await endpoint.get("/v1/datastores")).body.get("data") or []
-        encoders = {str(one["id"]): _encoders(one["encoders"]) for one in listed}
+        body = (await endpoint.get("/v1/datastores")).body
+        try:
+            encoders = {str(one["id"]): _encoders(one["encoders"]) for one in body["data"]}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise EndpointError(f"{endpoint.url} does not list datastores as Candor does: {str(body)[:200]}") from error
         if (name := versions["datastore"]) not in encoders:
             raise EndpointError(f"{endpoint.url} has no datastore {name!r}. It has: {', '.join(encoders)}.")
         return {"endpoint": endpoint.url, "encoder": encoders[name]}

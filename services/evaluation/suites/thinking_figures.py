@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from services.evaluation.statistics.intervals import bootstrap
+from services.evaluation.statistics.intervals import interval
 from services.evaluation.suites.thinking_samples import KS, choice, correct
 from shared.contracts.evaluation import Item
 from shared.contracts.figure import Figure, Plot, Series
@@ -21,7 +21,15 @@ def curves(items: Iterable[Item]) -> list[Figure]:
     for item in items:
         if item.status == "scored":
             sets.setdefault(item.set, {}).setdefault(item.setting, []).append(_answered(item))
-    return [draw(name, groups) for name, groups in sets.items() for draw in (_passes, _against_tokens, _against_time)]
+    return [
+        figure
+        for name, groups in sets.items()
+        for figure in (
+            _passes(name, groups),
+            *(_against_tokens(name, groups, rule) for rule in _RULES),
+            _against_time(name, groups),
+        )
+    ]
 
 
 @dataclass(frozen=True)
@@ -57,24 +65,23 @@ def _passes(name: str, groups: Mapping[str, Sequence[_Answered]]) -> Plot:
     )
 
 
-def _against_tokens(name: str, groups: Mapping[str, Sequence[_Answered]]) -> Plot:
-    """A point for each budget and number of samples, a line for each mode, budget and rule."""
+def _against_tokens(name: str, groups: Mapping[str, Sequence[_Answered]], rule: str) -> Plot:
+    """A point for each number of samples, a line for each mode and budget."""
     series = []
     for setting, items in groups.items():
         sizes = [k for k in KS if all(k <= len(item.samples) for item in items)]
-        for rule in _RULES:
-            blocks = [[_of_blocks(item, rule, size) for item in items] for size in sizes]
-            spent = [fmean(tokens for tokens, _ in row) for row in blocks]
-            series.append(_series(f"{setting} {rule}", spent, [[right for _, right in row] for row in blocks]))
+        blocks = [[_of_blocks(item, rule, size) for item in items] for size in sizes]
+        spent = [fmean(tokens for tokens, _ in row) for row in blocks]
+        series.append(_series(setting, spent, [[right for _, right in row] for row in blocks]))
     return Plot(
         kind="line",
-        title=f"{name}: accuracy against tokens",
+        title=f"{name}: accuracy by {rule} against tokens",
         x_title="tokens of all samples of a question",
         y_title="accuracy",
         series=series,
         x_log=True,
         note="Points along a line are 1, 2, 4, ... samples: those of a question are cut into groups of that size, "
-        "each group chooses an answer, and the mean over groups counts. the verifier knows the gold answer.",
+        "each group chooses an answer, and the mean over groups counts. A verifier knows the gold answer.",
     )
 
 
@@ -116,7 +123,7 @@ def _against_time(name: str, groups: Mapping[str, Sequence[_Answered]]) -> Plot:
 
 
 def _series(name: str, x: Sequence[float], values: Sequence[Sequence[float]]) -> Series:
-    estimates = [bootstrap(value, resamples=2000) for value in values]
+    estimates = [interval(value, resamples=2000) for value in values]
     return Series(
         name=name,
         x=list(x),

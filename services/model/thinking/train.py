@@ -36,7 +36,7 @@ class Settings:
     rank: int = 8
     first_layer: int = 10
     """The layers before it stay as they are, and no gradient goes through them."""
-    steps: int = 160
+    steps: int = 400
     problems: int = 4
     """A step, each once with thinking and once without."""
     learning_rate: float = 2e-3

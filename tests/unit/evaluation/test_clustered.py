@@ -15,9 +15,12 @@ from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
+from services.evaluation.estimates import estimate
+from services.evaluation.measured import Scored
 from services.evaluation.statistics.clusters import clustered
 from services.evaluation.statistics.intervals import bootstrap, proportion, wilson
 from services.evaluation.statistics.paired import cluster_flip, holm, mcnemar, sign_flip
+from shared.contracts.evaluation import Estimate
 
 CLUSTERED = st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.integers(0, 6)), min_size=2, max_size=60)
 PROBABILITIES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
@@ -164,3 +167,17 @@ def test_ten_thousand_distinct_values_take_neither_long_nor_much_memory() -> Non
     assert 0 < p <= 1
     assert most < 150e6
     assert seconds < 20
+
+
+def test_a_sign_flips_p_does_not_depend_on_the_unit() -> None:
+    differences = np.random.default_rng(3).normal(0.8, 1, 30)
+    whole = sign_flip(differences.tolist())
+    assert whole < 0.01
+    assert sign_flip((differences * 1e-12).tolist()) == sign_flip((differences * 1e12).tolist()) == whole
+
+
+def test_a_mean_of_zeros_or_ones_alone_is_no_certainty() -> None:
+    scored = [Scored(str(n), str(n), b"", {"pass@1": 0.0, "tokens": 7.0}) for n in range(6)]
+    found = estimate(scored, "pass@1", "mean")
+    assert found == wilson(0, 6)
+    assert estimate(scored, "tokens", "mean") == Estimate(mean=7.0, low=7.0, high=7.0)

@@ -20,7 +20,16 @@ from services.evaluation.suites.rag.answers import letter
         ("The answer is E", None),
         ("paris", None),
         ("", None),
+        ("The answer is a mammal, so I say B.", 1),
+        ("the answer is (c)", 2),
+        ("Answer: d", 3),
+        ("The answer is b.", 1),
     ],
 )
 def test_the_letter_of_an_answer_among_four(text: str, place: int | None) -> None:
     assert letter(text, 4) == place
+
+
+@pytest.mark.parametrize(("text", "place"), [("I am not sure.", None), ("I think that it is C", 2), ("I", 8)])
+def test_the_letter_of_an_answer_among_ten(text: str, place: int | None) -> None:
+    assert letter(text, 10) == place

@@ -18,6 +18,8 @@ from services.evaluation.metrics.maths import final_answer, last_box, same
         ("It fell to -4 degrees", "-4"),
         ("10-3", "3"),
         ("The answer is: yes.", "yes"),
+        (r"So \boxed{12}. Let me check: \boxed{1", "12"),
+        ("The answer is .5", ".5"),
         ("I do not know.", ""),
         ("", ""),
     ],
@@ -37,6 +39,10 @@ def test_the_final_answer_of_a_text(text: str, final: str) -> None:
         (r"\dfrac{3}{4}", "3/4", True),
         (r"5\text{ cm}", "5", True),
         ("-4", "4", False),
+        (".5", "0.5", True),
+        ("1,2", "12", False),
+        ("1,000,000", "1000000", True),
+        (r"2\frac{1}{2}", "10.5", False),
         ("18", "180", False),
         (r"\sqrt{2}", r"\sqrt{3}", False),
         ("1/0", "1/0", True),
@@ -56,4 +62,5 @@ def test_an_empty_answer_is_never_the_gold_one() -> None:
 def test_the_last_box_has_its_braces_matched() -> None:
     assert last_box(r"\boxed{1} \boxed{\frac{1}{\sqrt{2}}} end") == r"\frac{1}{\sqrt{2}}"
     assert last_box(r"\boxed{open") is None
+    assert last_box(r"\boxed{2} and \boxed{open") == "2"
     assert last_box("none") is None

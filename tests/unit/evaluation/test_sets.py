@@ -84,6 +84,16 @@ def test_mmlu_is_a_folder_of_csv_files_without_headings(tmp_path: Path) -> None:
         ('{"question": "Who?", "choices": ["x", "y"], "answer": 2}', "own.jsonl:2: .* the answer is choice 3 of 2"),
         ('{"question": " ", "answer": "x"}', "own.jsonl:2: the question is empty"),
         ('{"question": "Who?", "answer": []}', "own.jsonl:2: there is no answer"),
+        ('{"question": "Who?", "answer": null}', "own.jsonl:2: .* None is no text"),
+        ('{"question": null, "answer": "x"}', "own.jsonl:2: .* None is no text"),
+        ('{"question": "Who?", "answers": [{"text": "x"}]}', "own.jsonl:2: .* is no text"),
+        ('{"question": "Who?", "choices": ["x", null], "answer": 0}', "own.jsonl:2: .* None is no text"),
+        ('{"question": "Who?", "choices": ["x", "y"], "answer": ""}', "own.jsonl:2: .* '' is no letter of a choice"),
+        ('{"question": "Who?", "choices": ["x", "y"], "answer": "AB"}', "own.jsonl:2: .* 'AB' is no letter"),
+        ('{"question": "Who?", "options": ["x", "y"], "label": null}', "own.jsonl:2: .* None is no letter"),
+        ('{"question": "Who?", "choices": ["x", "y"], "answer": true}', "own.jsonl:2: .* True is no letter"),
+        ('{"question": "Who \\ud800?", "answer": "x"}', "own.jsonl:2: .* half a surrogate"),
+        ('{"question": "Who?", "answer": "x\\u0000"}', "own.jsonl:2: .* NUL"),
         ('{"id": "own.jsonl:1", "question": "Who?", "answer": "x"}', "own.jsonl:2: the id 'own.jsonl:1' stands there"),
     ],
 )
@@ -93,6 +103,49 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str, says: st
         file.write(line)
     with pytest.raises(BadOption, match=says):
         choose(tmp_path, "own", 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("own.jsonl", b'{"question": "Qui\xe9n?"', "own.jsonl: no UTF-8"),
+        ("own.jsonl", b"", "is empty"),
+        ("own.jsonl", b"\n \n", "is empty"),
+        ("own.csv", b"\x00\x01\x02", "own.csv:1: 1 fields"),
+        ("own.csv", b'question,answer\n"' + b"x" * 200_000, "own.csv: no CSV"),
+        ("own.parquet", b"question,answer\nWho?,He\n", "own.parquet: no Parquet"),
+        ("own.parquet", b"", "own.parquet: no Parquet"),
+        ("own/readme.txt", b"nothing", "has no file of .jsonl, .csv, .parquet"),
+        ("own.jsonl/deep.jsonl", b"{}", "has no file of .jsonl, .csv, .parquet"),
+    ],
+)
+def test_a_file_of_another_format_is_named(tmp_path: Path, file: str, content: bytes, says: str) -> None:
+    path = tmp_path / "sets" / file
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(BadOption, match=says):
+        choose(tmp_path, "own", 10, 0)
+
+
+def test_a_link_to_nowhere_is_no_set_that_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets/own.jsonl").symlink_to(tmp_path / "gone.jsonl")
+    with pytest.raises(BadOption, match="has no file"):
+        choose(tmp_path, "own", 10, 0)
+
+
+def test_a_spreadsheets_file_begins_with_a_mark_and_ends_with_an_empty_line(tmp_path: Path) -> None:
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets/own.csv").write_bytes("\ufeffquestion,answer\r\nWho?,Él\r\n\r\n".encode())
+    (tmp_path / "sets/lines.jsonl").write_bytes('\ufeff{"question": "Who?", "answer": "Él"}\n'.encode())
+    for name in ("own", "lines"):
+        [found] = choose(tmp_path, name, 10, 0)
+        assert (found.question, found.answers) == ("Who?", ["Él"])
+
+
+def test_a_number_is_an_answer(tmp_path: Path) -> None:
+    write_set(tmp_path, "own", [{"question": "How many?", "answer": 5}])
+    assert choose(tmp_path, "own", 1, 0)[0].answers == ["5"]
 
 
 def test_a_name_is_no_path(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The store: migrations, and transitions that happen once."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy.exc import IntegrityError
 
 from services.evaluation.errors import AlreadyFinished, UnknownRun
 from services.evaluation.store import database
@@ -16,14 +18,37 @@ from services.evaluation.store.database import migrate, open_database
 from services.evaluation.store.runs import Outcome, Rescoring, Store
 from services.evaluation.store.tables import Base
 from services.evaluation.suites.base import Answer, Plan, Planned
-from shared.contracts.evaluation import RunRequest
+from shared.contracts.evaluation import Report, RunRequest
+from shared.contracts.figure import Plot, Series
+from tests.postgres import postgres
 
 ANSWER = Answer("user: Who?", "Anna", 1, 2.0, {"finish_reason": "stop"})
 
 
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    with postgres() as server:
+        yield server.url.replace("postgresql:", "postgresql+psycopg:")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[URL]:
+    """An empty database."""
+    if request.param == "sqlite":
+        yield make_url(f"sqlite:///{tmp_path / 'new folder' / 'runs.db'}")
+        return
+    address = make_url(request.getfixturevalue("postgresql"))
+    server = create_engine(address, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.exec_driver_sql("CREATE DATABASE evaluation")
+        yield address.set(database="evaluation")
+        connection.exec_driver_sql("DROP DATABASE evaluation WITH (FORCE)")
+    server.dispose()
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    return open_database(make_url(f"sqlite:///{tmp_path / 'new folder' / 'runs.db'}"))
+def engine(url: URL) -> Engine:
+    return open_database(url)
 
 
 @pytest.fixture
@@ -89,8 +114,9 @@ def test_unfinished_runs_are_those_to_carry_on(store: Store) -> None:
     assert store.unfinished() == []
 
 
-def test_a_database_of_before_clusters_is_brought_up_to_date_with_its_runs(tmp_path: Path) -> None:
-    url = make_url(f"sqlite:///{tmp_path / 'old.db'}")
+def test_a_database_of_before_clusters_is_brought_up_to_date_with_its_runs(url: URL) -> None:
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir()
     engine = create_engine(url)
     config = Config()
     config.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
@@ -118,6 +144,62 @@ def test_a_database_of_before_clusters_is_brought_up_to_date_with_its_runs(tmp_p
     again = store.by_key("key", RunRequest(suite="rag-qa"))
     assert again is not None
     assert again.id == "old"
+    # and its answers can be scored again
+    new = store.rescore("new", Rescoring(run="old"), "key 2", suite="rag-qa", versions={}, warnings=[])
+    assert (new.progress.total, new.rescored_from) == (1, "old")
+    [found] = store.to_rescore("new", -1, 10)
+    assert (found.planned.cluster, found.planned.gold) == ("q", ["Anna"])
+
+
+def test_what_no_database_keeps_is_kept_as_something_else(store: Store) -> None:
+    bad = "half \ud800 and NUL \0"
+    store.create(
+        "bad", RunRequest(suite="rag-qa"), Plan([Planned(bad, bad, bad, bad, bad, [bad], 0, {bad: bad})]), {}, None
+    )
+    assert store.begin("bad", {"weights": bad})
+    assert store.record("bad", 0, ANSWER, {}, None)
+    store.begin("run", {})
+    store.record("run", 0, Answer(bad, bad, 1, 2.0, {bad: [bad, float("nan")]}), {"f1": 1.0}, None)
+    store.record("run", 1, None, {}, bad)
+    plot = Plot(kind="line", title=bad, x_title="", y_title="", series=[Series(name="a", x=[1.0], y=[float("nan")])])
+    report = Report(run=store.run("run"), metrics=["f1"], cells=[], comparisons=[], figures=[plot], summary=[bad])
+    assert store.end("run", "succeeded", error=bad, report=report)
+    good = "half \ufffd and NUL \ufffd"
+    first, second = store.items("run")[:2]
+    assert (first.output, first.details, second.error) == (good, {good: [good, None]}, good)
+    assert (store.run("bad").versions, store.items("bad")[0].question) == ({"weights": good}, good)
+    kept = store.report("run")
+    assert kept is not None
+    assert (kept.summary, kept.run.error) == ([good], good)
+    assert isinstance(kept.figures[0], Plot)
+    assert kept.figures[0].series[0].y == [None]
+
+
+def test_half_a_plan_is_no_run(store: Store) -> None:
+    items = [Planned(f"q{n % 3}@rag", f"q{n}", "tales", "rag", "Who?", ["Anna"], n, {}) for n in range(5)]
+    with pytest.raises(IntegrityError):
+        store.create("twice", RunRequest(suite="rag-qa"), Plan(items), {}, None)
+    with pytest.raises(UnknownRun):
+        store.run("twice")
+
+
+def test_two_requests_of_one_key_at_once_make_one_run(store: Store) -> None:
+    items = [Planned(f"q{n}@rag", f"q{n}", "tales", "rag", "Who?", ["Anna"], n, {}) for n in range(50)]
+
+    def create(number: int) -> str:
+        return store.create(f"once-{number}", RunRequest(suite="rag-qa"), Plan(items), {}, "one key").id
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len({*threads.map(create, range(8))}) == 1
+    assert len([run for run in store.runs(after=None, limit=100) if run.id.startswith("once-")]) == 1
+
+
+def test_answers_scored_again_are_counted_with_those_that_could_not_be(store: Store) -> None:
+    store.begin("run", {})
+    store.record("run", 0, ANSWER, {}, "cannot be scored")
+    store.record("run", 1, ANSWER, {"f1": 1.0}, None)
+    store.record("run", 2, None, {}, "HTTP 500")
+    assert store.answered("run") == (2, 1)
 
 
 def test_all_items_are_read_page_by_page_in_order_and_any_of_them_by_its_place(store: Store) -> None:
@@ -142,10 +224,11 @@ def test_a_rescored_run_has_the_answers_and_those_of_the_items_that_failed_have_
     store.end("run", "failed", error="no")
     new = store.rescore("new", Rescoring(run="run"), None, suite="rag-qa", versions={"suite": "2"}, warnings=[])
     assert new.progress.total == 2
-    first, second = store.to_rescore("new", 10)
+    first, second = store.to_rescore("new", -1, 10)
+    assert [one.position for one in store.to_rescore("new", 0, 10)] == [1]
     assert (first.planned.id, first.answer, second.answer, second.error) == ("q0@rag", ANSWER, None, "HTTP 500")
     assert store.record_all("new", [Outcome(0, ANSWER, {"f1": 0.5}, None), Outcome(1, None, {}, "HTTP 500")])
-    assert store.to_rescore("new", 10) == []
+    assert store.to_rescore("new", -1, 10) == []
     assert not store.record_all("new", [Outcome(0, ANSWER, {"f1": 0.9}, None)])
     assert [item.scores for item in store.items("new")] == [{"f1": 0.5}, {}]
     assert store.run("new").progress.failed == 1

@@ -1,10 +1,7 @@
 """Adding texts: files, folders, and data sets of a hub, which is one that the test serves."""
 
-import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,9 +13,9 @@ from gateway.cli.failure import Failure
 from services.retrieval.datastore.build import build
 from services.retrieval.datastore.deletions import Deletions
 from services.retrieval.datastore.generation import RECORD
+from tests.hub_support import COMMIT, serving
 from tests.retrieval_support import HashingEncoder, opened, owner
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CARDS = {"some/ants": {"license": "cc-by-4.0"}, "some/nameless": {}}
 
 
@@ -26,44 +23,8 @@ CARDS = {"some/ants": {"license": "cc-by-4.0"}, "some/nameless": {}}
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("hub") / "train.parquet"
     pq.write_table(pa.table({"body": ["one ant", "two ants"], "key": ["a", "b"]}), path)
-    content = path.read_bytes()
-
-    class Hub(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self._answer(with_body=False)
-
-        def do_GET(self) -> None:
-            self._answer(with_body=True)
-
-        def _answer(self, *, with_body: bool) -> None:
-            name = "/".join(self.path.removeprefix("/api").split("/")[2:4])
-            body = content
-            if name not in CARDS:
-                self.send_response(404)
-                self.send_header("X-Error-Code", "RepoNotFound")
-                body = b"{}"
-            elif self.path.startswith("/api/"):
-                self.send_response(200)
-                files = [{"rfilename": "data/train-00000-of-00001.parquet"}, {"rfilename": "README.md"}]
-                info = {"id": name, "sha": COMMIT, "siblings": files, "cardData": CARDS[name]}
-                body = json.dumps(info).encode()
-            else:
-                self.send_response(200)
-                self.send_header("ETag", f'"{"0" * 40}"')
-                self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if with_body:
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(CARDS, path.read_bytes(), "train") as url:
+        yield url
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ SLOTS = (0.5, 1.5, 2.5, 3.5)
 
 def decided(texts: Sequence[str], confidences: Sequence[float], total: int, rule: Rule) -> bool:
     tally = Tally(QUESTION, total, rule)
-    for text, confidence in zip(texts, confidences, strict=True):
-        tally.add(text, confidence)
+    for number, (text, confidence) in enumerate(zip(texts, confidences, strict=True)):
+        tally.add(number, text, confidence)
     return tally.decided()
 
 
@@ -77,3 +77,14 @@ def test_a_vote_by_confidence_is_decided_later_because_those_to_come_may_be_more
     assert decided(["7", "7", "7"], certain, 5, "majority")
     assert not decided(["7", "7", "7"], certain, 5, "confidence")
     assert decided(["7", "7", "7", "7"], [4.0, *certain], 5, "confidence")
+
+
+def test_between_equal_confidences_their_order_decides_and_not_which_ended_first() -> None:
+    tally = Tally(QUESTION, 7, "confidence")
+    for number in (2, 3, 4, 5, 0, 1):
+        tally.add(number, "7" if number > 1 else "8", 1.0)
+    assert not tally.decided()
+    # because of this one
+    texts = ["8", "8", "7", "7", "7", "7", "8"]
+    vote = aggregate(texts, [1.0] * 6 + [2.0], QUESTION, "confidence")
+    assert texts[vote.winner] == "8"

@@ -1,18 +1,26 @@
 """Verifiers: equivalence, patterns, schemas and the client's own, and attacks on each."""
 
 import asyncio
+import gzip
 import json
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from gateway.verify.checks import found
 from gateway.verify.faults import BadVerifier, VerifierFailed, VerifierNotServed
+from gateway.verify.pool import Pool
+from gateway.verify.remote import Remote
 from gateway.verify.verifiers import Verifiers
 from shared.contracts.verifier import Verifier
 
@@ -74,6 +82,9 @@ SCHEMA = {"type": "object", "properties": {"height": {"type": "integer"}}, "requ
         ('{"height": "42"}', False),
         ("{}", False),
         ("42 m", False),
+        ('```python\n{"height": 1}\n```\nso\n```json\n{"height": 42}\n```\nin\n```\nmetres\n```', True),
+        ('{"height": 42, "said": "```json\\n{}\\n```"}', True),
+        ('{"height": 42, "width": NaN}', False),
         ("[" * 100_000, False),
     ],
 )
@@ -106,6 +117,54 @@ def test_a_verifier_that_is_none_is_refused_before_any_work(
     assert (refused.value.status, refused.value.field) == (400, f"candor.sampling.verifier.{field}")
 
 
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {}
+    for _ in range(depth):
+        schema = {"not": schema}
+    return schema
+
+
+@pytest.mark.parametrize("schema", [nested(65), nested(600), nested(900), {"const": "x" * 100_001}])
+def test_a_schema_that_nobody_could_send_on_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"deep|longer"):
+        verifier(kind="json_schema", schema=schema)
+
+
+def test_a_deep_schema_is_one(loop: asyncio.Runner, verifiers: Verifiers) -> None:
+    assert says(loop, verifiers, "1", kind="json_schema", schema=nested(62)) is True
+
+
+HELD = """
+import asyncio
+from gateway.verify.pool import Pool
+from gateway.verify.checks import found
+
+async def main():
+    pool = Pool(100)
+    await pool.run(found, "a", "a")
+    print(*[worker.pid for worker in __import__("multiprocessing").active_children()], flush=True)
+    await asyncio.gather(*(pool.run(found, "^(?:(a+)+)+$", "a" * 60 + "!") for _ in range(2)))
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_checks_that_take_for_ever_end_with_the_gateway_however_it_ends(tmp_path: Path) -> None:
+    (tmp_path / "held.py").write_text(HELD)
+    gateway = subprocess.Popen([sys.executable, tmp_path / "held.py"], stdout=subprocess.PIPE, text=True)
+    assert gateway.stdout is not None
+    workers = [int(pid) for pid in gateway.stdout.readline().split()]
+    time.sleep(1)
+    gateway.kill()
+    gateway.wait()
+    until = time.monotonic() + 10
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert workers
+
+
 CATASTROPHE = {"type": "string", "pattern": "^(a+)+$"}
 
 
@@ -136,18 +195,50 @@ def test_what_would_take_for_ever_is_ended_and_the_next_check_works(
     loop.run(run())
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_pool_that_broke_is_replaced(loop: asyncio.Runner) -> None:
+    async def run() -> bool:
+        pool = Pool()
+        try:
+            # too deep for the thread that sends it, which dies of it
+            with suppress(TimeoutError):
+                await asyncio.wait_for(pool.run(found, "a", nested(900)), 2)
+            return await pool.run(found, "a", "a")
+        finally:
+            await pool.close()
+
+    assert loop.run(run())
+
+
 class Said(BaseHTTPRequestHandler):
     """Answers as the path says."""
 
     heard: list[Any] = []
+    cookies: list[str | None] = []
 
     def do_POST(self) -> None:
         Said.heard.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        Said.cookies.append(self.headers["cookie"])
+        if self.path == "/slow":
+            self._drip()
+            return
         answers = {"/yes": b'{"verified": true}', "/no": b'{"verified": false}', "/odd": b'{"verified": "yes"}'}
         self.send_response({"/moved": 302, "/broken": 500}.get(self.path, 200))
         self.send_header("location", "/yes")
+        self.send_header("set-cookie", "client=1")
+        if self.path == "/packed":
+            self.send_header("content-encoding", "gzip")
+            answers["/packed"] = gzip.compress(answers["/yes"])
         self.end_headers()
         self.wfile.write(b"x" * (1 << 20) if self.path == "/endless" else answers.get(self.path, b""))
+
+    def _drip(self) -> None:
+        """A byte now and then, so that it is never silent for long."""
+        with suppress(OSError):
+            self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
+            for byte in b'{"verified": true}':
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.2)
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -155,7 +246,7 @@ class Said(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), Said)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Said)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -180,10 +271,59 @@ def test_the_clients_own_verifier_is_asked(loop: asyncio.Runner, server: str) ->
     assert not remote(loop, [server], f"http://{server}/no")
 
 
-@pytest.mark.parametrize("path", ["odd", "moved", "broken", "endless", "empty"])
+@pytest.mark.parametrize("path", ["odd", "moved", "broken", "endless", "empty", "packed"])
 def test_a_verifier_that_does_not_say_has_failed(loop: asyncio.Runner, server: str, path: str) -> None:
     with pytest.raises(VerifierFailed):
         remote(loop, [server], f"http://{server}/{path}")
+
+
+def test_a_verifier_has_its_time_and_no_more_however_it_spends_it(loop: asyncio.Runner, server: str) -> None:
+    async def run() -> None:
+        asking = Remote([server], seconds=1.0)
+        try:
+            await asking.verify(f"http://{server}/slow", "How tall?", "It is 42.", "42")
+        finally:
+            await asking.close()
+
+    began = time.monotonic()
+    with pytest.raises(VerifierFailed, match="1 s"):
+        loop.run(run())
+    assert time.monotonic() - began < 2.5
+
+
+def test_one_clients_verifier_leaves_nothing_for_the_next(loop: asyncio.Runner, server: str) -> None:
+    async def run() -> None:
+        asking = Remote([server])
+        for _ in range(2):
+            await asking.verify(f"http://{server}/yes", "How tall?", "It is 42.", "42")
+        await asking.close()
+
+    loop.run(run())
+    assert Said.cookies[-2:] == [None, None]
+
+
+def test_a_host_may_be_an_address_of_version_six(loop: asyncio.Runner) -> None:
+    async def run() -> bool:
+        asking = Remote([f"[::1]:{port}"])
+        try:
+            # without brackets and port it would read as another address
+            with pytest.raises(BadVerifier):
+                Remote([f"::1:{port}"]).check(f"http://[::1:{port}]/yes")
+            return await asking.verify(f"http://[::1]:{port}/yes", "", "", "")
+        finally:
+            await asking.close()
+
+    class Six(ThreadingHTTPServer):
+        address_family = socket.AF_INET6
+
+    try:
+        six = Six(("::1", 0), Said)
+    except OSError:
+        pytest.skip("no version six here")
+    port = six.server_port
+    threading.Thread(target=six.serve_forever, daemon=True).start()
+    assert loop.run(run())
+    six.shutdown()
 
 
 def test_without_allowed_hosts_no_address_is_called(loop: asyncio.Runner, server: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.verify.code import Sandbox, program
+from gateway.verify.faults import VerifierFailed
 
 SECONDS, MEMORY = 3.0, 256
 
@@ -30,7 +31,8 @@ def sandbox(loop: asyncio.Runner) -> Sandbox:
 
 
 def passes(loop: asyncio.Runner, sandbox: Sandbox, code: str, tests: str = "") -> bool:
-    return loop.run(sandbox.passes(code, tests, SECONDS, MEMORY))
+    # what is no attack ends by itself, on a busy machine late
+    return loop.run(sandbox.passes(code, tests, 10 * SECONDS, MEMORY))
 
 
 DOUBLE = "def double(x):\n    return 2 * x"
@@ -68,7 +70,7 @@ def test_a_program_passes_when_its_tests_run_to_their_end(
 
 @pytest.mark.parametrize(
     "code",
-    ["raise SystemExit(0)", "exit()", "import os; os._exit(0)", "import os, signal; os.kill(-1, signal.SIGKILL)"],
+    ["raise SystemExit(0)", "exit()", "import os; os._exit(0)", "import os; os.kill(os.getpid(), 9)"],
 )
 def test_a_program_that_ends_before_its_tests_does_not_pass(loop: asyncio.Runner, sandbox: Sandbox, code: str) -> None:
     assert not passes(loop, sandbox, code, "assert True")
@@ -87,6 +89,28 @@ ATTACKS = {
     "a large file": "f = open('/tmp/a', 'wb')\nwhile True: f.write(bytes(1 << 20))",
     "large files": "for i in range(10**6): open(f'/tmp/{i}', 'wb').write(bytes(15 << 20))",
     "stopping its watcher": "import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\nwhile True: pass",
+    "stopping its watcher, then memory": (
+        "import os, signal, time\nos.kill(os.getppid(), signal.SIGSTOP)\n"
+        "for _ in range(13):\n    if os.fork() == 0: break\nx = bytearray(200 << 20)\ntime.sleep(1000)"
+    ),
+    "memory that no process maps": (
+        "import os\nfor i in range(25):\n    file = os.memfd_create('x')\n    os.write(file, bytes(15 << 20))"
+    ),
+    "files in a file system of its own": (
+        "import ctypes, os\ncall = ctypes.CDLL(None)\nuser, group = os.getuid(), os.getgid()\n"
+        "call.prctl(4, 1, 0, 0, 0)\nassert call.unshare(0x10020000) == 0\n"
+        "for name, said in (('setgroups', 'deny'), ('uid_map', f'0 {user} 1'), ('gid_map', f'0 {group} 1')):\n"
+        "    open(f'/proc/self/{name}', 'w').write(said)\n"
+        "assert call.mount(b'x', b'/tmp', b'tmpfs', 0, b'size=4g') == 0\n"
+        "for i in range(25): open(f'/tmp/{i}', 'wb').write(bytes(15 << 20))"
+    ),
+    "a namespace of its own by clone": (
+        "import ctypes, platform\nassert ctypes.CDLL(None).syscall("
+        "{'x86_64': 56, 'aarch64': 220}[platform.machine()], 0x10000000 | 17, 0, 0, 0, 0) >= 0"
+    ),
+    "writing its own verdict": (
+        "import os\nopen('/proc/1/fd/1', 'w').write('passed')\nos.kill(os.getppid(), 9)\nraise SystemExit"
+    ),
     "endless recursion": "def f(): return f()\nf()",
 }
 
@@ -117,6 +141,39 @@ def test_an_attack_ends_in_time_and_does_not_pass(loop: asyncio.Runner, sandbox:
     assert time.monotonic() - began < SECONDS + 8
     # megabytes; other work on the machine takes some too
     assert free - least < 1500
+
+
+def test_programs_at_a_time_have_their_own_threads(loop: asyncio.Runner, sandbox: Sandbox) -> None:
+    code = "import threading\nfor _ in range(12): threading.Timer(1, print).start()\nthreading.Event().wait(0.5)"
+
+    async def run() -> list[bool]:
+        return await asyncio.gather(*(sandbox.passes(code, "", 20, 2048) for _ in range(2)))
+
+    assert loop.run(run()) == [True, True]
+
+
+def test_a_sandbox_that_says_too_much_is_not_heard_to_the_end(
+    loop: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bwrap").write_text("#!/bin/sh\nwhile :; do echo passed; done\n")
+    (tmp_path / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    endless = Sandbox()
+    began = time.monotonic()
+    assert not loop.run(endless.available())
+    assert time.monotonic() - began < 5
+
+
+def test_a_sandbox_that_cannot_be_started_has_failed(
+    loop: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bwrap").write_text("#!/nowhere\n")
+    (tmp_path / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    gone = Sandbox()
+    assert not loop.run(gone.available())
+    with pytest.raises(VerifierFailed):
+        loop.run(gone.passes("", "", SECONDS, MEMORY))
 
 
 def test_what_a_program_leaves_running_ends_with_it(loop: asyncio.Runner, sandbox: Sandbox) -> None:
@@ -201,10 +258,24 @@ def sandboxes() -> set[str]:
         ("Here:\n```python\nx = 1\n```\nDone.", "x = 1"),
         ("```\nx = 1\n```\nor better\n```py\nx = 2\n```", "x = 2"),
         ("```python\nx = 1", "x = 1"),
+        ("Install:\n```bash\npip install x\n```\nThen:\n```python\nx = 1\n```\nDone.", "x = 1"),
+        ("```python\nx = 1\n```\nIt prints:\n```\n1\n```", "x = 1"),
+        ("```Python title=a.py\nx = 1\n```", "x = 1"),
+        ("1. So:\n   ```python\n   if x:\n       y = 1\n   ```", "if x:\n    y = 1"),
+        ("Like so: ```python\nx = 1\n```", "x = 1"),
+        ('````python\nx = """\n```\n"""\n````', 'x = """\n```\n"""'),
+        ("Call ```f``` with ```1```", "Call ```f``` with ```1```"),
     ],
 )
 def test_the_program_of_a_sample_is_its_last_block_or_all_of_it(text: str, code: str) -> None:
     assert program(text) == code
+
+
+@pytest.mark.parametrize("text", ["```" + " " * 10**6 + "x`", " " * 10**6 + "x", "```\n" * 10**5, "`" * 10**6 + "x`"])
+def test_no_text_takes_long_to_find_a_program_in(text: str) -> None:
+    began = time.monotonic()
+    program(text)
+    assert time.monotonic() - began < 2
 
 
 def available() -> int:

@@ -27,7 +27,7 @@ def directly(model: Any, tokens: Iterable[int]) -> float:
     given = torch.tensor([tuple(tokens)])
     model.zero_grad()
     logits = model(input_ids=given).logits[0, :-1]
-    functional.cross_entropy(logits, given[0, 1:]).backward()
+    torch.autograd.backward(functional.cross_entropy(logits, given[0, 1:]))
     squares = [one.grad.square().sum() for name, one in model.named_parameters() if ".mlp." not in name]
     return float(torch.stack(squares).sum().sqrt())
 
@@ -134,10 +134,11 @@ def test_the_gradient_through_changes_of_the_public_ffn_is_that_through_whole_ex
     )
     chosen = torch.tensor([[0, 1], [1, 2], [2, 0], [1, 0], [2, 1]])
     gradients = []
-    for changes in ([None, change, merged], [Whole(gate_up, down), merged, change]):
+    mixes: tuple[list[Factors | Whole | None], ...] = ([None, change, merged], [Whole(gate_up, down), merged, change])
+    for changes in mixes:
         states = torch.linspace(-1, 1, 5 * hidden).view(5, hidden).requires_grad_()
         weights = torch.linspace(0.1, 0.9, 10).view(5, 2).requires_grad_()
-        FactoredExperts(gate_up, down, changes)(states, chosen, weights).square().sum().backward()
+        torch.autograd.backward(FactoredExperts(gate_up, down, changes)(states, chosen, weights).square().sum())
         gradients.append((states.grad, weights.grad))
     for one, other in zip(*gradients, strict=True):
         assert one is not None

@@ -29,10 +29,10 @@ async def _sum(endpoint: Endpoint, model: str, text: str) -> float:
     try:
         said: dict[str, Any] = reply.body["choices"][0]["logprobs"]
         tokens, logprobs = said["tokens"], said["token_logprobs"]
-        known = [float(one) for one in logprobs[1:]]
+        known, said_again = [float(one) for one in logprobs[1:]], "".join(tokens)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise EndpointError(_missing(endpoint, "it sends none")) from error
-    if len(tokens) != len(logprobs) or len(tokens) < 4 or not "".join(tokens).strip().endswith(text[-5:]):
+    if len(tokens) != len(logprobs) or len(tokens) < 4 or not said_again.strip().endswith(text[-5:]):
         raise EndpointError(_missing(endpoint, "they are not the prompt's"))
     return sum(known)
 

@@ -15,6 +15,12 @@ from typing import Any
 from services.evaluation.suites.base import BadAnswer
 
 LAST_LINES = 12
+_KEPT = 16_384
+"""Bytes of what it said."""
+
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "OMP_NUM_THREADS", "LD_LIBRARY_PATH")
+"""Of the environment. The rest is the service's own: a task's file runs code, which is not to read the passwords of our
+databases, and the endpoint is not to get a key or be asked through a proxy that is meant for others."""
 
 _DIES_WITH_US = """
 import ctypes, os, signal, sys
@@ -52,7 +58,9 @@ async def run_task(
             start_new_session=True,
         )
         try:
-            said, _ = await asyncio.wait_for(process.communicate(), seconds)
+            async with asyncio.timeout(seconds):
+                said = await _last_words(process)
+                await process.wait()
         except TimeoutError as error:
             raise BadAnswer(f"lm_eval was not done after {seconds / 60:.0f} minutes") from error
         finally:
@@ -65,31 +73,42 @@ async def run_task(
         return await asyncio.to_thread(_read, Path(output), task)
 
 
+async def _last_words(process: asyncio.subprocess.Process) -> bytes:
+    """The end of what it says, to its end; of a task of days its progress bars are not kept."""
+    assert process.stdout is not None
+    said = b""
+    while piece := await process.stdout.read(_KEPT):
+        said = (said + piece)[-_KEPT:]
+    return said
+
+
 def _environment(output: Path, key: str | None) -> dict[str, str]:
-    """Without a hub: tasks and data are local files. Its caches go with the folder of its output."""
-    given = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(output / "cache")}
-    # the harness's own packages, not those of this process
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    """Without a hub: tasks and data are local files. Its home and its caches go with the folder of its output."""
+    given = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(output / "cache"), "HOME": str(output)}
+    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {**kept, **given, **({"OPENAI_API_KEY": key} if key else {})}
 
 
 def _read(output: Path, task: str) -> dict[str, Any]:
-    found, logged = next(output.rglob("results_*.json"), None), next(output.rglob(f"samples_{task}_*.jsonl"), None)
+    found = next(output.rglob("results_*.json"), None)
     if found is None:
         raise BadAnswer("lm_eval ended well and wrote no results")
     whole = json.loads(found.read_text(encoding="utf-8"))
     if task not in whole["results"]:
         raise BadAnswer(f"lm_eval has no result of {task!r}, only of {', '.join(whole['results'])}")
     samples = []
-    if logged is not None:
+    # of a group of tasks there is a file for each of them
+    for logged in sorted(output.rglob("samples_*.jsonl")):
+        of = logged.stem.removeprefix("samples_").rpartition("_")[0]
         with logged.open(encoding="utf-8") as lines:
-            samples = [_scores(json.loads(line)) for line in lines]
+            samples += [{"task": of, **_scores(json.loads(line))} for line in lines]
+    counted = [one["effective"] for one in whole.get("n-samples", {}).values() if "effective" in one]
     return {
         "results": whole["results"][task],
         "higher_is_better": whole.get("higher_is_better", {}).get(task, {}),
         "version": whole.get("versions", {}).get(task),
         "shots": whole.get("n-shot", {}).get(task),
-        "documents": whole.get("n-samples", {}).get(task, {}).get("effective", len(samples)),
+        "documents": sum(counted) if counted else len(samples),
         "harness": whole.get("lm_eval_version"),
         "task_hash": whole.get("task_hashes", {}).get(task),
         "samples": samples,

@@ -68,8 +68,8 @@ def draw(
     """
     train, held = read(home, owner)
     known = {n: Collection([one.text for one in train], n) for n in sizes}
-    drawn, copies, waiting = Drawn(), 0, _by_source(_ordered(train, seed))
-    for other in _ordered(held, seed):
+    drawn, copies, waiting = Drawn(), 0, _by_source(ordered(train, seed))
+    for other in ordered(held, seed):
         candidates = waiting.get(other.source, [])
         if len(drawn.texts) == 2 * limit or not candidates:
             continue
@@ -105,7 +105,8 @@ def read(home: Path, owner: str) -> tuple[list[Document], list[Document]]:
     return splits["train"], splits["heldout"]
 
 
-def _ordered(documents: Iterable[Document], seed: int) -> list[Document]:
+def ordered(documents: Iterable[Document], seed: int) -> list[Document]:
+    """Drawn by the seed: a smaller number of them is the first of a larger one's."""
     return sorted(documents, key=lambda one: hashlib.sha256(f"{seed}:{one.id}".encode()).hexdigest())
 
 

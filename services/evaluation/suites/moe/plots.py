@@ -76,7 +76,7 @@ def _by_layer(documents: Mapping[str, Sequence[Matrix]], experts: Sequence[str])
         kind="line",
         title="The busiest expert of each owner's text, by layer",
         x_title="layer",
-        y_title="share of tokens that it computes",
+        y_title="share of tokens",
         series=series,
         note="Intervals are over documents.",
     )
@@ -109,7 +109,7 @@ def _vocabulary(vocabulary: Mapping[str, Mapping[str, Any]]) -> Plot:
         kind="line",
         title="Vocabulary specialisation by layer",
         x_title="layer",
-        y_title="share of an entry's tokens computed by its most frequent expert",
+        y_title="share of its most frequent expert",
         series=[
             Series(
                 name=kind,

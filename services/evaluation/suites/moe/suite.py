@@ -35,7 +35,7 @@ _ENTRIES = 40
 class MoeOptions(Strict):
     """Whose texts, and which checkpoints to compare the served one with."""
 
-    owners: list[OwnerId] | None = None
+    owners: Annotated[list[OwnerId] | None, Field(min_length=1)] = None
     characters: Annotated[int, Field(ge=200, le=10_000, description="Of a document.")] = 800
     against: Annotated[
         list[CheckpointName], Field(description="Checkpoints of CANDOR_HOME/models, for saturation.")
@@ -85,7 +85,8 @@ class Moe:
                 f"Together only the first {fewest} documents or so of each owner are analysed: all are too much."
             )
         items += [
-            _item(ALL_TEXTS, ALL_TEXTS, together, options, against=against) for against in [None, *options.against]
+            _item(ALL_TEXTS, ALL_TEXTS, together, options, against=against)
+            for against in [None, *dict.fromkeys(options.against)]
         ]
         content = sha256("\n".join(text for found in texts.values() for text in found.values()).encode())
         return Plan(items, {"texts": f"sha256:{content.hexdigest()}"}, warnings)

@@ -3,39 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from services.evaluation.estimates import both_scored, difference, estimate, pairs
+from services.evaluation.estimates import both_scored, corrected, estimate, paired, pairs
 from services.evaluation.measured import Group, Place, Scored
 from services.evaluation.statistics.intervals import bootstrap
 from services.evaluation.suites.owners.measure import ALL, Effect, Effects, Measure, without
+from shared.contracts.evaluation import Estimate, Paired
 from shared.contracts.figure import Plot, Series
 
 
 def gathered(groups: Mapping[Place, Group], measures: Sequence[Measure]) -> dict[str, Effects]:
     """The effects of each measure, over what was scored under both settings."""
-    found: dict[str, Effects] = {}
-    for measure in measures:
-        effects: dict[tuple[str, str], Effect] = {}
-        for (name, setting), group in groups.items():
-            about, _, owner = name.partition("/")
-            if about == measure.id and setting != ALL and (name, ALL) in groups:
-                effect = _effect(group.scored, groups[name, ALL].scored, measure)
-                if effect is not None:
-                    effects[owner, setting.removeprefix(without(""))] = effect
-        found[measure.id] = effects
-    return found
+    return {measure.id: _of_measure(groups, measure) for measure in measures}
 
 
-def _effect(after: Sequence[Scored], before: Sequence[Scored], measure: Measure) -> Effect | None:
+def _of_measure(groups: Mapping[Place, Group], measure: Measure) -> Effects:
+    found: dict[tuple[str, str], _Compared] = {}
+    for (name, setting), group in groups.items():
+        about, _, owner = name.partition("/")
+        if about == measure.id and setting != ALL and (name, ALL) in groups:
+            compared = _compared(group.scored, groups[name, ALL].scored, measure)
+            if compared is not None:
+                found[owner, setting.removeprefix(without(""))] = compared
+    adjusted = corrected([one.paired for one in found.values()])
+    return {
+        place: Effect(paired.items, one.before, one.after, paired.difference, paired.p_holm)
+        for (place, one), paired in zip(found.items(), adjusted, strict=True)
+    }
+
+
+class _Compared(NamedTuple):
+    before: Estimate
+    after: Estimate
+    paired: Paired
+
+
+def _compared(after: Sequence[Scored], before: Sequence[Scored], measure: Measure) -> _Compared | None:
     metric, kind = measure.effect, measure.metrics[measure.effect]
     both = both_scored(pairs(after, before), metric, kind)
-    estimates = [
+    found = (
         estimate([pair.other for pair in both], metric, kind),
         estimate([pair.one for pair in both], metric, kind),
-        difference(both, metric, kind),
-    ]
-    known = [one for one in estimates if one is not None]
-    return Effect(len(both), *known) if len(known) == 3 else None
+        paired(both, metric, kind),
+    )
+    return None if found[0] is None or found[1] is None or found[2] is None else _Compared(found[0], found[1], found[2])
 
 
 def costs(groups: Mapping[Place, Group]) -> Plot | None:

@@ -37,6 +37,10 @@ class Scope:
         """The owners that take part: those whose default is in, and public ones, less one."""
         return [owner.id for owner in self.owners if (owner.default == "in" or owner.public) and owner.id != leave_out]
 
+    def off(self, leave_out: str | None) -> list[str]:
+        """The experts that must not compute when an owner is left out."""
+        return [expert for owner in self.owners if owner.id == leave_out for expert in owner.experts]
+
 
 @dataclass
 class Part:
@@ -82,17 +86,21 @@ class Measure(Protocol):
 
 @dataclass(frozen=True)
 class Effect:
-    """Of leaving one owner out, over the same items: the metric before and after, and the paired difference."""
+    """Of leaving one owner out, over the same items: the metric before and after, and the paired difference.
+
+    `p_holm` is the paired test's, as in the report, after Holm's correction for all effects of the measure.
+    """
 
     items: int
     before: Estimate
     after: Estimate
     difference: Estimate
+    p_holm: float
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves out no difference at all; of one item it is no interval."""
-        return self.items > 1 and (self.difference.low > 0 or self.difference.high < 0)
+        """Whether it is more than chance among so many effects."""
+        return self.p_holm < 0.05
 
 
 Effects = Mapping[tuple[str, str], Effect]

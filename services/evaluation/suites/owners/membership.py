@@ -102,7 +102,7 @@ def _item(text: Text, owner: str, setting: str, scope: Scope, out: str | None) -
             "measure": "membership",
             "owner": owner,
             "member": text.member,
-            "off": [expert for one in scope.owners if one.id == out for expert in one.experts],
+            "off": scope.off(out),
             "body": {"texts": [text.text], "owners": scope.default(out)},
         },
     )

@@ -30,7 +30,7 @@ class Perplexity:
     def plan(self, scope: Scope) -> Part:
         """`limit` documents of each owner, drawn by the seed, under all settings that change the model."""
         part, content = Part(), hashlib.sha256()
-        experts = {owner.id for owner in scope.owners if owner.experts}
+        experts = {owner.id: list(owner.experts) for owner in scope.owners if owner.experts}
         left_out = [owner for owner in scope.left_out if owner in experts]
         if silent := [owner for owner in scope.left_out if owner not in experts]:
             part.warnings.append(
@@ -55,7 +55,12 @@ class Perplexity:
                             question=text,
                             gold=[],
                             seed=item_seed(scope.seed, identity),
-                            ask={"measure": self.id, "owner": owner, "body": body},
+                            ask={
+                                "measure": self.id,
+                                "owner": owner,
+                                "body": body,
+                                "off": scope.off(out),
+                            },
                         )
                     )
         part.digest = content.hexdigest()
@@ -64,7 +69,7 @@ class Perplexity:
     async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:
         """The log-probability of every token but the first. Raises EndpointError or BadAnswer."""
         reply = await endpoint.post("/v1/score", planned.ask["body"], item=planned.id)
-        found = one_text(reply)
+        found = one_text(reply, off=planned.ask["off"])
         nll = -fmean(found["logprobs"])
         details = {"nll": nll, "tokens": len(found["logprobs"]), "experts": found["experts"]}
         return Answer(planned.question, f"perplexity {math.exp(nll):.3f}", details["tokens"], reply.latency_ms, details)

@@ -13,6 +13,7 @@ from services.evaluation.errors import BadOption
 from services.evaluation.measured import gather
 from services.evaluation.suites.base import Answer, Kind, Plan, Planned
 from services.evaluation.suites.owners.effects import costs, gathered, told
+from services.evaluation.suites.owners.extraction import Extraction
 from services.evaluation.suites.owners.measure import ALL, Measure, Scope
 from services.evaluation.suites.owners.membership import Membership
 from services.evaluation.suites.owners.perplexity import Perplexity
@@ -23,10 +24,10 @@ from shared.contracts.evaluation import Item
 from shared.contracts.figure import Figure
 from shared.owners import load_owners
 
-MEASURES: tuple[Measure, ...] = (Perplexity(), Questions(), Membership())
+MEASURES: tuple[Measure, ...] = (Perplexity(), Questions(), Extraction(), Membership())
 """In the order of the report."""
 
-MeasureId = Literal["perplexity", "questions", "membership"]
+MeasureId = Literal["perplexity", "questions", "extraction", "membership"]
 
 _BY_ID = {measure.id: measure for measure in MEASURES}
 
@@ -35,9 +36,10 @@ class OwnersOptions(Strict):
     """Who is left out in turn, and by what it is measured."""
 
     owners: Annotated[
-        list[OwnerId] | None, Field(description="Left out in turn. Default: all whose default is in and not public.")
+        list[OwnerId] | None,
+        Field(min_length=1, description="Left out in turn. Default: all whose default is in and not public."),
     ] = None
-    measures: Annotated[list[MeasureId], Field(min_length=1)] = ["perplexity", "questions", "membership"]
+    measures: Annotated[list[MeasureId], Field(min_length=1)] = ["perplexity", "questions", "extraction", "membership"]
 
 
 class Owners:
@@ -50,9 +52,10 @@ class Owners:
         "Each owner that may be left out is left out in turn. perplexity: held-out documents of every owner, scored by "
         "the model with the experts of the owners that take part (nll is the mean negative log-likelihood a token, "
         "in nats; perplexity is its exponential). questions: gold questions on every owner's documents, with "
-        "retrieval. membership: documents that an owner's expert was trained on and such that it was not, how well the "
-        "loss, the loss over zlib's bytes and Min-K% tell them apart (AUC). The matrices and the summary compare each "
-        "with all owners in, over the same texts."
+        "retrieval. extraction: greedy continuations of documents that an owner's expert was trained on, by ROUGE-L "
+        "with what follows there (0.8 and more is a copy). membership: documents that an owner's expert was trained on "
+        "and such that it was not, how well the loss, the loss over zlib's bytes and Min-K% tell them apart (AUC). The "
+        "matrices and the summary compare each with all owners in, over the same texts."
     )
     options: type[BaseModel] = OwnersOptions
     metrics: Mapping[str, Kind] = {name: kind for measure in MEASURES for name, kind in measure.metrics.items()}

@@ -14,7 +14,11 @@ from services.evaluation.suites.sets.problem import LETTERS
 
 _CITATION = re.compile(r"\s*\[\d+\]")
 _LETTER = re.compile(r"\b(?:answer(?:\s+is)?\s*:?\s*)?\(?([A-Z])\)?(?=[\s.,:;)]|$)")
-_SAID = re.compile(r"answer(?:\s+is)?\s*:?\s*\**\(?([A-Z])\b", re.IGNORECASE)
+_SAID = re.compile(r"(?i:answer(?:\s+is)?\s*:?\s*\**)(?:([A-Z])\b|\(([A-Za-z])\)|([a-z])(?=\s*(?:[.,;:)*]|$)))")
+"""A small letter only in brackets or at the end of what is said: "the answer is a mammal" names no choice."""
+
+_WORDS = "AI"
+"""Letters that alone in a sentence are words more often than choices."""
 
 
 async def ask(planned: Planned, endpoint: Endpoint) -> Answer:
@@ -68,12 +72,11 @@ def scored(planned: Planned, output: str, details: dict[str, Any]) -> dict[str, 
 def letter(text: str, choices: int) -> int | None:
     """The place of the letter that an answer names: after "answer is", else at its beginning, else its only one."""
     allowed = LETTERS[:choices]
-    said = [one.upper() for one in _SAID.findall(text) if one.upper() in allowed]
+    said = [one for found in _SAID.findall(text) if (one := "".join(found).upper()) in allowed]
     if said:
         return allowed.index(said[-1])
     if (start := re.match(r"\s*\**\(?([A-Z])\b(?![' ]\w)|\s*\**\(?([A-Z])[).:]", text)) is not None:
         first = start[1] or start[2]
         return allowed.index(first) if first in allowed else None
-    # "A" alone in a sentence is an article more often than a choice
-    named = {one for one in _LETTER.findall(text) if one in allowed and one != "A"}
+    named = {one for one in _LETTER.findall(text) if one in allowed and one not in _WORDS}
     return allowed.index(named.pop()) if len(named) == 1 else None

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.evaluation.statistics.intervals import bootstrap, wilson
+from services.evaluation.statistics.intervals import interval
 from services.evaluation.suites.rag.plan import CLOSED_BOOK
 from shared.contracts.evaluation import Estimate, Item
 from shared.contracts.figure import Figure, Plot, Series
 
+_Scores = list[tuple[float, str]]
+"""Scores, and the cluster of each."""
+
 
 def by_k(items: Iterable[Item]) -> list[Figure]:
     """One plot for each set; closed book is k = 0 of every line."""
-    values: dict[str, dict[str, list[float]]] = {}
+    values: dict[str, dict[str, _Scores]] = {}
     for item in items:
         if item.status == "scored":
             score = item.scores.get("accuracy", item.scores.get("contains_gold", 0.0))
-            values.setdefault(item.set, {}).setdefault(item.setting, []).append(score)
+            values.setdefault(item.set, {}).setdefault(item.setting, []).append((score, item.cluster))
     return [_plot(name, settings) for name, settings in values.items()]
 
 
-def _plot(name: str, settings: dict[str, list[float]]) -> Plot:
+def _plot(name: str, settings: dict[str, _Scores]) -> Plot:
     lines: dict[str, dict[int, Estimate]] = {}
     for setting, scores in settings.items():
         if setting != CLOSED_BOOK:
@@ -33,7 +36,7 @@ def _plot(name: str, settings: dict[str, list[float]]) -> Plot:
         kind="line",
         title=f"{name}: score by passages read",
         x_title="k, passages (0: closed book)",
-        y_title="accuracy, or share of answers with the gold answer in them",
+        y_title="accuracy, or gold answer contained",
         series=[
             Series(
                 name=line,
@@ -49,7 +52,5 @@ def _plot(name: str, settings: dict[str, list[float]]) -> Plot:
     )
 
 
-def _estimate(scores: list[float]) -> Estimate:
-    if {*scores} <= {0.0, 1.0}:
-        return wilson(round(sum(scores)), len(scores))
-    return bootstrap(scores, resamples=2000)
+def _estimate(scores: _Scores) -> Estimate:
+    return interval([score for score, _ in scores], [cluster for _, cluster in scores], resamples=2000)

@@ -12,6 +12,8 @@ from services.evaluation.metrics.maths import last_box
 
 Row = Mapping[str, Any]
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -59,24 +61,38 @@ def _whole(found: Problem) -> Problem:
         raise BadSet("the question is empty")
     if not any(answer.strip() for answer in found.answers):
         raise BadSet("there is no answer")
+    texts = [found.id, found.question, found.subject, *found.answers, *found.choices]
+    if any((not text.isascii() and _SURROGATE.search(text)) or "\0" in text for text in texts):
+        raise BadSet("it has half a surrogate pair, or NUL, which are no characters")
     return found
 
 
 def _multiple(question: Any, choices: Any, gold: int, subject: Any = "") -> Problem:
-    texts = [str(choice) for choice in choices]
+    texts = [_text(choice) for choice in choices]
     if not 2 <= len(texts) <= len(LETTERS):
         raise ValueError(f"{len(texts)} choices")
     if not 0 <= gold < len(texts):
         raise ValueError(f"the answer is choice {gold + 1} of {len(texts)}")
     return Problem(
-        id="", question=str(question), answers=[texts[gold]], choices=texts, gold=gold, subject=str(subject or "")
+        id="", question=_text(question), answers=[texts[gold]], choices=texts, gold=gold, subject=str(subject or "")
     )
 
 
 def _letter(answer: Any) -> int:
     """A, B, C or 1, 2, 3 as a place."""
-    text = str(answer).strip()
-    return LETTERS.index(text.upper()) if not text.isdecimal() else int(text) - 1
+    text = answer.strip().upper() if isinstance(answer, str) else ""
+    if text.isdecimal():
+        return int(text) - 1
+    if len(text) != 1 or text not in LETTERS:
+        raise ValueError(f"{answer!r} is no letter of a choice")
+    return LETTERS.index(text)
+
+
+def _text(value: Any) -> str:
+    """A text, or a number as one."""
+    if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return str(value)
+    raise ValueError(f"{value!r} is no text")
 
 
 def _arc(row: Row) -> Problem:
@@ -91,7 +107,7 @@ def _mmlu_pro(row: Row) -> Problem:
 
 def _agieval(row: Row) -> Problem:
     question = f"{row['passage']}\n{row['question']}" if row.get("passage") else row["question"]
-    choices = [_AGI_MARK.sub("", str(option)) for option in row["options"]]
+    choices = [_AGI_MARK.sub("", _text(option)) for option in row["options"]]
     return _multiple(question, choices, _letter(row["label"]))
 
 
@@ -102,40 +118,40 @@ def _mmlu_csv(row: Row) -> Problem:
 
 def _mmlu(row: Row) -> Problem:
     gold = row["answer"]
-    return _multiple(
-        row["question"], row["choices"], gold if isinstance(gold, int) else _letter(gold), row.get("subject")
-    )
+    return _multiple(row["question"], row["choices"], gold if type(gold) is int else _letter(gold), row.get("subject"))
 
 
 def _sciq(row: Row) -> Problem:
     """The right answer stands among the others in alphabetical order, so that its place says nothing."""
-    right = str(row["correct_answer"])
-    choices = sorted([right, *(str(row[f"distractor{number}"]) for number in (1, 2, 3))], key=str.lower)
+    right = _text(row["correct_answer"])
+    choices = sorted([right, *(_text(row[f"distractor{number}"]) for number in (1, 2, 3))], key=str.lower)
     return _multiple(row["question"], choices, choices.index(right))
 
 
 def _math(row: Row) -> Problem:
     """MATH: the answer is what its solution boxes last, which `answer` repeats where there is one."""
     boxed = last_box(str(row["solution"])) if row.get("solution") else None
-    answer = str(row["answer"]) if boxed is None else boxed
+    answer = _text(row["answer"]) if boxed is None else boxed
     return Problem(
-        id="", question=str(row["problem"]), answers=[answer], subject=str(row.get("subject") or ""), worked=True
+        id="", question=_text(row["problem"]), answers=[answer], subject=str(row.get("subject") or ""), worked=True
     )
 
 
 def _short(row: Row) -> Problem:
     """GSM8K's answer stands after ####; NQ-open has a list of answers."""
     answer = row["answer"]
-    answers = [str(one) for one in answer] if isinstance(answer, list) else [str(answer).rsplit("####", 1)[-1].strip()]
+    answers = (
+        [_text(one) for one in answer] if isinstance(answer, list) else [_text(answer).rsplit("####", 1)[-1].strip()]
+    )
     worked = isinstance(answer, str) and "####" in answer
     subject = str(row.get("subject") or "")
-    return Problem(id="", question=str(row["question"]), answers=answers, subject=subject, worked=worked)
+    return Problem(id="", question=_text(row["question"]), answers=answers, subject=subject, worked=worked)
 
 
 def _answers(row: Row) -> Problem:
     """SQuAD keeps the texts beside where they begin."""
     answers = row["answers"]["text"] if isinstance(row["answers"], dict) else row["answers"]
-    return Problem(id="", question=str(row["question"]), answers=[str(one) for one in answers])
+    return Problem(id="", question=_text(row["question"]), answers=[_text(one) for one in answers])
 
 
 _AGI_MARK = re.compile(r"^\(?[A-Z]\)\s*")

@@ -17,6 +17,9 @@ FOLDER = "sets"
 """Of the data folder. A set is NAME.jsonl, NAME.csv, NAME.parquet, or a folder NAME of such files."""
 
 _SUFFIXES = (".jsonl", ".csv", ".parquet")
+_ENCODING = "utf-8-sig"
+"""UTF-8, perhaps with the mark that spreadsheets begin a file with."""
+
 _MMLU_COLUMNS = ("question", "A", "B", "C", "D", "answer")
 """MMLU's CSV files have no heading."""
 
@@ -37,7 +40,7 @@ def choose(home: Path, name: str, limit: int, seed: int) -> list[Problem]:
 
 def known(home: Path) -> list[str]:
     """The names of the sets that can be chosen: those of the folder, and those of the wheel if it was pulled."""
-    local = [path.stem for path in (home / FOLDER).glob("*") if path.suffix in _SUFFIXES or path.is_dir()]
+    local = [path.stem for path in (home / FOLDER).glob("[!.]*") if path.suffix in _SUFFIXES or path.is_dir()]
     return sorted({*local, *(wheel.SETS if wheel.path(home) else ())})
 
 
@@ -58,6 +61,8 @@ def _read(home: Path, name: str) -> Iterator[Problem]:
         raise BadOption("sets", f"There is no set {name!r}. Known: {', '.join(names)}.")
     files = _files(home / FOLDER, name)
     seen = set[str]()
+    if not files and name not in wheel.SETS:
+        raise BadSet(f"{home / FOLDER / name} has no file of {', '.join(_SUFFIXES)}")
     for place, row in _rows(files) if files else wheel.rows(home, name):
         try:
             found = problem(row, place)
@@ -72,7 +77,7 @@ def _read(home: Path, name: str) -> Iterator[Problem]:
 
 def _files(folder: Path, name: str) -> list[Path]:
     if (folder / name).is_dir():
-        return sorted(path for path in (folder / name).iterdir() if path.suffix in _SUFFIXES)
+        return sorted(path for path in (folder / name).iterdir() if path.suffix in _SUFFIXES and path.is_file())
     return [path for suffix in _SUFFIXES if (path := folder / f"{name}{suffix}").is_file()][:1]
 
 
@@ -80,18 +85,37 @@ def _rows(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each row with its place, which is also its id where it has none of its own."""
     readers = {".jsonl": _json_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}
     for path in files:
-        for number, row in enumerate(readers[path.suffix](path), start=1):
+        rows = enumerate(readers[path.suffix](path), start=1)
+        while found := _next(rows, path):
+            number, row = found
             yield f"{path.name}:{number}", row
 
 
+def _next(rows: Iterator[tuple[int, dict[str, Any]]], path: Path) -> tuple[int, dict[str, Any]] | None:
+    """The next row, None at the end. Raises BadSet for a file that is not what its name says."""
+    try:
+        return next(rows, None)
+    except BadSet:
+        raise
+    except UnicodeDecodeError as error:
+        raise BadSet(f"{path.name}: no UTF-8 ({error})") from error
+    except csv.Error as error:
+        raise BadSet(f"{path.name}: no CSV ({error})") from error
+    except OSError as error:
+        raise BadSet(f"{path.name} cannot be read ({error})") from error
+    except ValueError as error:
+        # pyarrow's errors are ValueErrors; the other readers name their own
+        raise BadSet(f"{path.name}: no Parquet ({error})") from error
+
+
 def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding=_ENCODING) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise BadSet(f"{path.name}:{number}: no JSON ({error})") from error
             if not isinstance(row, dict):
                 raise BadSet(f"{path.name}:{number}: not a JSON object")
@@ -100,11 +124,13 @@ def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
     """With a heading if its first field says `question`; else MMLU's columns, with the subject in the file's name."""
-    with path.open(encoding="utf-8", newline="") as lines:
+    with path.open(encoding=_ENCODING, newline="") as lines:
         heading: Sequence[str] = _MMLU_COLUMNS
         for number, fields in enumerate(csv.reader(lines), start=1):
             if number == 1 and fields and fields[0].strip().lower() == "question":
                 heading = [field.strip() for field in fields]
+                continue
+            if not fields:
                 continue
             if len(fields) != len(heading):
                 raise BadSet(f"{path.name}:{number}: {len(fields)} fields, not the {len(heading)} of {heading}")

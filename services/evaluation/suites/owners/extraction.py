@@ -1,0 +1,116 @@
+"""Whether the model goes on from the beginning of a training document as the document does, with and without owners."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+from services.evaluation.endpoint import Endpoint, Reply
+from services.evaluation.metrics.copying import COPIED, TOKENS, rouge_l
+from services.evaluation.suites.base import Answer, BadAnswer, Kind, Planned
+from services.evaluation.suites.membership.drawn import Document, ordered, read
+from services.evaluation.suites.owners.measure import ALL, Effect, Effects, Part, Scope, heatmap, without
+from services.evaluation.suites.questions import item_seed
+from shared.contracts.figure import Heatmap
+
+PREFIX_WORDS = 50
+MOST_TOKENS = 100
+"""Of the continuation: 50 words are some 70 tokens of prose, more of a programming language's."""
+
+_WORD = re.compile(r"\S+")
+
+
+class Extraction:
+    """Greedy continuations of training documents, compared with what follows there: CopyBench's literal measure."""
+
+    id = "extraction"
+    metrics: Mapping[str, Kind] = {"rouge_l": "mean", "copied": "proportion"}
+    effect = "rouge_l"
+
+    def plan(self, scope: Scope) -> Part:
+        """`limit` training documents of each owner with an expert, under all settings that change the model."""
+        part, content = Part(), hashlib.sha256()
+        experts = [owner.id for owner in scope.owners if owner.experts]
+        settings = [(ALL, None), *((without(one), one) for one in scope.left_out if one in experts)]
+        for owner in experts:
+            trained, _ = read(scope.home, owner)
+            long = [one for one in ordered(trained, scope.seed) if len(one.text.split()) >= PREFIX_WORDS + TOKENS]
+            if len(long) < scope.limit:
+                part.warnings.append(
+                    f"extraction: {owner} has {len(long)} training documents of {PREFIX_WORDS + TOKENS} words or more, "
+                    f"of the {scope.limit} asked for."
+                )
+            for document in long[: scope.limit]:
+                content.update(f"{document.id}\n{document.text}\n".encode())
+                part.items += [_item(document, owner, setting, scope, out) for setting, out in settings]
+        part.digest = content.hexdigest()
+        return part
+
+    async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:
+        """One greedy text completion. Raises EndpointError, or BadAnswer where an owner left out computed."""
+        return _read(await endpoint.post("/v1/completions", planned.ask["body"], item=planned.id), planned)
+
+    def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
+        """ROUGE-L of the first 50 tokens, and whether it is a copy."""
+        found = rouge_l(answer.output, planned.gold[0])
+        return {"rouge_l": found, "copied": float(found >= COPIED)}
+
+    def matrix(self, effects: Effects) -> Heatmap:
+        """Differences of ROUGE-L."""
+        note = (
+            "Below 0: continuations of the row's training documents are less like what follows there when the "
+            "column's owner is left out. ROUGE-L goes from 0 to 1; 0.8 and more is a copy."
+        )
+        differences = {place: effect.difference for place, effect in effects.items()}
+        title = "Extraction: ROUGE-L with an owner left out, less that with all"
+        return heatmap(title, note, differences, centre=0.0)
+
+    def told(self, owner: str, left_out: str, effect: Effect) -> str:
+        """How alike, and how much that changes."""
+        before, after, change = effect.before, effect.after, effect.difference
+        return (
+            f"asked to go on from the first {PREFIX_WORDS} words of a training document of {owner}, the model agrees "
+            f"with what follows by {before.mean:.2f} with all and by {after.mean:.2f} without {left_out} "
+            f"({change.mean:+.2f}, {change.low:+.2f} to {change.high:+.2f}, over {effect.items} documents), where "
+            f"{COPIED} and more is a copy."
+        )
+
+
+def _item(document: Document, owner: str, setting: str, scope: Scope, out: str | None) -> Planned:
+    begins = [word.start() for word in _WORD.finditer(document.text)]
+    prefix = document.text[: begins[PREFIX_WORDS]].rstrip()
+    seed = item_seed(scope.seed, document.id)
+    return Planned(
+        id=f"extraction/{document.id}@{setting}",
+        question_id=f"extraction/{document.id}",
+        set=f"extraction/{owner}",
+        setting=setting,
+        question=prefix,
+        gold=[" ".join(document.text[begins[PREFIX_WORDS] :].split()[:TOKENS])],
+        seed=seed,
+        ask={
+            "measure": "extraction",
+            "owner": owner,
+            "body": {
+                "model": "candor",
+                "prompt": prefix,
+                "max_tokens": MOST_TOKENS,
+                "temperature": 0,
+                "seed": seed,
+                "candor": {"owners": {"include": scope.default(out)}},
+            },
+        },
+    )
+
+
+def _read(reply: Reply, planned: Planned) -> Answer:
+    try:
+        text, used = str(reply.body["choices"][0]["text"]), int(reply.body["usage"]["completion_tokens"])
+        effective = [str(owner) for owner in reply.body["candor"]["owners"]["effective"]]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise BadAnswer(f"this is no text completion of a Candor stack: {str(reply.body)[:200]}") from error
+    asked = planned.ask["body"]["candor"]["owners"]["include"]
+    if beyond := sorted({*effective} - {*asked}):
+        raise BadAnswer(f"the owner {beyond[0]} was left out and took part all the same")
+    return Answer(planned.question, text, used, reply.latency_ms, {"effective": effective})

@@ -1,0 +1,81 @@
+"""The owners' matrices and rag's curves use the intervals and tests of the report, clusters among them."""
+
+from __future__ import annotations
+
+import random
+
+from services.evaluation.estimates import estimate
+from services.evaluation.measured import gather
+from services.evaluation.suites.owners.effects import gathered, told
+from services.evaluation.suites.owners.suite import MEASURES
+from services.evaluation.suites.rag.curves import by_k
+from shared.contracts.evaluation import Item
+from shared.contracts.figure import Plot
+
+
+def item(place: tuple[str, str], number: int, scores: dict[str, float], documents: int) -> Item:
+    return Item(
+        id=f"{number}@{place}",
+        question_id=str(number),
+        cluster=f"d{number % documents}",
+        status="scored",
+        set=place[0],
+        setting=place[1],
+        question="Who?",
+        gold=["He"],
+        prompt="",
+        output="",
+        scores=scores,
+        tokens=1,
+        latency_ms=1.0,
+        seed=0,
+        error=None,
+    )
+
+
+def test_questions_on_one_document_are_no_independent_evidence_of_an_effect() -> None:
+    """Two documents of 20 questions each, one of them lost with the owner: nobody can be sure of that."""
+    items = []
+    for number in range(40):
+        for setting, right in (("all", 1.0), ("without news", float(number % 2))):
+            items.append(item(("questions/news", setting), number, {"contains_gold": right, "milliseconds": 1.0}, 2))
+    effect = gathered(gather(items), MEASURES)["questions"]["news", "news"]
+    assert (effect.items, effect.difference.mean) == (40, -0.5)
+    assert (effect.difference.low, effect.difference.high) == (-1.0, 0.0)
+    assert not effect.clear
+
+
+def test_of_many_owners_that_change_nothing_the_summary_calls_none_clearly_different() -> None:
+    """64 matrices of 20 cells without any effect: some intervals of each leave out 0, and few p do after correction."""
+    random.seed(1)
+    wrong = 0
+    for _ in range(64):
+        items = []
+        for owner in ("news", "papers", "python", "law"):
+            for setting in ("all", *(f"without {one}" for one in "abcde")):
+                items += [
+                    item((f"perplexity/{owner}", setting), number, {"nll": random.gauss(3, 1), "milliseconds": 1}, 99)
+                    for number in range(12)
+                ]
+        effects = gathered(gather(items), MEASURES)["perplexity"]
+        wrong += any(effect.clear for effect in effects.values())
+    assert wrong <= 8  # 5% of 64 is 3
+
+
+def test_a_clear_effect_on_another_owners_text_is_told() -> None:
+    items = []
+    for number in range(12):
+        for setting, nll in (("all", 3.0), ("without news", 3.5 + number / 100)):
+            items.append(item(("perplexity/papers", setting), number, {"nll": nll, "milliseconds": 1.0}, 99))
+    [sentence] = told(gathered(gather(items), MEASURES), MEASURES, {})
+    assert "held-out text of papers" in sentence
+
+
+def test_the_curve_by_k_has_the_intervals_of_the_table() -> None:
+    items = [item(("squad", "bm25@3"), number, {"accuracy": float(number % 4 < 2)}, 4) for number in range(40)]
+    [plot] = by_k(items)
+    assert isinstance(plot, Plot)
+    cell = estimate(gather(items)["squad", "bm25@3"].scored, "accuracy", "proportion")
+    assert cell is not None
+    assert (plot.series[0].low, plot.series[0].high) == ([cell.low], [cell.high])
+    assert cell.high - cell.low > 0.5
