@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from scipy.stats import mannwhitneyu
+
 from services.evaluation.estimates import corrected, estimate, paired, pairs
 from services.evaluation.measured import Group, Place, Scored
+from services.evaluation.statistics.paired import holm
 from services.evaluation.suites.base import Separation
 from services.evaluation.suites.membership.attacks import ATTACKS
 from services.evaluation.suites.membership.matching import CALIPER, FEWEST, alike, area, groups
 from services.evaluation.suites.membership.plan import ALL, PUBLIC, without
 from shared.contracts.evaluation import Estimate
 
-GUESSING = 0.5
+SURE = 0.05
+"""Of p after Holm's correction for all attacks."""
 
 
 def told(found: Mapping[Place, Group], names: Mapping[str, str]) -> list[str]:
@@ -45,8 +49,10 @@ def _found(everyone: Sequence[Scored]) -> list[str]:
     if not known:
         return ["There are not both kinds, and no attack can be judged."]
     best = max(known, key=lambda attack: known[attack].mean)
-    said = [f"Shown one of each, an outsider picks the former {_share(known[best])} of the time by {best}, the attack "]
-    said[0] += f"that does best of {len(known)}; guessing gives 50%."
+    said = [
+        f"Shown one of each, an outsider picks the former {_share(known[best])} of the time by {best}, the attack that "
+        f"does best of {len(known)}; guessing gives 50%, and the best of several a little more by chance."
+    ]
     if "loss" in known and best != "loss":
         said.append(f"By loss it is {_share(known['loss'])}.")
     return said
@@ -54,10 +60,12 @@ def _found(everyone: Sequence[Scored]) -> list[str]:
 
 def _shift(control: Sequence[Scored], setting: str) -> list[str]:
     """What tells the two groups apart though the expert has no part."""
-    apart = [attack for attack, one in _areas(control).items() if one.low > GUESSING or one.high < GUESSING]
+    known = _areas(control)
+    chances = dict(zip(known, holm([_chance(control, attack) for attack in known]), strict=True))
+    apart = [attack for attack in known if chances[attack] < SURE]
     if not apart:
         return [f"{_cap(setting)}, where its expert has no part, no attack is clearly better or worse than guessing."]
-    listed = ", ".join(f"{attack} {_share(_areas(control)[attack])}" for attack in apart)
+    listed = ", ".join(f"{attack} {_share(known[attack])}" for attack in apart)
     return [
         f"{_cap(setting)}, where its expert has no part, attacks tell them apart all the same ({listed}): the two "
         "kinds of document differ (distribution shift), and that much of any figure is no memory."
@@ -72,7 +80,7 @@ def _memory(everyone: Sequence[Scored], control: Sequence[Scored], setting: str)
     if not known:
         return []
     changes = dict(zip(known, corrected(list(known.values())), strict=True))
-    clear = {attack: one.difference for attack, one in changes.items() if one.p_holm < 0.05}
+    clear = {attack: one.difference for attack, one in changes.items() if one.p_holm < SURE}
     if not clear:
         return [
             f"With its expert no attack does clearly better or worse than {setting}: no memory of its documents shows."
@@ -92,6 +100,13 @@ def _alike(everyone: Sequence[Scored]) -> list[str]:
         f"Among the {len(same) // 2} pairs of a member and a non-member whose 7-grams other documents hold to the same "
         f"share (within {CALIPER:.0%}), loss picks the member {_share(found)} of the time."
     ]
+
+
+def _chance(scored: Sequence[Scored], attack: str) -> float:
+    """The p of an AUC of one half: the Mann-Whitney test."""
+    members, others = groups([one for one in scored if attack in one.scores])
+    values = ([one.scores[attack] for one in group] for group in (members, others))
+    return float(mannwhitneyu(*values).pvalue)
 
 
 def _areas(scored: Sequence[Scored]) -> dict[str, Estimate]:
