@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from services.evaluation.suites.base import KINDS, Separation, Suite
 from services.evaluation.suites.harness.suite import LmEval
+from services.evaluation.suites.membership.suite import Membership
 from services.evaluation.suites.moe.suite import Moe
 from services.evaluation.suites.owners.suite import Owners
 from services.evaluation.suites.rag.suite import Rag
@@ -77,6 +78,6 @@ def _faults(suite: Suite) -> list[str]:
 
 
 SUITES: dict[str, Suite] = load(
-    (RagQa(), Rag(), Thinking(), Owners(), Moe(), RetrievalSuite(), LmEval()), entry_points(group=GROUP)
+    (RagQa(), Rag(), Thinking(), Owners(), Membership(), Moe(), RetrievalSuite(), LmEval()), entry_points(group=GROUP)
 )
 """By id, in the order in which they are listed."""
