@@ -1,30 +1,17 @@
-"""lm_eval as a process: started, waited for, killed with the run, and what it wrote read."""
+"""lm_eval as a process, and what it wrote read."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from services.evaluation.suites.base import BadAnswer
-
-LAST_LINES = 12
-
-_DIES_WITH_US = """
-import ctypes, os, signal, sys
-prctl = getattr(ctypes.CDLL(None), "prctl", None)
-if prctl is not None:
-    prctl(1, signal.SIGKILL)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-"""Becomes the program, after asking Linux (PR_SET_PDEATHSIG) to kill it with its parent: a killed service's next life
-asks the task again, and two of one would run."""
+from services.evaluation.suites.process import run_program
 
 
 async def run_task(
@@ -36,32 +23,13 @@ async def run_task(
     with all that it started.
     """
     with TemporaryDirectory(prefix="candor-lm-eval-") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            _DIES_WITH_US,
-            *command,
-            "--output_path",
-            output,
-            cwd=folder,
-            env=_environment(Path(output), key),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            # a group of its own, so that its children can be ended with it
-            start_new_session=True,
+        await run_program(
+            [*command, "--output_path", output],
+            "lm_eval",
+            folder=folder,
+            environment=_environment(Path(output), key),
+            seconds=seconds,
         )
-        try:
-            said, _ = await asyncio.wait_for(process.communicate(), seconds)
-        except TimeoutError as error:
-            raise BadAnswer(f"lm_eval was not done after {seconds / 60:.0f} minutes") from error
-        finally:
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        if process.returncode != 0:
-            lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
-            raise BadAnswer(f"lm_eval ended with {process.returncode}: " + "\n".join(lines[-LAST_LINES:]))
         return await asyncio.to_thread(_read, Path(output), task)
 
 
