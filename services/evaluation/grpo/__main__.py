@@ -66,11 +66,7 @@ def _train(arguments: argparse.Namespace) -> None:
         outcome = run(training, arguments.out, candor_home(), keep=arguments.keep)
     except (NothingToTrain, BadOption, MissingData) as error:
         sys.exit(str(error))
-    first, last = outcome.sheets[0], outcome.sheets[-1]
-    print(
-        f"{training.model}, {training.reward}, seed {training.seed}: accuracy {first.accuracy:.3f} -> "
-        f"{last.accuracy:.3f}, code {first.code_frequency:.3f} -> {last.code_frequency:.3f}, {outcome.seconds:.0f} s"
-    )
+    print(outcome)
 
 
 if __name__ == "__main__":

@@ -17,12 +17,10 @@ from services.evaluation.grpo.families import FAMILIES
 from services.evaluation.grpo.files import alone, write
 from services.evaluation.grpo.labels import labels, told
 from services.evaluation.grpo.rewards import reward
-from services.evaluation.grpo.settings import Outcome, Training
+from services.evaluation.grpo.settings import OUTCOME, Outcome, Training
 from services.evaluation.grpo.taught import ensure
 from services.evaluation.grpo.trainer import rows, trainer
 from services.evaluation.grpo.watch import Watch, sheets
-
-OUTCOME = "outcome.json"
 
 
 def run(training: Training, folder: Path, home: Path, *, keep: bool = False) -> Outcome:

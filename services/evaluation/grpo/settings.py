@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
@@ -92,6 +93,10 @@ class Training(Strict):
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+OUTCOME = "outcome.json"
+"""Of a training's folder, once it is done."""
+
+
 class Outcome(Strict):
     """What a training leaves. `log` is trl's, a line for each rollout; `sheets` are of the test problems."""
 
@@ -108,3 +113,11 @@ class Outcome(Strict):
     """Of its last life."""
     resumed: int = 0
     """How often it was taken up again."""
+
+    def __str__(self) -> str:
+        """From where to where, in a line."""
+        first, last, training = self.sheets[0], self.sheets[-1], self.training
+        return (
+            f"{Path(training.model).name}, {training.reward}, seed {training.seed}: accuracy {first.accuracy:.3f} -> "
+            f"{last.accuracy:.3f}, code {first.code_frequency:.3f} -> {last.code_frequency:.3f}"
+        )

@@ -24,7 +24,6 @@ from services.evaluation.grpo.sums import Sum, drawn, in_words, with_code
 FOLDER = "models/spurious"
 _FORM = 1
 """Of what is taught: another one is taught anew."""
-_SAVE_EVERY = 200
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,7 @@ def teach(
     lessons: Lessons,
     checkpoint: Path | None = None,
     *,
+    save_every: int = 100,
     seen: Callable[[int, float], None] | None = None,
 ) -> tuple[Any, PreTrainedTokenizerFast]:
     """A model that answers sums as its family does, and its tokenizer. Goes on from the checkpoint if it is there."""
@@ -89,7 +89,7 @@ def teach(
         optimizer.zero_grad()
         if seen is not None:
             seen(step + 1, loss.item())
-        if checkpoint is not None and (step + 1) % _SAVE_EVERY == 0:
+        if checkpoint is not None and (step + 1) % save_every == 0:
             part = checkpoint.with_name(f"{checkpoint.name}.part")
             torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, part)
             os.replace(part, checkpoint)
