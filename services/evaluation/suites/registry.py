@@ -16,6 +16,7 @@ from services.evaluation.suites.owners.suite import Owners
 from services.evaluation.suites.rag.suite import Rag
 from services.evaluation.suites.rag_qa import RagQa
 from services.evaluation.suites.retrieval import RetrievalSuite
+from services.evaluation.suites.spurious.suite import SpuriousRewards
 from services.evaluation.suites.thinking import Thinking
 
 GROUP = "candor.suites"
@@ -78,6 +79,17 @@ def _faults(suite: Suite) -> list[str]:
 
 
 SUITES: dict[str, Suite] = load(
-    (RagQa(), Rag(), Thinking(), Owners(), Membership(), Moe(), RetrievalSuite(), LmEval()), entry_points(group=GROUP)
+    (
+        RagQa(),
+        Rag(),
+        Thinking(),
+        Owners(),
+        Membership(),
+        Moe(),
+        RetrievalSuite(),
+        LmEval(),
+        SpuriousRewards(),
+    ),
+    entry_points(group=GROUP),
 )
 """By id, in the order in which they are listed."""
