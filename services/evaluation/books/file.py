@@ -32,6 +32,13 @@ class Character(Strict):
     aliases: Annotated[list[_Text], Field(min_length=1)]
 
 
+class Event(Strict):
+    """A key event as a sentence of the book, and the 128 tokens of the book around it, which tell of it."""
+
+    text: _Text
+    context: _Text
+
+
 class Book(Strict):
     """What is asked of a book. `sha256`: of the file it was made from; `events`: in the order of the book."""
 
@@ -43,7 +50,7 @@ class Book(Strict):
     passages: Annotated[list[Passage], Field(min_length=1)]
     openings: Annotated[list[_Text], Field(min_length=1)]
     characters: list[Character]
-    events: list[_Text]
+    events: list[Event]
 
 
 def identify(name: str) -> str:

@@ -10,6 +10,7 @@ import structlog
 from pydantic import BaseModel
 
 from services.evaluation.suites.base import Kind, Suite
+from services.evaluation.suites.copying.suite import Copying
 from services.evaluation.suites.harness.suite import LmEval
 from services.evaluation.suites.moe.suite import Moe
 from services.evaluation.suites.owners.suite import Owners
@@ -76,6 +77,6 @@ def _faults(suite: Suite) -> list[str]:
 
 
 SUITES: dict[str, Suite] = load(
-    (RagQa(), Rag(), Thinking(), Owners(), Moe(), RetrievalSuite(), LmEval()), entry_points(group=GROUP)
+    (RagQa(), Rag(), Thinking(), Owners(), Copying(), Moe(), RetrievalSuite(), LmEval()), entry_points(group=GROUP)
 )
 """By id, in the order in which they are listed."""

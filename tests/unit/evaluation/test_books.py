@@ -13,6 +13,7 @@ from services.evaluation.books.events import events
 from services.evaluation.books.file import Book, identify, known, read, write
 from services.evaluation.books.passages import PREFIX_WORDS, REFERENCE_WORDS, openings, passages, spread
 from services.evaluation.books.prose import paragraphs, sentences
+from services.evaluation.metrics.copying import windows
 from tests.unit.evaluation.story import HEADER, LICENCE, file, story
 
 GERMAN = (
@@ -107,9 +108,12 @@ def test_events_are_sentences_that_name_a_person_in_the_order_of_the_book() -> N
     found = events(story(), persons)
     text, place = " ".join(story()), 0
     for one in found:
-        place = text.index(one, place)
-    assert all("Fenwick" in one or "Clara" in one for one in found)
-    assert not any('"' in one for one in found)
+        place = text.index(one.text, place)
+        assert one.text in one.context
+        assert one.context in text
+        assert len(windows(one.context)) == 1
+    assert all("Fenwick" in one.text or "Clara" in one.text for one in found)
+    assert not any('"' in one.text for one in found)
 
 
 @pytest.mark.parametrize(
