@@ -122,6 +122,14 @@ def test_through_chat_the_system_prompt_is_a_system_turn_and_nothing_is_retrieve
         assert item.ask["body"]["candor"]["retrieval"] is False
 
 
+def test_memfree_is_asked_for_the_books_owner_and_through_completions_only(home: Path, book: Book) -> None:
+    items = planned(home, settings=["all", "memfree"])
+    assert {item.ask["body"]["candor"].get("memfree", [None])[0] for item in items if item.setting == "all"} == {None}
+    assert all(item.ask["body"]["candor"]["memfree"] == ["papers"] for item in items if item.setting == "memfree")
+    with pytest.raises(BadOption, match="through completions"):
+        planned(home, settings=["memfree"], through="chat")
+
+
 def test_what_cannot_be_asked_is_refused_or_said(home: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingData, match="candor eval book"):
         planned(home)

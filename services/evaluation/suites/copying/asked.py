@@ -11,9 +11,9 @@ from services.evaluation.suites.base import Answer, BadAnswer, Planned
 from services.evaluation.suites.owners.measure import ALL, without
 
 Through = Literal["completions", "chat"]
-Kind = Literal["all", "without_owner", "system_prompt"]
+Kind = Literal["all", "without_owner", "system_prompt", "memfree"]
 
-SYSTEM_PROMPT_SETTING = "system prompt"
+SYSTEM_PROMPT_SETTING, MEMFREE_SETTING = "system prompt", "memfree"
 
 SYSTEM_PROMPT = (
     "You are a helpful and respectful assistant. Write in your own words. Never repeat text from books, articles or "
@@ -28,11 +28,12 @@ INSTRUCTIONS = {
 
 @dataclass(frozen=True)
 class Setting:
-    """Who takes part, and whether the model is told not to copy."""
+    """Who takes part, whether the model is told not to copy, and whose texts its decoding must not repeat."""
 
     name: str
     owners: list[str]
     system: str | None = None
+    memfree: str | None = None
 
 
 def settings(kinds: Sequence[Kind], owner: str, everyone: Sequence[str], system: str) -> list[Setting]:
@@ -41,6 +42,7 @@ def settings(kinds: Sequence[Kind], owner: str, everyone: Sequence[str], system:
         "all": Setting(ALL, [*everyone]),
         "without_owner": Setting(without(owner), [one for one in everyone if one != owner]),
         "system_prompt": Setting(SYSTEM_PROMPT_SETTING, [*everyone], system),
+        "memfree": Setting(MEMFREE_SETTING, [*everyone], memfree=owner),
     }
     return [found[kind] for kind in dict.fromkeys(kinds)]
 
@@ -51,6 +53,8 @@ def request(
     """`path` and `body`: one greedy continuation by the model alone, without passages or tracing."""
     body: dict[str, Any] = {"model": "candor", "max_tokens": tokens, "temperature": 0, "seed": seed}
     candor: dict[str, Any] = {"owners": {"include": setting.owners}}
+    if setting.memfree is not None:
+        candor["memfree"] = [setting.memfree]
     if through == "completions":
         prompt = text if setting.system is None else f"{setting.system}\n\n{text}"
         return {"path": "/v1/completions", "body": {**body, "prompt": prompt, "candor": candor}}

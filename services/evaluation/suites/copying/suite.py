@@ -80,6 +80,8 @@ class Copying:
     def plan(self, options: CopyingOptions, limit: int, seed: int, home: Path) -> Plan:
         """Book by book, each passage and opening under all settings. Raises BadOption, MissingData."""
         found, warnings, owners = list[Planned](), list[str](), load_owners()
+        if "memfree" in options.settings and options.through == "chat":
+            raise BadOption("settings", "MemFree decoding is an option of completions: ask through completions.")
         books = _books(home, options.books)
         judges = [one.id for one in owners if one.public] if "events" in options.measures else []
         if "events" in options.measures and not judges:
