@@ -15,7 +15,7 @@ class NgramFilter:
     """Every n-gram of token ids in some texts, to be asked which token would complete one.
 
     Exact: a hash finds the places, and the tokens there are compared. An n-gram lies within one text. 16 bytes a
-    token; building takes about a second a million tokens, a question a few microseconds.
+    token.
     """
 
     def __init__(self, texts: Iterable[Sequence[int]], n: int = NGRAM) -> None:
