@@ -23,14 +23,16 @@ class Judge:
 
     def __init__(self, endpoint: Endpoint, owners: Sequence[str], item: str) -> None:
         self._endpoint, self._owners, self._item = endpoint, [*owners], item
+        self._alone: dict[str, tuple[float, int]] = {}
 
     async def gains(self, texts: Sequence[str], events: Sequence[str]) -> list[list[float]]:
         """Of each text, (texts, events). Raises EndpointError, BadAnswer."""
-        alone = await self._likelihoods("", events)
+        if new := [event for event in events if event not in self._alone]:
+            self._alone |= zip(new, await self._likelihoods("", new), strict=True)
         return [
             [
-                (total - before) / tokens
-                for (total, tokens), (before, _) in zip(await self._likelihoods(text, events), alone, strict=True)
+                (total - self._alone[event][0]) / tokens
+                for event, (total, tokens) in zip(events, await self._likelihoods(text, events), strict=True)
             ]
             for text in texts
         ]
@@ -39,6 +41,8 @@ class Judge:
         """The gains of events by the windows of the book that have them, and by those of another event."""
         shift = len(events) // 2
         texts = [event["text"] for event in events]
+        # all at once what every pair needs
+        await self.gains([], texts)
         found: dict[str, list[float]] = {"entailed": [], "unrelated": []}
         for place, event in enumerate(events):
             other = (place + shift) % len(events)
