@@ -9,7 +9,7 @@ from pathlib import Path
 from services.evaluation.books.characters import characters
 from services.evaluation.books.errors import BadBook
 from services.evaluation.books.events import events
-from services.evaluation.books.file import Book, identify
+from services.evaluation.books.file import Book, check_id, identify
 from services.evaluation.books.passages import openings, passages
 from services.evaluation.books.prose import paragraphs
 
@@ -21,8 +21,9 @@ _TITLE = re.compile(r"^Title:[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
 def build(path: Path, owner: str, *, identity: str | None = None, title: str | None = None) -> Book:
     """The book of a file of UTF-8 text in English. The same file gives the same book.
 
-    Raises BadBook for a file that is none, is empty, too short, in another language, or cut off.
+    Raises BadBook for an id or a file that is none, and one that is empty, too short, in another language, or cut off.
     """
+    name = identify(path.stem) if identity is None else check_id(identity)
     try:
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
@@ -40,7 +41,7 @@ def build(path: Path, owner: str, *, identity: str | None = None, title: str | N
     if not cut or not begin:
         raise BadBook("The book has no passage of 211 words or no plain sentence to begin a story with: is it prose?")
     return Book(
-        id=identity or identify(path.stem),
+        id=name,
         title=title or (named[1] if named else path.stem),
         owner=owner,
         sha256=hashlib.sha256(content).hexdigest(),

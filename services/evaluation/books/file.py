@@ -13,7 +13,9 @@ from shared.contracts.base import OwnerId, Strict
 
 FOLDER = "books"
 
-BookId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+_ID = r"^[a-z0-9][a-z0-9-]{0,63}$"
+
+BookId = Annotated[str, StringConstraints(pattern=_ID)]
 
 _Text = Annotated[str, Field(min_length=1)]
 
@@ -59,6 +61,13 @@ def identify(name: str) -> str:
     if not found:
         raise BadBook(f"No id can be made of the name {name!r}: it has no letter or digit. Name the book with --id.")
     return found
+
+
+def check_id(identity: str) -> str:
+    """The id. Raises BadBook for one that is none."""
+    if not re.fullmatch(_ID, identity):
+        raise BadBook(f"{identity!r} is no id of a book: it has small letters, digits and hyphens, at most 64.")
+    return identity
 
 
 def write(book: Book, home: Path) -> Path:
