@@ -9,6 +9,7 @@ import structlog
 from pydantic import BaseModel
 
 from services.evaluation.suites.base import KINDS, Separation, Suite
+from services.evaluation.suites.copying.suite import Copying
 from services.evaluation.suites.harness.suite import LmEval
 from services.evaluation.suites.membership.suite import Membership
 from services.evaluation.suites.moe.suite import Moe
@@ -84,6 +85,7 @@ SUITES: dict[str, Suite] = load(
         Rag(),
         Thinking(),
         Owners(),
+        Copying(),
         Membership(),
         Moe(),
         RetrievalSuite(),
