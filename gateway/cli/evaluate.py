@@ -10,6 +10,7 @@ import typer
 
 from gateway.cli import reports
 from gateway.cli.beir import prepared
+from gateway.cli.books import book
 from gateway.cli.questions import add_set
 from gateway.cli.stack_client import DEFAULT_URL, Url
 from gateway.cli.terminal import errors
@@ -22,6 +23,7 @@ commands.command()(reports.report)
 commands.command()(reports.compare)
 commands.command()(reports.rescore)
 commands.command("set")(add_set)
+commands.command()(book)
 
 
 @commands.command()

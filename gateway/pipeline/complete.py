@@ -14,7 +14,7 @@ from gateway.pipeline.sample import Draft, Samples, check_mask
 from gateway.policy import Consent
 from gateway.services import Services
 from shared.clients.base import ServiceError
-from shared.contracts.candor import CompletionAnswer, CompletionReport, CompletionRequest
+from shared.contracts.candor import CompletionAnswer, CompletionReport, CompletionRequest, OwnerChoice
 from shared.contracts.gateway import LedgerRecord
 from shared.contracts.model import (
     AppliedMask,
@@ -42,11 +42,13 @@ async def allow(body: CompletionRequest, services: Services) -> Asked:
     """Apply the policy. Raises UnknownModel, UnknownOwner, AlwaysOn, ServiceError."""
     require_model(body.model)
     consent = services.policy.effective(body.candor.owners)
+    # only for its refusals: what a model avoids tells what is in a text, so it has to be permitted
+    services.policy.effective(OwnerChoice(include=body.candor.memfree), include="candor.memfree")
     served = await services.served.now()
     known = {name for name in body.model_fields_set if name in CompletionRequest.model_fields} - {"candor", "model"}
     request = ModelCompletionRequest(
         model=served.name,
-        candor=ExpertMask(experts=served.allowed(consent.experts)),
+        candor=ExpertMask(experts=served.allowed(consent.experts), memfree=body.candor.memfree),
         **{name: getattr(body, name) for name in known},
     )
     warnings = [f"The field {name!r} is not supported and was ignored." for name in body.unknown()]

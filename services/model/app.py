@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from fastapi import FastAPI
 
 from services.model.experts import Experts
 from services.model.folder import ExpertFolder
+from services.model.protected import ProtectedTexts
 from services.model.roster import Roster
 from services.model.routes import chat, completions, experts, models, routing, score, tokens
 from services.model.service import ModelService
@@ -86,4 +88,5 @@ def _loaded(readiness: Readiness, settings: ModelSettings, stopping: threading.E
 
     engine, tokenizer = loading.load(directory, settings, notice, stopping)
     experts = Experts.of(directory, engine.info.experts)
-    return ModelService(engine, tokenizer, experts, settings, started=int(time.time()))
+    protected = ProtectedTexts(candor_home() / "texts", partial(tokenizer.encode, special=False))
+    return ModelService(engine, tokenizer, experts, settings, protected, started=int(time.time()))

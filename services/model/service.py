@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from services.model.engines.base import Engine
 from services.model.errors import ContextLengthExceeded, UnknownModel
 from services.model.experts import Experts
+from services.model.protected import ProtectedTexts
 from services.model.settings import ModelSettings
 from shared.contracts.model import AppliedMask
 from shared.http.errors import InvalidRequest
@@ -25,6 +26,7 @@ class ModelService:
     tokenizer: Tokenizer
     experts: Experts
     settings: ModelSettings
+    protected: ProtectedTexts
     started: int
     """Unix time in seconds."""
 

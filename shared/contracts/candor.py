@@ -231,9 +231,13 @@ class AnswerChunk(ChatChunk):
 
 
 class CompletionOptions(Strict):
-    """The `candor` object of a text completion: the model alone, with the experts of these owners."""
+    """The `candor` object of a text completion: the model alone, with the experts of these owners.
+
+    `memfree`: owners whose texts it may not repeat, ten tokens or more (MemFree decoding).
+    """
 
     owners: OwnerChoice = OwnerChoice()
+    memfree: Annotated[list[OwnerId], Field(max_length=64)] = []
 
 
 class CompletionRequest(CompletionRequestFields):

@@ -34,6 +34,8 @@ class ExpertMask(Strict):
     What the chat template has written already at the beginning of the turn is not written again."""
     when_ended: bool = False
     """Of a stream of a chat: a chunk for the samples that have ended in one step, whole and with their details."""
+    memfree: Annotated[list[OwnerId], Field(max_length=64)] = []
+    """MemFree decoding: no ten tokens in a row, the prompt's among them, that stand in these owners' texts."""
     tokens: bool = False
     """Return `SampleDetail.logprobs` and `mean_logprobs`."""
 

@@ -85,3 +85,17 @@ class Collection:
         """
         found = ngrams(text, self.n)
         return float((self._several if inside else self._any).holds(found).mean()) if found else None
+
+
+def matched(one: Sequence[float], other: Sequence[float], caliper: float) -> list[tuple[int, int]]:
+    """As many pairs of a place in `one` and a place in `other` as can be, whose values are within `caliper`."""
+    first = sorted(range(len(one)), key=lambda place: one[place])
+    second = sorted(range(len(other)), key=lambda place: other[place])
+    found, here, there = [], 0, 0
+    while here < len(first) and there < len(second):
+        apart = one[first[here]] - other[second[there]]
+        if abs(apart) <= caliper:
+            found.append((first[here], second[there]))
+        # the smaller one cannot be of use to any later one of the other side
+        here, there = here + (apart <= caliper), there + (apart >= -caliper)
+    return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 
-def rows(wanted: int, each: int, at_a_time: int) -> Iterator[int]:
-    """Numbers of draws that are `wanted` together; of `each` numbers a draw, about `at_a_time` numbers at most."""
-    most = max(1, at_a_time // each)
-    for start in range(0, wanted, most):
-        yield min(most, wanted - start)
+def rows(wanted: int, each: int, at_a_time: int, *, most: int | None = None) -> Iterator[int]:
+    """Numbers of draws that are `wanted` together: at once `most`, and about `at_a_time` numbers at `each` a draw."""
+    few = max(1, min(at_a_time // each, most or wanted))
+    for start in range(0, wanted, few):
+        yield min(few, wanted - start)

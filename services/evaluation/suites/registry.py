@@ -9,12 +9,15 @@ import structlog
 from pydantic import BaseModel
 
 from services.evaluation.suites.base import KINDS, Separation, Suite
+from services.evaluation.suites.copybench.suite import CopyBench
 from services.evaluation.suites.harness.suite import LmEval
+from services.evaluation.suites.membership.suite import Membership
 from services.evaluation.suites.moe.suite import Moe
 from services.evaluation.suites.owners.suite import Owners
 from services.evaluation.suites.rag.suite import Rag
 from services.evaluation.suites.rag_qa import RagQa
 from services.evaluation.suites.retrieval import RetrievalSuite
+from services.evaluation.suites.spurious.suite import SpuriousRewards
 from services.evaluation.suites.thinking import Thinking
 
 GROUP = "candor.suites"
@@ -77,6 +80,18 @@ def _faults(suite: Suite) -> list[str]:
 
 
 SUITES: dict[str, Suite] = load(
-    (RagQa(), Rag(), Thinking(), Owners(), Moe(), RetrievalSuite(), LmEval()), entry_points(group=GROUP)
+    (
+        RagQa(),
+        Rag(),
+        Thinking(),
+        Owners(),
+        CopyBench(),
+        Membership(),
+        Moe(),
+        RetrievalSuite(),
+        LmEval(),
+        SpuriousRewards(),
+    ),
+    entry_points(group=GROUP),
 )
 """By id, in the order in which they are listed."""

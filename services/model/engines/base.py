@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 import numpy as np
 from numpy.typing import NDArray
 
+from services.model.engines.memfree import NgramFilter
+
 FinishReason = Literal["stop", "length"]
 TopTokens = list[tuple[int, float]]
 
@@ -66,7 +68,10 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the tokens of a sequence are chosen and when it ends. Temperature 0 is greedy."""
+    """How the tokens of a sequence are chosen and when it ends. Temperature 0 is greedy.
+
+    `avoid`: no token may complete an n-gram of these, the prompt's tokens among it.
+    """
 
     max_tokens: int
     temperature: float = 1.0
@@ -75,6 +80,7 @@ class Sampling:
     stops: tuple[str, ...] = ()
     top_logprobs: int = 0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
+    avoid: tuple[NgramFilter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +225,10 @@ class Engine(Protocol):
         ...
 
     def submit(self, request: Generation, deliver: Deliver) -> Callable[[], None]:
-        """Queue a request; the result cancels it. Raises EngineBusy, TooLong, ExpertGone."""
+        """Queue a request; the result cancels it.
+
+        Raises EngineBusy, TooLong, ExpertGone, and Unsupported for `avoid` from an engine that cannot.
+        """
         ...
 
     def score(self, tasks: Sequence[ScoreTask]) -> Future[list[Score]]:

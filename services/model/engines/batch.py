@@ -91,6 +91,7 @@ class Batch:
             logits,
             [running.job.request.sampling for running in samples],
             [running.numbers for running in samples],
+            [running.sample.blocked() for running in samples],
         )
         deltas: list[tuple[Job, Delta]] = []
         alive = [True] * len(samples)

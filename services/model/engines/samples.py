@@ -18,6 +18,8 @@ class Sample:
     def __init__(self, request: Generation, choice: int, decode: Decode, ends: frozenset[int]) -> None:
         self.request, self.choice = request, choice
         self.last = -1
+        self._context = max([one.context for one in request.sampling.avoid], default=0)
+        self._recent = list(request.prompt[-self._context :]) if self._context else []
         self._ends = ends
         self._stream = TextStream(decode, request.sampling.stops, request.prompt[-_CONTEXT:])
         self._held: deque[Token] = deque()
@@ -31,11 +33,17 @@ class Sample:
         """How many tokens it may still generate."""
         return self.request.sampling.max_tokens - len(self._logprobs)
 
+    def blocked(self) -> set[int]:
+        """The tokens that may not come next."""
+        return {token for one in self.request.sampling.avoid for token in one.blocked(self._recent)}
+
     def push(
         self, token: int, logprob: float, mean: float, top: TopTokens, routing: Mapping[int, float]
     ) -> Delta | None:
         """Add a generated token. Returns what can be sent, if anything; its `finish` says that this was the last."""
         self.last = token
+        if self._context:
+            self._recent = [*self._recent, token][-self._context :]
         self._logprobs.append(logprob)
         self._means.append(mean)
         for expert, share in routing.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,11 +35,19 @@ def random_numbers(seed: int | None, choice: int) -> random.Random:
     return random.Random(f"{seed}/{choice}" if seed is not None else secrets.token_bytes(16))
 
 
-def choose(logits: Tensor, sampling: Sequence[Sampling], numbers: Sequence[random.Random]) -> Statistics:
-    """Choose a token for each row of `logits`, (sequences, vocabulary) of any float dtype."""
+def choose(
+    logits: Tensor,
+    sampling: Sequence[Sampling],
+    numbers: Sequence[random.Random],
+    blocked: Sequence[Collection[int]] = (),
+) -> Statistics:
+    """Choose a token for each row of `logits`, (sequences, vocabulary) of any float dtype.
+
+    `blocked`: of each row, the tokens that may not be chosen; of none when empty.
+    """
     logits = logits.float()
     logprobs = logits.log_softmax(dim=-1)
-    biased = _biased(logits, sampling)
+    biased = _without(_biased(logits, sampling), blocked)
     tokens = biased.argmax(dim=-1)
     for row, (parameters, generator) in enumerate(zip(sampling, numbers, strict=True)):
         if parameters.temperature > 0:
@@ -69,6 +77,15 @@ def _biased(logits: Tensor, sampling: Sequence[Sampling]) -> Tensor:
         for token, bias in parameters.logit_bias.items():
             biased[row, token] += bias
     return biased
+
+
+def _without(logits: Tensor, blocked: Sequence[Collection[int]]) -> Tensor:
+    if not any(blocked):
+        return logits
+    left = logits.clone()
+    for row, tokens in enumerate(blocked):
+        left[row, list(tokens)] = -torch.inf
+    return left
 
 
 def _draw(logits: Tensor, top_p: float, number: float) -> int:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
 from services.model.errors import ContextLengthExceeded, UnknownExpert
+from services.model.protected import NothingToProtect
 from services.model.routes.dependencies import Service
 from services.model.routes.frames import frames
 from services.model.serving.completions import Completion
@@ -21,7 +22,7 @@ router = APIRouter(tags=["completions"])
 @router.post(
     "/v1/completions",
     response_model=ModelTextCompletion,
-    responses=openai_errors(ContextLengthExceeded, UnknownExpert, Overloaded, NotReady),
+    responses=openai_errors(ContextLengthExceeded, UnknownExpert, NothingToProtect, Overloaded, NotReady),
     dependencies=[Depends(nothing_of(ExpertMask))],
 )
 async def create_completion(

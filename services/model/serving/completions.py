@@ -43,7 +43,7 @@ class Completion:
         asked = [Echo()] * len(prompts)
         if body.echo:
             asked = await echoes(service, prompts, allowed, body.logprobs)
-        generations = [_generation(service, body, prompt, allowed) for prompt in prompts if body.max_tokens]
+        generations = await asyncio.to_thread(_generations, service, body, prompts, allowed)
         return cls(service, body, allowed, prompts, asked, Generations(service.engine, generations))
 
     async def whole(self) -> ModelTextCompletion:
@@ -151,6 +151,13 @@ def _prompts(service: ModelService, given: str | list[str] | list[int] | list[li
         if len(prompt) > service.engine.info.max_length:
             raise ContextLengthExceeded(service.engine.info.max_length, len(prompt), 0, "prompt")
     return prompts
+
+
+def _generations(
+    service: ModelService, body: ModelCompletionRequest, prompts: list[list[int]], allowed: frozenset[int]
+) -> list[Generation]:
+    """What is to be generated; nothing when only the prompts are to be echoed."""
+    return [_generation(service, body, prompt, allowed) for prompt in prompts if body.max_tokens]
 
 
 def _generation(

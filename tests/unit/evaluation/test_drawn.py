@@ -69,10 +69,19 @@ def test_a_part_that_others_hold_is_counted_for_members_and_non_members_alike(tm
     ]
     drawn = draw(write(tmp_path, {"one": documents}), "papers", limit=3, seed=0, characters=5000)
     # of 68 13-grams 28 are of the boilerplate alone
-    assert {round(one.overlap or 0.0, 3) for one in drawn.texts} == {round(28 / 68, 3)}
+    assert {round(one.overlap[13], 3) for one in drawn.texts} == {round(28 / 68, 3)}
     [warning] = drawn.warnings
     assert "of the members' 13-grams 41.2%" in warning
     assert "non-members' 41.2%" in warning
+
+
+def test_documents_put_aside_are_none_of_those_drawn(tmp_path: Path) -> None:
+    home = write(tmp_path, {"one": rows("one", 20, 8)})
+    drawn = draw(home, "papers", limit=10, seed=0, characters=300, spare=3, sizes=(7, 13))
+    assert len(drawn.spare) == 3
+    assert len(drawn.texts) == 10
+    assert not {*drawn.spare} & {one.text for one in drawn.texts}
+    assert all({*one.overlap} == {7, 13} for one in drawn.texts)
 
 
 def test_texts_that_are_too_short_or_of_one_split_give_no_pairs(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """n-gram overlap by Bloom filter, against sets of n-grams counted by hand."""
 
+import itertools
 import random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.evaluation.metrics.overlap import FALSE_POSITIVES, Bloom, Collection, ngrams, words
+from services.evaluation.metrics.overlap import FALSE_POSITIVES, Bloom, Collection, matched, ngrams, words
 
 WORDS = st.lists(st.sampled_from("abcde"), max_size=14).map(" ".join)
 
@@ -61,3 +62,16 @@ def test_a_large_collection_agrees_with_sets() -> None:
         assert found is not None
         assert direct_inside is not None
         assert abs(found - direct_inside) < 0.02
+
+
+@given(st.lists(st.integers(0, 12), max_size=5), st.lists(st.integers(0, 12), max_size=5), st.integers(0, 3))
+def test_as_many_are_matched_as_can_be_and_each_once(one: list[int], other: list[int], caliper: int) -> None:
+    found = matched([float(x) for x in one], [float(x) for x in other], float(caliper))
+    assert all(abs(one[here] - other[there]) <= caliper for here, there in found)
+    assert len({here for here, _ in found}) == len({there for _, there in found}) == len(found)
+    short, long = sorted((one, other), key=len)
+    most = max(
+        sum(abs(x - y) <= caliper for x, y in zip(short, order, strict=True))
+        for order in itertools.permutations(long, len(short))
+    )
+    assert len(found) == most

@@ -136,7 +136,9 @@ def test_the_swap_test_is_close_to_the_enumeration_of_all_swaps(seed: int) -> No
     random = np.random.default_rng(seed)
     one = grouped(random.normal(-1.5, 1, 5).tolist(), random.normal(0, 1, 5).tolist())
     other = grouped(random.normal(0, 1, 5).tolist(), random.normal(0, 1, 5).tolist())
-    assert rank_swap(one, other) == pytest.approx(_exact_swap(one, other), abs=0.02)
+    exact = _exact_swap(one, other)
+    # four standard errors of a test that stops early, and two draws in ten thousand
+    assert rank_swap(one, other) == pytest.approx(exact, rel=0.2, abs=0.0002)
 
 
 def test_the_swap_test_sees_no_difference_in_a_scale_that_all_items_share() -> None:

@@ -1,36 +1,21 @@
-"""lm_eval as a process: started, waited for, killed with the run, and what it wrote read."""
+"""lm_eval as a process, and what it wrote read."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from services.evaluation.suites.base import BadAnswer
-
-LAST_LINES = 12
-_KEPT = 16_384
-"""Bytes of what it said."""
+from services.evaluation.suites.process import run_program
 
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "OMP_NUM_THREADS", "LD_LIBRARY_PATH")
 """Of the environment. The rest is the service's own: a task's file runs code, which is not to read the passwords of our
 databases, and the endpoint is not to get a key or be asked through a proxy that is meant for others."""
-
-_DIES_WITH_US = """
-import ctypes, os, signal, sys
-prctl = getattr(ctypes.CDLL(None), "prctl", None)
-if prctl is not None:
-    prctl(1, signal.SIGKILL)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-"""Becomes the program, after asking Linux (PR_SET_PDEATHSIG) to kill it with its parent: a killed service's next life
-asks the task again, and two of one would run."""
 
 
 async def run_task(
@@ -42,44 +27,14 @@ async def run_task(
     with all that it started.
     """
     with TemporaryDirectory(prefix="candor-lm-eval-") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            _DIES_WITH_US,
-            *command,
-            "--output_path",
-            output,
-            cwd=folder,
-            env=_environment(Path(output), key),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            # a group of its own, so that its children can be ended with it
-            start_new_session=True,
+        await run_program(
+            [*command, "--output_path", output],
+            "lm_eval",
+            folder=folder,
+            environment=_environment(Path(output), key),
+            seconds=seconds,
         )
-        try:
-            async with asyncio.timeout(seconds):
-                said = await _last_words(process)
-                await process.wait()
-        except TimeoutError as error:
-            raise BadAnswer(f"lm_eval was not done after {seconds / 60:.0f} minutes") from error
-        finally:
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        if process.returncode != 0:
-            lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
-            raise BadAnswer(f"lm_eval ended with {process.returncode}: " + "\n".join(lines[-LAST_LINES:]))
         return await asyncio.to_thread(_read, Path(output), task)
-
-
-async def _last_words(process: asyncio.subprocess.Process) -> bytes:
-    """The end of what it says, to its end; of a task of days its progress bars are not kept."""
-    assert process.stdout is not None
-    said = b""
-    while piece := await process.stdout.read(_KEPT):
-        said = (said + piece)[-_KEPT:]
-    return said
 
 
 def _environment(output: Path, key: str | None) -> dict[str, str]:

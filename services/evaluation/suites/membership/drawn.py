@@ -18,41 +18,55 @@ COPY_NGRAM = 13
 
 @dataclass(frozen=True)
 class Text:
-    """A document, cut. `overlap`: the share of its 13-grams that other documents of the training split hold."""
+    """A document, cut. `overlap`: by n, the share of its n-grams that other documents of the training split hold."""
 
     id: str
     text: str
     member: bool
-    overlap: float | None
+    overlap: dict[int, float]
 
 
 @dataclass
 class Drawn:
-    """Members and non-members in turn, as many of each; what was left out and why, in words."""
+    """Members and non-members in turn, as many of each; what was left out and why, in words.
+
+    `spare`: other held-out documents, cut, that are none of them.
+    """
 
     texts: list[Text] = field(default_factory=list)
+    spare: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
-def draw(home: Path, owner: str, *, limit: int, seed: int, characters: int) -> Drawn:
+def draw(
+    home: Path,
+    owner: str,
+    *,
+    limit: int,
+    seed: int,
+    characters: int,
+    spare: int = 0,
+    sizes: Sequence[int] = (COPY_NGRAM,),
+) -> Drawn:
     """At most `limit` held-out documents, drawn by the seed, each with the training document most like it in length.
 
     Both are of one source and cut to the length of the shorter, at most `characters`: else length and source would
     tell them apart. A smaller limit gives the first of a larger one's. Held-out documents that repeat the training
-    split are left out. Raises MissingData when nothing was pulled.
+    split are left out. The first `spare` others are put aside. `sizes`: the n of the overlaps, COPY_NGRAM among them.
+    Raises MissingData when nothing was pulled.
     """
-    splits: dict[str | None, list[Document]] = {"train": [], "heldout": []}
-    for one in documents(home, owner):
-        splits.setdefault(one.split, []).append(one)
-    train, held = splits["train"], splits["heldout"]
-    known, pairs, copies = Collection([one.text for one in train], COPY_NGRAM), Drawn(), 0
-    waiting = _by_source(drawn(train, seed, lambda one: one.id))
+    train, held = by_split(home, owner)
+    known = {n: Collection([one.text for one in train], n) for n in sizes}
+    pairs, copies, waiting = Drawn(), 0, _by_source(drawn(train, seed, lambda one: one.id))
     for other in drawn(held, seed, lambda one: one.id):
         candidates = waiting.get(other.source, [])
         if len(pairs.texts) == 2 * limit or not candidates:
             continue
-        if (known.overlap(other.text) or 0.0) >= COPY:
+        if (known[COPY_NGRAM].overlap(other.text) or 0.0) >= COPY:
             copies += 1
+            continue
+        if len(pairs.spare) < spare:
+            pairs.spare.append(cut(other.text, characters))
             continue
         wanted = min(len(other.text), characters)
         member = min(candidates, key=lambda one: abs(min(len(one.text), characters) - wanted))
@@ -60,9 +74,19 @@ def draw(home: Path, owner: str, *, limit: int, seed: int, characters: int) -> D
         length = min(len(member.text), wanted)
         for document, inside in ((member, True), (other, False)):
             text = cut(document.text, length)
-            pairs.texts.append(Text(document.id, text, inside, known.overlap(text, inside=inside)))
+            shares = {n: one.overlap(text, inside=inside) for n, one in known.items()}
+            overlap = {n: share for n, share in shares.items() if share is not None}
+            pairs.texts.append(Text(document.id, text, inside, overlap))
     pairs.warnings += _warnings(owner, pairs.texts, limit, copies)
     return pairs
+
+
+def by_split(home: Path, owner: str) -> tuple[list[Document], list[Document]]:
+    """An owner's documents of the splits `train` and `heldout`. Raises MissingData when nothing was pulled."""
+    splits: dict[str | None, list[Document]] = {"train": [], "heldout": []}
+    for one in documents(home, owner):
+        splits.setdefault(one.split, []).append(one)
+    return splits["train"], splits["heldout"]
 
 
 def _by_source(documents: Sequence[Document]) -> dict[str, list[Document]]:
@@ -77,7 +101,7 @@ def _warnings(owner: str, texts: Sequence[Text], limit: int, copies: int) -> Ite
         yield f"{owner}: {copies} held-out documents repeat training text and are no non-members; left out."
     if len(texts) < 2 * limit:
         yield f"{owner} has {len(texts) // 2} pairs of a member and a non-member of the {limit} asked for."
-    shares = [[one.overlap or 0.0 for one in texts if one.member is inside] for inside in (True, False)]
+    shares = [[one.overlap.get(COPY_NGRAM, 0.0) for one in texts if one.member is inside] for inside in (True, False)]
     if texts:
         members, others = (sum(found) / len(found) for found in shares)
         yield (

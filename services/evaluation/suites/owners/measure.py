@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from services.evaluation.endpoint import Endpoint
+from services.evaluation.suites import matrix
 from services.evaluation.suites.base import Answer, Kind, Planned
 from services.evaluation.suites.drawing import item_seed
 from shared.contracts.evaluation import Estimate
@@ -145,23 +146,5 @@ Effects = Mapping[tuple[str, str], Effect]
 
 
 def heatmap(title: str, note: str, values: Mapping[tuple[str, str], Estimate], *, centre: float) -> Heatmap:
-    """A matrix of figures with their intervals, by row and column, in the order in which those first come."""
-    rows = list(dict.fromkeys(row for row, _ in values))
-    columns = list(dict.fromkeys(column for _, column in values))
-
-    def cells(of: Callable[[Estimate], float]) -> list[list[float | None]]:
-        found = {place: round(of(value), 4) for place, value in values.items()}
-        return [[found.get((row, column)) for column in columns] for row in rows]
-
-    return Heatmap(
-        title=title,
-        x_title="owner left out",
-        y_title="whose texts",
-        columns=columns,
-        rows=rows,
-        values=cells(lambda one: one.mean),
-        low=cells(lambda one: one.low),
-        high=cells(lambda one: one.high),
-        centre=centre,
-        note=note,
-    )
+    """A matrix of figures by whose texts they are about and who was left out."""
+    return matrix.heatmap(title, note, values, centre=centre, x_title="owner left out", y_title="whose texts")

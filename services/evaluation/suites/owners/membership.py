@@ -66,8 +66,8 @@ class Membership:
         """The AUC itself, with everyone and without each owner."""
         note = (
             "Shown a document that the row's expert was trained on and one of the same owner that it was not, is the "
-            "more probable one the former? 0.5: as often as a coin says, 1: always. Without the owner itself the model "
-            "saw neither; what it then has above or below 0.5 is a difference between the documents, not a memory."
+            "more probable one the former? 0.5: as often as a coin says, 1: always. Without the owner itself its "
+            "expert has no part; what is then above or below 0.5 is a difference between the documents, not a memory."
         )
         values = {(row, NOBODY): effect.before for (row, _), effect in effects.items()}
         values |= {place: effect.after for place, effect in effects.items()}

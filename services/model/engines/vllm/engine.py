@@ -78,8 +78,10 @@ class VllmEngine:
     def submit(self, request: Generation, deliver: Deliver) -> Callable[[], None]:
         """Queue a request; the result cancels it.
 
-        Raises EngineBusy, TooLong, ExpertGone, and ValueError for an expert that never was.
+        Raises EngineBusy, TooLong, ExpertGone, ValueError for an expert that never was, and Unsupported for `avoid`.
         """
+        if request.sampling.avoid:
+            raise Unsupported("vLLM has no MemFree decoding here: serve with CANDOR_MODEL_ENGINE=transformers")
         self._check(len(request.prompt), request.sampling.max_tokens)
         return self._queued(GenerateCall(request, deliver, self._decode, self._ends), [request.allowed])
 
