@@ -1,8 +1,8 @@
 """Texts like a text: some of its words replaced by others that the public model holds probable there.
 
-Mattern et al. (2023) let a masked language model propose the words. No package brings one, so the served model itself
-does, which sees only what is before a word: its proposals fit what follows less well, which makes every neighbour less
-probable, a member's and a non-member's alike.
+Mattern et al. (2023) let a masked language model propose the words. None comes with the packages that Candor installs,
+so the served model itself does, which sees only what is before a word: its proposals fit what follows less well, which
+makes every neighbour less probable, a member's and a non-member's alike.
 """
 
 from __future__ import annotations
