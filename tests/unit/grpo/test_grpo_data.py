@@ -27,6 +27,13 @@ def test_no_sum_is_in_both_splits_whatever_the_seed_or_the_order_of_its_numbers(
     assert sums("test", 50, 1) == sums("test", 200, 1)[:50]
 
 
+def test_of_more_sums_than_there_are_all_are_given() -> None:
+    # as many as the budget for GPUs asks for
+    train, test = sums("train", 10_000, 0), sums("test", 10_000, 0)
+    assert len({*train, *test}) == len(train) + len(test) == 90 * 90
+    assert sums("train", 300, 0) == train[:300]
+
+
 def test_words_and_right_code_give_the_sum_and_wrong_code_forgets_to_carry() -> None:
     for one in sums("train", 300, 0):
         assert final_answer(in_words(one)) == final_answer(with_code(one, "right")) == str(one.answer)
