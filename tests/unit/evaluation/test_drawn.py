@@ -8,6 +8,7 @@ import pytest
 
 from services.evaluation.errors import MissingData
 from services.evaluation.suites.membership.drawn import draw
+from services.evaluation.suites.texts import held_out
 
 
 def sentence(name: str, words: int) -> str:
@@ -57,6 +58,27 @@ def test_a_held_out_copy_of_training_text_is_no_non_member(tmp_path: Path) -> No
     assert "one:copy" not in {one.id for one in drawn.texts}
     assert "papers: 1 held-out documents repeat training text and are no non-members; left out." in drawn.warnings
     assert "papers has 3 pairs of a member and a non-member of the 10 asked for." in drawn.warnings
+
+
+def test_a_held_out_document_of_which_only_what_would_be_judged_is_a_copy_is_no_non_member_either(
+    tmp_path: Path,
+) -> None:
+    found = rows("one", 5, 3)
+    half = {"id": "one:half", "split": "heldout", "text": f"{found[0]['text']} {sentence('new', 120)}"}
+    drawn = draw(write(tmp_path, {"one": [*found, half]}), "papers", limit=10, seed=0, characters=400)
+    assert "one:half" not in {one.id for one in drawn.texts}
+    assert any("1 held-out documents repeat training text" in warning for warning in drawn.warnings)
+
+
+def test_a_line_without_a_split_is_trained_on_and_so_a_member(tmp_path: Path) -> None:
+    found = rows("one", 2, 2)
+    for one in found[:2]:
+        del one["split"]
+    home = write(tmp_path, {"one": found})
+    assert {one.id for one in draw(home, "papers", limit=2, seed=0, characters=400).texts[::2]} == {
+        "one:train0", "one:train1",
+    }  # fmt: skip
+    assert {*held_out(home, "papers", limit=9, seed=0, characters=400)} == {"one:heldout0", "one:heldout1"}
 
 
 def test_a_part_that_others_hold_is_counted_for_members_and_non_members_alike(tmp_path: Path) -> None:
