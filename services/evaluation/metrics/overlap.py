@@ -76,7 +76,8 @@ class Bloom:
 
 def _bit(places: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Of each place its bit within a byte."""
-    return np.left_shift(1, places & 7).astype(np.uint8)
+    bit: NDArray[np.uint8] = np.left_shift(1, places & 7).astype(np.uint8)
+    return bit
 
 
 class Collection:

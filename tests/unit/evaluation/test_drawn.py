@@ -8,6 +8,7 @@ import pytest
 
 from services.evaluation.errors import MissingData
 from services.evaluation.suites.membership.drawn import draw
+from services.evaluation.suites.membership.plan import MembershipOptions, plan
 from services.evaluation.suites.texts import held_out
 
 
@@ -104,6 +105,22 @@ def test_documents_put_aside_are_none_of_those_drawn(tmp_path: Path) -> None:
     assert len(drawn.texts) == 10
     assert not {*drawn.spare} & {one.text for one in drawn.texts}
     assert all({*one.overlap} == {7, 13} for one in drawn.texts)
+
+
+def test_where_the_mask_leaves_none_but_public_experts_they_are_no_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = {"licence": "CC0-1.0", "contact": "none"}
+    owners = [
+        {"id": "papers", "name": "Papers", "experts": ["papers"], **entry},
+        {"id": "news", "name": "News", "experts": [], **entry},
+    ]
+    (tmp_path / "owners.yaml").write_text(json.dumps({"owners": owners}))
+    monkeypatch.setenv("CANDOR_OWNERS", str(tmp_path / "owners.yaml"))
+    home = write(tmp_path, {"one": rows("one", 4, 4)})
+    found = plan(MembershipOptions(attacks=["loss", "reference"]), 1, 0, home)
+    references = {one.setting: one.ask["reference"] for one in found.items}
+    assert references == {"all": [], "without papers": None, "public only": None}
 
 
 def test_texts_that_are_too_short_or_of_one_split_give_no_pairs(tmp_path: Path) -> None:
