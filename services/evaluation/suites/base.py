@@ -24,10 +24,11 @@ class Separation:
     fpr: float | None = None
 
 
-KINDS = ("proportion", "mean")
-Kind = Literal["proportion", "mean"] | Separation
+KINDS = ("proportion", "mean", "change")
+Kind = Literal["proportion", "mean", "change"] | Separation
 """What a cell has of its items. A mean is that of the items' scores of the metric's name, with the bootstrap's
-interval; a proportion one of zeros and ones: its interval is Wilson's and its test McNemar's."""
+interval; a proportion one of zeros and ones: its interval is Wilson's and its test McNemar's. A change is a mean of
+differences, to which zeros that are all there is are no proportion of nothing."""
 
 
 @dataclass(frozen=True)

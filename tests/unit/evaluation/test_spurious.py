@@ -67,7 +67,9 @@ def test_every_reward_has_the_same_seeds_and_the_same_budget(tmp_path: Path) -> 
     assert by_setting["python and format"]["updates"] == 8
     # what is asked of one seed under several settings is one question, and compared in pairs
     assert len({(one.set, one.question_id, one.question) for one in plan.items}) == 6
-    assert "3 seeds" in plan.warnings[0]
+    # three rewards of which none is the coin: each on-policy against clipped, of two models, by two measures
+    assert "3 seeds and 12 comparisons: no p can be below 1 after correction" in plan.warnings[0]
+    assert "It takes 9 seeds" in plan.warnings[0]
     assert SUITE.plan(options, 1, 7, tmp_path).items == plan.items[:12]
 
 
@@ -126,6 +128,16 @@ def test_the_scores_are_of_the_last_sheet_against_the_first() -> None:
     }
     assert {*found} <= {*SUITE.metrics}
     assert "accuracy_with_code" not in scores(outcome("0111", "0000"))
+
+
+def test_of_one_seed_no_interval_is_told_and_enough_seeds_are_no_warning(tmp_path: Path) -> None:
+    [told] = SUITE.summary([item("random", 0, outcome("1110", "1110"))])
+    assert "random +50.0 (one seed, no interval; code then 75%)" in told
+    options = SpuriousOptions(rewards=["ground_truth", "random"], seeds=8)
+    assert SUITE.plan(options, 8, 0, tmp_path).warnings == []
+    [warning] = SUITE.plan(options, 6, 0, tmp_path).warnings
+    assert "6 seeds and 4 comparisons: no p can be below 0.12" in warning
+    assert "It takes 8 seeds" in warning
 
 
 def test_rewards_are_compared_with_the_random_one_that_is_clipped_alike_and_clippings_with_the_usual_one() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -42,8 +43,12 @@ _PROGRAM = [sys.executable, "-m", "services.evaluation.grpo"]
 _ROOT = Path(__file__).resolve().parents[4]
 _TEACHING_SECONDS = 6 * 3600
 
-_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-"""A training on a CPU takes a core, whatever the service's concurrency; a semaphore belongs to one event loop."""
+SURE = 0.05
+"""Below it p counts as clear."""
+
+_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, asyncio.Semaphore]] = WeakKeyDictionary()
+"""By how many run at once. A training on a CPU takes a core and one on GPUs all of them, whatever the service's
+concurrency; a semaphore belongs to one event loop."""
 
 
 class SpuriousRewards:
@@ -62,14 +67,14 @@ class SpuriousRewards:
     options: type[BaseModel] = SpuriousOptions
     metrics: Mapping[str, Kind] = {
         "accuracy": "mean",
-        "gain": "mean",
+        "gain": "change",
         "code": "mean",
-        "code_gain": "mean",
+        "code_gain": "change",
         "accuracy_with_code": "mean",
         "accuracy_without_code": "mean",
-        **{f"{before}_to_{after}": "mean" for before, after in SWITCHES},
+        **{f"{before}_to_{after}": "change" for before, after in SWITCHES},
         "sampled": "mean",
-        "sampled_gain": "mean",
+        "sampled_gain": "change",
         "clipped": "mean",
         "cut_off": "mean",
     }
@@ -92,11 +97,20 @@ class SpuriousRewards:
         items = [cell.item(options, home, content) for cell in cells]
         versions = {"budget": options.machine, "problems": f"sha256:{content}"} | _installed()
         warnings = ["With fewer than two models nothing is said of other families."] if len(options.models) < 2 else []
-        if len(seeds) < 6:
-            warnings.append(
-                f"{len(seeds)} seeds: the paired test cannot give a p below {2 / 2 ** len(seeds):.2g} with so few."
-            )
+        warnings += self._few(len(seeds), {cell.model for cell in cells}, {item.setting for item in items})
         return Plan(items, versions | {"model": ", ".join(options.models)}, warnings)
+
+    def _few(self, seeds: int, models: Collection[str], settings: Collection[str]) -> list[str]:
+        """Where nothing can be found: n signs give no p below 2 / 2^n, and Holm's correction multiplies it."""
+        comparisons = len(models) * len(self.contrasts_among(sorted(settings))) * len(self.compared)
+        least = 2 / 2**seeds * max(1, comparisons)
+        if least < SURE:
+            return []
+        needed = math.ceil(math.log2(2 * max(1, comparisons) / SURE))
+        return [
+            f"{seeds} seeds and {comparisons} comparisons: no p can be below {min(1.0, least):.2g} after correction, "
+            f"and nothing can be clear. It takes {needed} seeds (limit and the option seeds), or fewer rewards."
+        ]
 
     async def describe(self, endpoint: Endpoint, versions: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002
         """The weights of the small families, which are taught first if they are not there. Raises EndpointError."""
@@ -246,7 +260,8 @@ def _outcome(folder: Path) -> Outcome | None:
 
 
 def _slot(at_once: int) -> asyncio.Semaphore:
-    return _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(at_once))
+    of_loop = _slots.setdefault(asyncio.get_running_loop(), {})
+    return of_loop.setdefault(at_once, asyncio.Semaphore(at_once))
 
 
 async def _program(arguments: Sequence[str], name: str, home: Path, seconds: float) -> str:
