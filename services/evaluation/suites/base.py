@@ -24,10 +24,12 @@ class Separation:
     fpr: float | None = None
 
 
-KINDS = ("proportion", "mean")
-Kind = Literal["proportion", "mean"] | Separation
+KINDS = ("proportion", "mean", "continuous")
+Kind = Literal["proportion", "mean", "continuous"] | Separation
 """What a cell has of its items. A mean is that of the items' scores of the metric's name, with the bootstrap's
-interval; a proportion one of zeros and ones: its interval is Wilson's and its test McNemar's."""
+interval, or Wilson's where all are zeros or ones; continuous is a mean of what no single outcome is, such as a share of
+many answers or a change, of which the interval is the bootstrap's whatever they are; a proportion is of zeros and ones:
+its interval is Wilson's and its test McNemar's."""
 
 
 @dataclass(frozen=True)
