@@ -30,11 +30,16 @@ RESUMES = 30
 """How often in a row `follow` tries to get a broken stream back, a second apart."""
 
 
+PLANNING_SECONDS = 600.0
+"""How long a run may take to be queued: a plan reads all texts that it is about."""
+
+
 class EvaluationClient(ServiceClient):
     """Calls the evaluation service."""
 
-    def __init__(self, base_url: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, base_url: str, *, timeout: float = 30.0, planning: float = PLANNING_SECONDS) -> None:
         super().__init__("evaluation", base_url, timeout=timeout)
+        self._planning = planning
 
     async def suites(self) -> SuiteList:
         """What can be run."""
@@ -43,7 +48,7 @@ class EvaluationClient(ServiceClient):
     async def create(self, request: RunRequest, idempotency_key: str | None = None) -> Run:
         """Queue a run; the same key gives the same run again."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return await self._post(Run, "/v1/evaluations", request, **headers)
+        return await self._post(Run, "/v1/evaluations", request, timeout=self._planning, **headers)
 
     async def run(self, run: str) -> Run:
         """A run and its progress."""
