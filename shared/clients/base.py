@@ -66,11 +66,17 @@ class ServiceClient:
         return await self._call(answer, "GET", path, params=params)
 
     async def _post(
-        self, answer: type[Answer], path: str, body: BaseModel, *, timeout: float | None = None, **headers: str
+        self,
+        answer: type[Answer],
+        path: str,
+        body: BaseModel,
+        headers: Mapping[str, str] | None = None,
+        *,
+        seconds: float | None = None,
     ) -> Answer:
-        """`timeout`: seconds for this call, in place of the client's."""
+        """`seconds`: how long this call is waited for, in place of the client's own patience."""
         content = body.model_dump(mode="json", exclude_unset=True)
-        patience = {} if timeout is None else {"timeout": httpx.Timeout(timeout, connect=CONNECT_SECONDS)}
+        patience = {} if seconds is None else {"timeout": httpx.Timeout(seconds, connect=CONNECT_SECONDS)}
         return await self._call(answer, "POST", path, headers, json=content, **patience)
 
     async def _call(

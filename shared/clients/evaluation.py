@@ -48,7 +48,7 @@ class EvaluationClient(ServiceClient):
     async def create(self, request: RunRequest, idempotency_key: str | None = None) -> Run:
         """Queue a run; the same key gives the same run again."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return await self._post(Run, "/v1/evaluations", request, timeout=self._planning, **headers)
+        return await self._post(Run, "/v1/evaluations", request, headers, seconds=self._planning)
 
     async def run(self, run: str) -> Run:
         """A run and its progress."""
@@ -74,7 +74,7 @@ class EvaluationClient(ServiceClient):
     async def rescore(self, run: str, request: RescoreRequest, idempotency_key: str | None = None) -> Run:
         """Queue a run that scores the answers of another; the same key gives the same run again."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return await self._post(Run, f"/v1/evaluations/{segment(run)}/rescore", request, **headers)
+        return await self._post(Run, f"/v1/evaluations/{segment(run)}/rescore", request, headers)
 
     async def compare(self, runs: Sequence[str]) -> RunsCompared:
         """Every run against the first."""
