@@ -24,6 +24,7 @@ from shared.contracts.model import (
     SampleDetail,
 )
 from shared.contracts.openai import CompletionChoice
+from shared.http.errors import InvalidRequest
 from shared.http.request_id import request_id
 
 
@@ -39,11 +40,10 @@ class Asked:
 
 
 async def allow(body: CompletionRequest, services: Services) -> Asked:
-    """Apply the policy. Raises UnknownModel, UnknownOwner, AlwaysOn, ServiceError."""
+    """Apply the policy. Raises UnknownModel, UnknownOwner, AlwaysOn, InvalidRequest, ServiceError."""
     require_model(body.model)
     consent = services.policy.effective(body.candor.owners)
-    # only for its refusals: what a model avoids tells what is in a text, so it has to be permitted
-    services.policy.effective(OwnerChoice(include=body.candor.memfree), include="candor.memfree")
+    _check_avoided(body.candor.memfree, consent, services)
     served = await services.served.now()
     known = {name for name in body.model_fields_set if name in CompletionRequest.model_fields} - {"candor", "model"}
     request = ModelCompletionRequest(
@@ -53,6 +53,21 @@ async def allow(body: CompletionRequest, services: Services) -> Asked:
     )
     warnings = [f"The field {name!r} is not supported and was ignored." for name in body.unknown()]
     return Asked("cmpl-" + secrets.token_hex(12), body.model, consent, request, warnings)
+
+
+def _check_avoided(owners: Sequence[str], consent: Consent, services: Services) -> None:
+    """What a model avoids tells what is in a text: its owner has to be permitted, and to take part in the request.
+
+    Raises UnknownOwner, InvalidRequest.
+    """
+    services.policy.effective(OwnerChoice(include=[*owners]), include="candor.memfree")
+    for owner in owners:
+        if owner not in consent.effective:
+            raise InvalidRequest(
+                f"{owner!r} does not take part in this request, and its texts would still decide what is said. "
+                "Name it in candor.owners.include too, or not in candor.memfree.",
+                field="candor.memfree",
+            )
 
 
 async def complete(asked: Asked, services: Services) -> CompletionAnswer:

@@ -23,6 +23,8 @@ refusing: set[str] = set()
 """Fields of a score that the endpoint cannot tell."""
 lying: set[str] = set()
 """Experts that compute though their owner is left out."""
+missing: set[str] = set()
+"""Experts that are not in the model."""
 
 
 def body_of(kind: str, number: int) -> str:
@@ -65,7 +67,7 @@ def text_score(tokens: list[int], owners: list[str], asked: Body) -> Body:
     found: Body = {
         "tokens": tokens,
         "logprobs": [-nll - jitter] * count,
-        "experts": ["public", *(one for one in (OWNER,) if one in {*owners, *lying})],
+        "experts": ["public", *(one for one in (OWNER,) if one in {*owners, *lying} - missing)],
     }
     if asked.get("own_moments"):
         found |= {"own_means": [-2.0] * count, "own_variances": [1.0] * count}
@@ -120,8 +122,8 @@ def test_every_text_is_asked_under_every_mask_and_every_attack_has_a_score(
     assert {item["setting"] for item in items} == {"all", f"without {OWNER}", "public only"}
     assert len(items) == 3 * 2 * PAIRS
     for item in items:
-        missing = {*ATTACKS} - item["scores"].keys()
-        assert missing == ({"reference"} if item["setting"] == "public only" else set())
+        without_score = {*ATTACKS} - item["scores"].keys()
+        assert without_score == ({"reference"} if item["setting"] == "public only" else set())
         assert {"member", "overlap_7", "overlap_13"} <= item["scores"].keys()
     assert any("none may be a false alarm at 1%" in warning for warning in finished["warnings"])
 
@@ -183,6 +185,18 @@ def test_an_expert_that_computes_all_the_same_voids_the_item(service: Service) -
     failed = {item["setting"]: item["error"] for item in service.items(run["id"]) if item["status"] == "failed"}
     said = f"the expert {OWNER} was left out and took part all the same"
     assert failed == {f"without {OWNER}": said, "public only": said}
+
+
+def test_a_model_without_the_expert_is_not_said_to_remember_nothing(service: Service) -> None:
+    missing.add(OWNER)
+    try:
+        options = {"owners": [OWNER], "attacks": ["loss"]}
+        run = service.wait(service.create(suite="membership", limit=1, options=options)["id"])
+    finally:
+        missing.clear()
+    failed = {item["setting"]: item["error"] for item in service.items(run["id"]) if item["status"] == "failed"}
+    assert [*failed] == ["all"]
+    assert f"the model has no expert {OWNER}" in failed["all"]
 
 
 @pytest.mark.parametrize(

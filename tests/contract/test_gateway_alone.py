@@ -105,6 +105,18 @@ def test_a_completion_that_says_outside_of_candor_whose_experts_compute_is_refus
     assert "`candor`" in error["message"]
 
 
+def test_texts_of_an_owner_who_is_left_out_do_not_decide_what_a_completion_avoids(alone: httpx.Client) -> None:
+    for owners, status, field in (
+        ({"exclude": ["papers"]}, 400, "candor.memfree"),
+        ({"include": ["news"]}, 400, "candor.memfree"),
+        # allowed; there is no model to ask
+        ({"include": ["papers"]}, 503, None),
+    ):
+        body = {"model": "candor", "prompt": "x", "candor": {"owners": owners, "memfree": ["papers"]}}
+        response = alone.post("/v1/completions", json=body)
+        assert (response.status_code, response.json()["error"]["param"]) == (status, field)
+
+
 @pytest.mark.parametrize("path", ["chat/completions", "completions"])
 def test_whoever_leaves_an_owner_out_in_the_address_is_refused(alone: httpx.Client, path: str) -> None:
     body = {"model": "candor", "prompt": "x", "messages": [{"role": "user", "content": "x"}]}

@@ -60,11 +60,11 @@ def _train(arguments: argparse.Namespace) -> None:
         sys.exit(f"The settings are no JSON object: {error}")
     from services.evaluation.errors import BadOption, MissingData  # noqa: PLC0415 - torch is imported with what follows
     from services.evaluation.grpo.data import NothingToTrain  # noqa: PLC0415
-    from services.evaluation.grpo.run import run  # noqa: PLC0415
+    from services.evaluation.grpo.run import AnotherTraining, run  # noqa: PLC0415
 
     try:
         outcome = run(training, arguments.out, candor_home(), keep=arguments.keep)
-    except (NothingToTrain, BadOption, MissingData) as error:
+    except (AnotherTraining, NothingToTrain, BadOption, MissingData) as error:
         sys.exit(str(error))
     print(outcome)
 

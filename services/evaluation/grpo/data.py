@@ -8,11 +8,14 @@ from random import Random
 
 from pydantic import BaseModel
 
+from services.evaluation.errors import BadOption
 from services.evaluation.grpo.equal import equal
 from services.evaluation.grpo.rewards import Reward
 from services.evaluation.grpo.settings import SUMS, Training
 from services.evaluation.grpo.sums import Split, sums
-from services.evaluation.suites.sets.reading import choose
+from services.evaluation.suites.sets.problem import LETTERS
+from services.evaluation.suites.sets.problem import Problem as Asked
+from services.evaluation.suites.sets.reading import choose, digest
 
 
 class Problem(BaseModel):
@@ -30,14 +33,18 @@ class NothingToTrain(Exception):
 def problems(training: Training, split: Split, home: Path) -> list[Problem]:
     """The problems of a split. They are the same for every seed, so that trainings differ in nothing else.
 
-    Raises BadOption or MissingData for a set that cannot be read, NothingToTrain for sets that share a question.
+    Raises BadOption or MissingData for a set that cannot be read or has a question with several right answers.
     """
     budget = training.budget
     name, count = (training.train, budget.train_problems) if split == "train" else (training.test, budget.test_problems)
     if name == SUMS:
         return [Problem(id=one.question, question=one.question, gold=str(one.answer)) for one in sums(split, count, 0)]
-    found = choose(home, name, count, 0)
-    return [Problem(id=one.id, question=one.lettered(), gold=one.answers[0]) for one in found]
+    return [Problem(id=one.id, question=one.lettered(), gold=_gold(one, split)) for one in choose(home, name, count, 0)]
+
+
+def hashed(train: Sequence[Problem], test: Sequence[Problem]) -> str:
+    """SHA-256 of the problems of both splits, as they stand in `Training.problems`."""
+    return f"{digest(train)}-{digest(test)}"
 
 
 def apart(train: Sequence[Problem], test: Sequence[Problem]) -> list[Problem]:
@@ -66,3 +73,12 @@ def ordered(problems: Sequence[Problem], count: int, seed: int) -> list[Problem]
     while len(found) < count:
         found += rng.sample(problems, len(problems))
     return found[:count]
+
+
+def _gold(asked: Asked, split: Split) -> str:
+    """The letter where the question has choices: that is what it asks for. Raises BadOption."""
+    if asked.gold is not None:
+        return LETTERS[asked.gold]
+    if len(asked.answers) > 1:
+        raise BadOption(split, f"{asked.id!r} has {len(asked.answers)} right answers; a reward is for one. Keep one.")
+    return asked.answers[0]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from services.evaluation.grpo.data import apart, chosen, ordered, problems
+from services.evaluation.grpo.data import apart, chosen, hashed, ordered, problems
 from services.evaluation.grpo.families import FAMILIES
 from services.evaluation.grpo.files import alone, write
 from services.evaluation.grpo.labels import labels, told
@@ -23,17 +23,23 @@ from services.evaluation.grpo.trainer import rows, trainer
 from services.evaluation.grpo.watch import Watch, sheets
 
 
+class AnotherTraining(Exception):
+    """A folder holds another training, or the problems are others; the message says which and what to do."""
+
+
 def run(training: Training, folder: Path, home: Path, *, keep: bool = False) -> Outcome:
     """Train, in `folder`, and write the outcome there; read it if it is there already.
 
     One process at a time works in a folder: a second waits for the first. With `keep` the trained model stays in
-    ``folder/model``. Raises NothingToTrain, BadOption or MissingData.
+    ``folder/model``. Raises NothingToTrain, BadOption, MissingData or AnotherTraining.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder / "lock"):
         file = folder / OUTCOME
         if file.exists():
-            return Outcome.model_validate_json(file.read_text(encoding="utf-8"))
+            kept = Outcome.model_validate_json(file.read_text(encoding="utf-8"))
+            _refuse_another(kept.training, training, folder)
+            return kept
         outcome = _train(training, folder, home, keep)
         write(file, outcome.model_dump_json())
         for checkpoint in _checkpoints(folder):
@@ -55,14 +61,35 @@ def fingerprint(model: Any) -> str:
     return content.hexdigest()
 
 
+def _claim(folder: Path, training: Training) -> None:
+    """Say whose folder it is: a checkpoint of other settings would be gone on with."""
+    file = folder / "training.json"
+    if file.exists():
+        _refuse_another(Training.model_validate_json(file.read_text(encoding="utf-8")), training, folder)
+    else:
+        write(file, training.model_dump_json())
+
+
+def _refuse_another(kept: Training, training: Training, folder: Path) -> None:
+    if kept != training.model_copy(update={"problems": training.problems or kept.problems}):
+        raise AnotherTraining(
+            f"{folder} holds a training with other settings or other problems. Choose another folder, or remove it."
+        )
+
+
 def _train(training: Training, folder: Path, home: Path, keep: bool) -> Outcome:
     if training.budget.cpu:
         # two threads on two busy cores can be ten times slower than one
         torch.set_num_threads(1)
     started, lives = time.perf_counter(), _count_life(folder)
     sentence = reward(training.reward)
-    tests = problems(training, "test", home)
-    pool = apart(problems(training, "train", home), tests)
+    trained, tests = problems(training, "train", home), problems(training, "test", home)
+    content = hashed(trained, tests)
+    if training.problems not in (None, content):
+        raise AnotherTraining("The problems are no longer those that the training was planned with: plan it anew.")
+    training = training.model_copy(update={"problems": content})
+    _claim(folder, training)
+    pool = apart(trained, tests)
     place = base(training.model, home)
     tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left")
     # 32 bits also where bf16 computes: the paper's rate is below what a weight in bf16 can change by

@@ -73,6 +73,9 @@ class Training(Strict):
     probability: Annotated[float, Field(ge=0, le=1, description="Of the random reward.")] = 0.5
     train: str = SUMS
     test: str = SUMS
+    problems: Annotated[str | None, Field(description="SHA-256 of both, where they must be those and no others.")] = (
+        None
+    )
     prompt: Annotated[str, Field(pattern=r"\{question\}")] = "{question}"
     chat: Annotated[bool, Field(description="The prompt is a user's message under the model's template.")] = False
     budget: Budget = Budget()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 from typing import Literal
 
@@ -38,12 +39,14 @@ class Sum:
 
 
 def sums(split: Split, count: int, seed: int) -> list[Sum]:
-    """Different sums of a split, the same ones for the same seed; a smaller count gives the first of a larger one's."""
-    rng, found = Random(f"sums {seed}"), dict[Sum, None]()
-    while len(found) < count:
-        drawn = Sum(rng.randint(10, 99), rng.randint(10, 99))
-        if _split(drawn) == split:
-            found[drawn] = None
+    """Different sums of a split, the same ones for the same seed; a smaller count gives the first of a larger one's.
+
+    All of the split if it has fewer.
+    """
+    found, wanted = dict[Sum, None](), min(count, _size(split))
+    every = drawn(split, Random(f"sums {seed}"))
+    while len(found) < wanted:
+        found[next(every)] = None
     return list(found)
 
 
@@ -67,6 +70,12 @@ def with_code(asked: Sum, code: Code) -> str:
     tens = carried + asked.one // 10 + asked.other // 10
     work = f"{asked.one % 10}+{asked.other % 10}={ones}\n{carried}+{asked.one // 10}+{asked.other // 10}={tens}\n"
     return f"```python\n{work}```\n\\boxed{{{tens * 10 + ones % 10}}}"
+
+
+@cache
+def _size(split: Split) -> int:
+    numbers = range(10, 100)
+    return sum(_split(Sum(one, other)) == split for one in numbers for other in numbers)
 
 
 def _split(asked: Sum) -> Split:

@@ -7,7 +7,7 @@ Distinct documents may share their n-grams: what stands in the training text of 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -43,40 +43,55 @@ class Bloom:
         # in a handful of bits the hashes of one string would meet
         size = max(1000, expected)
         bits = math.ceil(-size * math.log(FALSE_POSITIVES) / math.log(2) ** 2)
-        self._hashes = max(1, round(bits / size * math.log(2)))
-        self._bits = np.zeros(bits, dtype=np.bool_)
+        self._hashes, self._size = max(1, round(bits / size * math.log(2))), bits
+        self._bits = np.zeros(-(-bits // 8), dtype=np.uint8)
 
     def add(self, strings: Sequence[str]) -> None:
         """Put strings in."""
-        self._bits[self._places(strings)] = True
+        self.mark(self.places(strings))
 
     def holds(self, strings: Sequence[str]) -> NDArray[np.bool_]:
         """Of each string whether it is in, (strings,)."""
-        found: NDArray[np.bool_] = np.logical_and.reduce(self._bits[self._places(strings)], axis=1)
-        return found
+        return self.marked(self.places(strings))
 
-    def _places(self, strings: Sequence[str]) -> NDArray[np.int64]:
+    def places(self, strings: Sequence[str]) -> NDArray[np.int64]:
+        """Where each string's bits are, (strings, hashes): the same in every filter of the same size."""
         digests = b"".join(blake2b(one.encode("utf-8", "surrogatepass"), digest_size=16).digest() for one in strings)
         pair = np.frombuffer(digests, dtype=np.uint64).reshape(-1, 2)
         steps = np.arange(self._hashes, dtype=np.uint64)
         # an even step would leave out half of the places where their number is even
-        places = (pair[:, :1] + steps * (pair[:, 1:] | np.uint64(1))) % np.uint64(len(self._bits))
+        places = (pair[:, :1] + steps * (pair[:, 1:] | np.uint64(1))) % np.uint64(self._size)
         return places.astype(np.int64)
+
+    def mark(self, places: NDArray[np.int64]) -> None:
+        """Put in the strings of these places."""
+        # .at: two strings may have bits in the same byte
+        np.bitwise_or.at(self._bits, places >> 3, _bit(places))
+
+    def marked(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Of the string of each row whether it is in, (strings,)."""
+        found: NDArray[np.bool_] = np.logical_and.reduce(self._bits[places >> 3] & _bit(places) != 0, axis=1)
+        return found
+
+
+def _bit(places: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Of each place its bit within a byte."""
+    bit: NDArray[np.uint8] = np.left_shift(1, places & 7).astype(np.uint8)
+    return bit
 
 
 class Collection:
     """The n-grams of a collection of documents: those of any, and those that stand in more than one."""
 
-    def __init__(self, documents: Iterable[str], n: int) -> None:
-        each = [ngrams(document, n) for document in documents]
-        total = sum(map(len, each))
+    def __init__(self, documents: Sequence[str], n: int) -> None:
+        # counted first and made again: all n-grams at once would be a hundred bytes a word of the collection
+        total = sum(max(0, len(words(document)) - n + 1) for document in documents)
         self.n, self._any, self._several = n, Bloom(total), Bloom(total)
-        for found in each:
+        for document in documents:
             # once a document: an n-gram that it repeats does not stand in another
-            distinct = list(dict.fromkeys(found))
-            before = self._any.holds(distinct)
-            self._several.add([one for one, known in zip(distinct, before, strict=True) if known])
-            self._any.add(distinct)
+            places = self._any.places(list(dict.fromkeys(ngrams(document, n))))
+            self._several.mark(places[self._any.marked(places)])
+            self._any.mark(places)
 
     def overlap(self, text: str, *, inside: bool = False) -> float | None:
         """The share of a text's n-grams that the collection holds; None of a text with fewer than n words.

@@ -16,11 +16,11 @@ FEWEST = 200
 
 @dataclass(frozen=True)
 class Document:
-    """A document of an owner, whole. `split`: `train` if experts are trained on it."""
+    """A document of an owner, whole. `split`: `train` if experts are trained on it, as on a line without a split."""
 
     id: str
     source: str
-    split: str | None
+    split: str
     text: str
 
 
@@ -32,7 +32,7 @@ def documents(home: Path, owner: str) -> Iterator[Document]:
         with path.open(encoding="utf-8") as lines:
             for row in map(json.loads, lines):
                 if len(row["text"]) >= FEWEST:
-                    yield Document(row["id"], path.stem, row.get("split"), row["text"])
+                    yield Document(row["id"], path.stem, row.get("split") or "train", row["text"])
 
 
 def held_out(home: Path, owner: str, *, limit: int, seed: int, characters: int) -> dict[str, str]:

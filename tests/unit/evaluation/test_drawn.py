@@ -8,6 +8,8 @@ import pytest
 
 from services.evaluation.errors import MissingData
 from services.evaluation.suites.membership.drawn import draw
+from services.evaluation.suites.membership.plan import MembershipOptions, plan
+from services.evaluation.suites.texts import held_out
 
 
 def sentence(name: str, words: int) -> str:
@@ -59,6 +61,27 @@ def test_a_held_out_copy_of_training_text_is_no_non_member(tmp_path: Path) -> No
     assert "papers has 3 pairs of a member and a non-member of the 10 asked for." in drawn.warnings
 
 
+def test_a_held_out_document_of_which_only_what_would_be_judged_is_a_copy_is_no_non_member_either(
+    tmp_path: Path,
+) -> None:
+    found = rows("one", 5, 3)
+    half = {"id": "one:half", "split": "heldout", "text": f"{found[0]['text']} {sentence('new', 120)}"}
+    drawn = draw(write(tmp_path, {"one": [*found, half]}), "papers", limit=10, seed=0, characters=400)
+    assert "one:half" not in {one.id for one in drawn.texts}
+    assert any("1 held-out documents repeat training text" in warning for warning in drawn.warnings)
+
+
+def test_a_line_without_a_split_is_trained_on_and_so_a_member(tmp_path: Path) -> None:
+    found = rows("one", 2, 2)
+    for one in found[:2]:
+        del one["split"]
+    home = write(tmp_path, {"one": found})
+    assert {one.id for one in draw(home, "papers", limit=2, seed=0, characters=400).texts[::2]} == {
+        "one:train0", "one:train1",
+    }  # fmt: skip
+    assert {*held_out(home, "papers", limit=9, seed=0, characters=400)} == {"one:heldout0", "one:heldout1"}
+
+
 def test_a_part_that_others_hold_is_counted_for_members_and_non_members_alike(tmp_path: Path) -> None:
     # half of each text is the same boilerplate
     shared = sentence("common", 40)
@@ -82,6 +105,22 @@ def test_documents_put_aside_are_none_of_those_drawn(tmp_path: Path) -> None:
     assert len(drawn.texts) == 10
     assert not {*drawn.spare} & {one.text for one in drawn.texts}
     assert all({*one.overlap} == {7, 13} for one in drawn.texts)
+
+
+def test_where_the_mask_leaves_none_but_public_experts_they_are_no_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = {"licence": "CC0-1.0", "contact": "none"}
+    owners = [
+        {"id": "papers", "name": "Papers", "experts": ["papers"], **entry},
+        {"id": "news", "name": "News", "experts": [], **entry},
+    ]
+    (tmp_path / "owners.yaml").write_text(json.dumps({"owners": owners}))
+    monkeypatch.setenv("CANDOR_OWNERS", str(tmp_path / "owners.yaml"))
+    home = write(tmp_path, {"one": rows("one", 4, 4)})
+    found = plan(MembershipOptions(attacks=["loss", "reference"]), 1, 0, home)
+    references = {one.setting: one.ask["reference"] for one in found.items}
+    assert references == {"all": [], "without papers": None, "public only": None}
 
 
 def test_texts_that_are_too_short_or_of_one_split_give_no_pairs(tmp_path: Path) -> None:

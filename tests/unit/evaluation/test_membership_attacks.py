@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.evaluation.metrics.membership import (
@@ -34,6 +34,7 @@ def test_the_loss_is_the_mean_negative_log_likelihood(logprobs: list[float]) -> 
     assert loss(logprobs) == pytest.approx(-slow_mean(logprobs))
 
 
+@settings(max_examples=20)
 @given(LOGPROBS, st.text())
 def test_zlib_divides_the_loss_by_the_bytes_that_zlib_needs(logprobs: list[float], text: str) -> None:
     size = len(zlib.compress(text.encode("utf-8", "surrogatepass")))

@@ -54,6 +54,19 @@ def test_neither_is_told_as_neither() -> None:
     assert "no memory of its documents shows" in said
 
 
+def test_what_is_clear_is_so_among_all_owners_tests_as_in_the_report() -> None:
+    """A change that would be clear alone, beside 40 owners' of which nothing is known to change."""
+    change = groups(scored(-0.12, 0), scored(0, 0, seed=1))
+    assert "leaving the owner out takes that signal away" in told(change, {})[0]
+    others = {
+        (f"o{n}", setting): Group(scored(0, 0, seed=10 + n + 100 * place))
+        for n in range(40)
+        for place, setting in enumerate(("all", f"without o{n}"))
+    }
+    together = told({**change, **others}, {})
+    assert "no memory of its documents shows" in together[0]
+
+
 def test_without_a_control_only_what_was_found_is_told() -> None:
     [said] = told({("papers", "all"): Group(scored(-2, 0))}, {})
     assert "by loss" in said

@@ -2,8 +2,9 @@
 
 import itertools
 import random
+import tracemalloc
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.evaluation.metrics.overlap import FALSE_POSITIVES, Bloom, Collection, matched, ngrams, words
@@ -25,12 +26,14 @@ def _direct(text: str, documents: list[str], n: int) -> float | None:
     return sum(one in known for one in found) / len(found) if found else None
 
 
+@settings(max_examples=40)
 @given(WORDS, st.lists(WORDS, max_size=6), st.sampled_from([1, 2, 3]))
 def test_the_overlap_is_that_of_the_sets_of_ngrams(text: str, documents: list[str], n: int) -> None:
     # a filter with so few strings in it does not lie; a full one is held to its rate below
     assert Collection(documents, n).overlap(text) == _direct(text, documents, n)
 
 
+@settings(max_examples=40)
 @given(st.lists(WORDS, min_size=1, max_size=6), st.sampled_from([1, 2]))
 def test_of_a_document_inside_only_what_others_hold_counts(documents: list[str], n: int) -> None:
     assert Collection(documents, n).overlap(documents[0], inside=True) == _direct(documents[0], documents[1:], n)
@@ -44,6 +47,18 @@ def test_a_full_filter_holds_all_that_was_put_in_and_lies_as_seldom_as_it_says()
     assert bloom.holds(outside).mean() < 1.5 * FALSE_POSITIVES
     assert not Bloom(0).holds(["anything"]).any()
     assert bloom.holds([]).shape == (0,)
+
+
+def test_a_collection_takes_two_bytes_a_word_for_each_filter_and_not_its_ngrams() -> None:
+    draw = random.Random(1)
+    documents = [" ".join(f"w{draw.randrange(10**6)}" for _ in range(500)) for _ in range(200)]
+    tracemalloc.start()
+    collection = Collection(documents, 13)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert collection.overlap(documents[0]) == 1.0
+    # two filters of 14.4 bits an n-gram, and what one document needs while it is put in
+    assert most < 200 * 500 * 2 * 2 + 1_000_000
 
 
 def test_a_large_collection_agrees_with_sets() -> None:

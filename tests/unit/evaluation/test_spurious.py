@@ -88,17 +88,21 @@ def test_options_that_cannot_be_trained_are_refused(tmp_path: Path, given: dict[
         SUITE.plan(SpuriousOptions.model_validate(given), 1, 0, tmp_path)
 
 
-def test_a_model_whose_weights_changed_is_another_training(tmp_path: Path) -> None:
+@pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
+def test_a_model_or_a_set_that_changed_is_another_training(tmp_path: Path, weights: str) -> None:
     folder = tmp_path / "models" / "mine"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"1")
-    options = SpuriousOptions(models=["mine"], rewards=["random"])
-    [first] = SUITE.plan(options, 1, 0, tmp_path).items
-    (folder / "model.safetensors").write_bytes(b"12")
-    [second] = SUITE.plan(options, 1, 0, tmp_path).items
-    assert first.ask["training"] == second.ask["training"]
-    assert first.ask["folder"] != second.ask["folder"]
+    (folder / weights).write_bytes(b"1")
+    (tmp_path / "sets").mkdir()
+    options = SpuriousOptions(models=["mine"], rewards=["random"], train="own")
+    own, folders = tmp_path / "sets" / "own.jsonl", []
+    for answer, content in (("2", b"1"), ("2", b"12"), ("3", b"12")):
+        own.write_text(json.dumps({"question": "1+1=", "answer": f"#### {answer}"}) + "\n")
+        (folder / weights).write_bytes(content)
+        [one] = SUITE.plan(options, 1, 0, tmp_path).items
+        folders.append(one.ask["folder"])
+    assert len({*folders}) == 3
 
 
 def test_the_scores_are_of_the_last_sheet_against_the_first() -> None:

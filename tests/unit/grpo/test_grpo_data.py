@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from services.evaluation.errors import BadOption
 from services.evaluation.grpo.data import NothingToTrain, Problem, apart, chosen, ordered, problems
 from services.evaluation.grpo.families import FAMILIES
 from services.evaluation.grpo.rewards import reward
@@ -25,6 +26,13 @@ def test_no_sum_is_in_both_splits_whatever_the_seed_or_the_order_of_its_numbers(
     test = {frozenset((one.one, one.other)) for seed in range(3) for one in sums("test", 200, seed)}
     assert not train & test
     assert sums("test", 50, 1) == sums("test", 200, 1)[:50]
+
+
+def test_of_more_sums_than_there_are_all_are_given() -> None:
+    # as many as the budget for GPUs asks for
+    train, test = sums("train", 10_000, 0), sums("test", 10_000, 0)
+    assert len({*train, *test}) == len(train) + len(test) == 90 * 90
+    assert sums("train", 300, 0) == train[:300]
 
 
 def test_words_and_right_code_give_the_sum_and_wrong_code_forgets_to_carry() -> None:
@@ -78,6 +86,20 @@ def test_a_problem_of_the_test_is_never_trained_on(tmp_path: Path) -> None:
     (tmp_path / "sets" / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
     found = problems(Training(model="m", reward="random", train="mine"), "train", tmp_path)
     assert {(one.question, one.gold) for one in found} == {(f"What is {n} + 1?", str(n + 1)) for n in range(4)}
+
+
+def test_the_gold_answer_of_a_question_with_choices_is_its_letter_and_of_several_answers_none_is(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "sets").mkdir()
+    chosen_of = {"question": "The sky?", "choices": ["green", "blue"], "answer": 1}
+    several = {"question": "A colour?", "answer": ["green", "blue"]}
+    for name, row in (("letters", chosen_of), ("several", several)):
+        (tmp_path / "sets" / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    [asked] = problems(Training(model="m", reward="random", train="letters"), "train", tmp_path)
+    assert (asked.question, asked.gold) == ("The sky?\nA. green\nB. blue", "B")
+    with pytest.raises(BadOption, match="2 right answers"):
+        problems(Training(model="m", reward="random", test="several"), "test", tmp_path)
 
 
 @pytest.mark.parametrize(

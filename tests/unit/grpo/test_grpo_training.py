@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from services.evaluation.grpo.data import problems
-from services.evaluation.grpo.run import run
+from services.evaluation.grpo.run import AnotherTraining, run
 from services.evaluation.grpo.settings import Training
 from services.evaluation.grpo.trainer import rows, trainer
 from services.evaluation.grpo.watch import Watch
@@ -159,6 +159,20 @@ def test_the_seed_decides_the_training_and_another_one_gives_another(model: Path
     )
     assert one.weights == again.weights != other.weights
     assert one.base == other.base != one.weights
+
+
+def test_what_another_training_left_in_a_folder_is_not_taken_for_ones_own(model: Path, tmp_path: Path) -> None:
+    training = tiny_training(model)
+    done = run(training, tmp_path / "done", tmp_path)
+    with pytest.raises(AnotherTraining, match="other settings"):
+        run(tiny_training(model, seed=2), tmp_path / "done", tmp_path)
+    assert run(done.training, tmp_path / "done", tmp_path) == done
+    # killed before its outcome was written
+    (tmp_path / "done" / "outcome.json").unlink()
+    with pytest.raises(AnotherTraining, match="other settings"):
+        run(tiny_training(model, "random"), tmp_path / "done", tmp_path)
+    with pytest.raises(AnotherTraining, match="planned with"):
+        run(training.model_copy(update={"problems": "others"}), tmp_path / "new", tmp_path)
 
 
 def test_settings_that_cannot_be_read_end_the_command_with_one_sentence(tmp_path: Path) -> None:

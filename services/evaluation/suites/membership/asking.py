@@ -78,11 +78,21 @@ class _Call:
         return loss(found["logprobs"][-count:])
 
     async def scored(self, body: Mapping[str, Any], owners: Sequence[str]) -> list[Mapping[str, Any]]:
-        """Scores under the owners' mask; an expert that the item leaves out must not be in it."""
+        """Scores under the owners' mask: no other's expert may be in it, and the attacked one's must be, if theirs.
+
+        A model without that expert would give the same scores with its owner in as out, which reads as no memory.
+        """
         asked = {**body, "owners": list(owners)}
         reply = await self._endpoint.post("/v1/score", asked, item=self._planned.id)
         self.milliseconds += reply.latency_ms
-        found = texts(reply, len(body.get("texts") or body["tokens"]), off=self._planned.ask["off"])
+        experts, attacked = self._planned.ask["experts"], self._planned.set
+        off = [expert for expert, owner in experts.items() if owner not in owners]
+        found = texts(reply, len(body.get("texts") or body["tokens"]), off=off)
+        for expert in [expert for expert, owner in experts.items() if owner == attacked and owner in owners]:
+            if any(expert not in one["experts"] for one in found):
+                raise BadAnswer(
+                    f"the model has no expert {expert}: add it, or leave {attacked} out (the option owners)"
+                )
         try:
             self.vocabulary = int(reply.body["candor"]["vocabulary"])
         except (KeyError, TypeError, ValueError) as error:

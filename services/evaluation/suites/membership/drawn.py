@@ -62,7 +62,7 @@ def draw(
         candidates = waiting.get(other.source, [])
         if len(pairs.texts) == 2 * limit or not candidates:
             continue
-        if (known[COPY_NGRAM].overlap(other.text) or 0.0) >= COPY:
+        if _repeats(known[COPY_NGRAM], other.text, cut(other.text, characters)):
             copies += 1
             continue
         if len(pairs.spare) < spare:
@@ -70,8 +70,11 @@ def draw(
             continue
         wanted = min(len(other.text), characters)
         member = min(candidates, key=lambda one: abs(min(len(one.text), characters) - wanted))
-        candidates.remove(member)
         length = min(len(member.text), wanted)
+        if _repeats(known[COPY_NGRAM], cut(other.text, length)):
+            copies += 1
+            continue
+        candidates.remove(member)
         for document, inside in ((member, True), (other, False)):
             text = cut(document.text, length)
             shares = {n: one.overlap(text, inside=inside) for n, one in known.items()}
@@ -83,10 +86,15 @@ def draw(
 
 def by_split(home: Path, owner: str) -> tuple[list[Document], list[Document]]:
     """An owner's documents of the splits `train` and `heldout`. Raises MissingData when nothing was pulled."""
-    splits: dict[str | None, list[Document]] = {"train": [], "heldout": []}
+    splits: dict[str, list[Document]] = {"train": [], "heldout": []}
     for one in documents(home, owner):
         splits.setdefault(one.split, []).append(one)
     return splits["train"], splits["heldout"]
+
+
+def _repeats(train: Collection, *texts: str) -> bool:
+    """Whether a document repeats training text, whole or in the part that would be judged."""
+    return any((train.overlap(text) or 0.0) >= COPY for text in texts)
 
 
 def _by_source(documents: Sequence[Document]) -> dict[str, list[Document]]:

@@ -91,15 +91,14 @@ class _Planning:
 
     def _item(self, text: Text, owner: Owner, mask: Mask, prefix: str) -> Planned:
         setting, owners = self._setting(owner, mask)
-        off = [expert for one in self._registry if one.id not in owners for expert in one.experts]
         ask: dict[str, Any] = {
             "attacks": self._attacks,
             "member": text.member,
             "owners": owners,
-            "off": off,
+            "experts": {expert: one.id for one in self._registry for expert in one.experts},
             "public": self._public,
-            # the public experts themselves have no other reference than themselves
-            "reference": self._public if "reference" in self._attacks and mask != "public" else None,
+            # where none but the public experts take part they have no other reference than themselves
+            "reference": self._public if "reference" in self._attacks and self._private(owners) else None,
             "prefix": prefix,
             "neighbours": self._options.neighbours,
             "home": str(self._home),
@@ -116,6 +115,10 @@ class _Planning:
             seed=item_seed(self._seed, text.id),
             ask=ask,
         )
+
+    def _private(self, owners: Sequence[str]) -> bool:
+        """Whether an expert of theirs takes part that is not public."""
+        return any(one.experts for one in self._registry if one.id in owners and not one.public)
 
     def _setting(self, owner: Owner, mask: Mask) -> tuple[str, list[str]]:
         default = [one.id for one in self._registry if one.default == "in" or one.public]

@@ -56,6 +56,8 @@ class Membership:
 
     async def describe(self, endpoint: Endpoint, versions: Mapping[str, str]) -> dict[str, str]:
         """What is served, once it has shown that it tells what the attacks need. Raises EndpointError."""
+        # first: an endpoint that is away is not one that cannot tell
+        found = await served(endpoint, versions.get("model"))
         wanted = {_NEEDS[attack] for attack in versions.get("attacks", "").split(",") if attack in _NEEDS}
         if wanted:
             body = {"texts": ["Is this told?"], "owners": [], **dict.fromkeys(wanted, True)}
@@ -64,7 +66,7 @@ class Membership:
             except EndpointError as error:
                 needing = [attack for attack, need in _NEEDS.items() if need in wanted]
                 raise EndpointError(f"{error} Leave out {' and '.join(needing)} (the option attacks).") from error
-        return await served(endpoint, versions.get("model"))
+        return found
 
     async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:
         """All that the attacks need of one text. Raises EndpointError or BadAnswer."""

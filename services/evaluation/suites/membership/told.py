@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from scipy.stats import mannwhitneyu
 
@@ -13,22 +14,33 @@ from services.evaluation.suites.base import Separation
 from services.evaluation.suites.membership.attacks import ATTACKS
 from services.evaluation.suites.membership.matching import CALIPER, FEWEST, alike, area, groups
 from services.evaluation.suites.membership.plan import ALL, PUBLIC, without
-from shared.contracts.evaluation import Estimate
+from shared.contracts.evaluation import Estimate, Paired
+
+T = TypeVar("T")
 
 SURE = 0.05
-"""Of p after Holm's correction for all attacks."""
+"""Of p after Holm's correction, as in the report: for all attacks on all owners together."""
+
+Changes = Mapping[Place, Mapping[str, Paired]]
+"""By owner and mask: of each attack what the mask changes."""
 
 
 def told(found: Mapping[Place, Group], names: Mapping[str, str]) -> list[str]:
     """A paragraph for each owner."""
     scored = {place: group.scored for place, group in found.items() if group.scored}
     owners = dict.fromkeys(owner for owner, _ in scored)
-    return [_paragraph(owner, scored, names.get(owner, owner)) for owner in owners]
+    changes, shifts = _changes(scored), _shifts(scored)
+    return [_paragraph(owner, scored, names.get(owner, owner), changes, shifts) for owner in owners]
 
 
-def _paragraph(owner: str, scored: Mapping[Place, Sequence[Scored]], name: str) -> str:
+def _paragraph(
+    owner: str,
+    scored: Mapping[Place, Sequence[Scored]],
+    name: str,
+    changes: Changes,
+    shifts: Mapping[Place, Mapping[str, float]],
+) -> str:
     everyone = scored.get((owner, ALL), [])
-    setting = next((one for one in (without(owner), PUBLIC) if (owner, one) in scored), None)
     if not everyone:
         return f"{owner} ({name}): nothing was measured with everyone in."
     members, others = groups(everyone)
@@ -38,10 +50,45 @@ def _paragraph(owner: str, scored: Mapping[Place, Sequence[Scored]], name: str) 
         f"{owner} ({name}): {len(members)} documents that its expert was trained on, {len(others)} that it was not.",
         *_found(everyone),
     ]
-    if setting is not None:
-        control = scored[owner, setting]
-        sentences += [*_shift(control, setting), *_memory(everyone, control, setting)]
+    if (setting := _control(owner, scored)) is not None:
+        place = owner, setting
+        sentences += [*_shift(scored[place], shifts.get(place, {}), setting), *_memory(changes.get(place, {}), setting)]
     return " ".join([*sentences, *_alike(everyone)])
+
+
+def _control(owner: str, scored: Mapping[Place, Sequence[Scored]]) -> str | None:
+    """A mask in which the owner's expert has no part."""
+    return next((one for one in (without(owner), PUBLIC) if (owner, one) in scored), None)
+
+
+def _changes(scored: Mapping[Place, Sequence[Scored]]) -> Changes:
+    """What each mask changes against everyone in: the comparisons of the report, corrected together as there."""
+    found = {
+        (place, attack): one
+        for place, items in scored.items()
+        if place[1] != ALL and (place[0], ALL) in scored
+        for attack in ATTACKS
+        if (one := paired(pairs(scored[place[0], ALL], items), attack, Separation(attack, "member"))) is not None
+    }
+    return _by_place(dict(zip(found, corrected(list(found.values())), strict=True)))
+
+
+def _shifts(scored: Mapping[Place, Sequence[Scored]]) -> Mapping[Place, Mapping[str, float]]:
+    """By owner and control: of each attack p of no difference between the groups, corrected for all of them."""
+    found = {
+        ((owner, setting), attack): _chance(scored[owner, setting], attack)
+        for owner in dict.fromkeys(owner for owner, _ in scored)
+        if (setting := _control(owner, scored)) is not None
+        for attack in _areas(scored[owner, setting])
+    }
+    return _by_place(dict(zip(found, holm(list(found.values())), strict=True)))
+
+
+def _by_place(found: Mapping[tuple[Place, str], T]) -> dict[Place, dict[str, T]]:
+    sorted_out: dict[Place, dict[str, T]] = {}
+    for (place, attack), one in found.items():
+        sorted_out.setdefault(place, {})[attack] = one
+    return sorted_out
 
 
 def _found(everyone: Sequence[Scored]) -> list[str]:
@@ -58,11 +105,10 @@ def _found(everyone: Sequence[Scored]) -> list[str]:
     return said
 
 
-def _shift(control: Sequence[Scored], setting: str) -> list[str]:
+def _shift(control: Sequence[Scored], chances: Mapping[str, float], setting: str) -> list[str]:
     """What tells the two groups apart though the expert has no part."""
     known = _areas(control)
-    chances = dict(zip(known, holm([_chance(control, attack) for attack in known]), strict=True))
-    apart = [attack for attack in known if chances[attack] < SURE]
+    apart = [attack for attack, chance in chances.items() if chance < SURE]
     if not apart:
         return [f"{_cap(setting)}, where its expert has no part, no attack is clearly better or worse than guessing."]
     listed = ", ".join(f"{attack} {_share(known[attack])}" for attack in apart)
@@ -72,14 +118,10 @@ def _shift(control: Sequence[Scored], setting: str) -> list[str]:
     ]
 
 
-def _memory(everyone: Sequence[Scored], control: Sequence[Scored], setting: str) -> list[str]:
-    """What the expert adds: the paired difference of each attack, corrected for their number."""
-    both = pairs(everyone, control)
-    found = {attack: paired(both, attack, Separation(attack, "member")) for attack in ATTACKS}
-    known = {attack: one for attack, one in found.items() if one is not None}
-    if not known:
+def _memory(changes: Mapping[str, Paired], setting: str) -> list[str]:
+    """What the expert adds: the paired difference of each attack."""
+    if not changes:
         return []
-    changes = dict(zip(known, corrected(list(known.values())), strict=True))
     clear = {attack: one.difference for attack, one in changes.items() if one.p_holm < SURE}
     if not clear:
         return [

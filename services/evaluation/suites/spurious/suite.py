@@ -20,13 +20,12 @@ from pydantic import BaseModel, ValidationError
 
 from services.evaluation.endpoint import Endpoint, EndpointError
 from services.evaluation.errors import BadOption
+from services.evaluation.grpo.data import hashed, problems
 from services.evaluation.grpo.families import FAMILIES
 from services.evaluation.grpo.measures import SWITCHES, Sheet, switches
-from services.evaluation.grpo.settings import OUTCOME, SUMS, Outcome, Training
+from services.evaluation.grpo.settings import OUTCOME, Outcome, Training
 from services.evaluation.suites.base import Answer, BadAnswer, Kind, Plan, Planned
-from services.evaluation.suites.drawing import digest
 from services.evaluation.suites.process import run_program
-from services.evaluation.suites.sets.reading import choose
 from services.evaluation.suites.spurious.figures import figures
 from services.evaluation.suites.spurious.options import CLIPPINGS, Clipping, SpuriousOptions, bad_budget, setting
 from services.evaluation.suites.spurious.telling import told
@@ -88,15 +87,13 @@ class SpuriousRewards:
             if name not in FAMILIES and not (home / MODELS / name / "config.json").is_file():
                 known = ", ".join(FAMILIES)
                 raise BadOption("models", f"There is no {home / MODELS / name}, and no small family {name!r}: {known}.")
-        versions = {"budget": options.machine} | _installed()
-        for split, name in (("train", options.train), ("test", options.test)):
-            if name != SUMS:
-                budget = options.whole_budget()
-                count = budget.train_problems if split == "train" else budget.test_problems
-                versions[f"{split} problems"] = f"sha256:{digest(choose(home, name, count, 0))}"
         seeds = range(seed, seed + min(limit, options.seeds))
-        cells = product(seeds, options.models, options.rewards, options.clippings)
-        items = [_Cell(*cell).item(options, home) for cell in cells]
+        cells = [_Cell(*one) for one in product(seeds, options.models, options.rewards, options.clippings)]
+        # the same for all of them: of the settings only the sets and the budget decide the problems
+        any_one = cells[0].training(options, home)
+        content = hashed(problems(any_one, "train", home), problems(any_one, "test", home))
+        items = [cell.item(options, home, content) for cell in cells]
+        versions = {"budget": options.machine, "problems": f"sha256:{content}"} | _installed()
         warnings = ["With fewer than two models nothing is said of other families."] if len(options.models) < 2 else []
         if len(seeds) < 6:
             warnings.append(
@@ -191,9 +188,9 @@ class _Cell:
     reward: str
     clipping: Clipping
 
-    def item(self, options: SpuriousOptions, home: Path) -> Planned:
-        """As it is planned. Raises BadOption."""
-        training = self._training(options, home)
+    def item(self, options: SpuriousOptions, home: Path, content: str) -> Planned:
+        """As it is planned; `content` is the hash of the problems. Raises BadOption."""
+        training = self.training(options, home).model_copy(update={"problems": content})
         budget, name = training.budget, setting(self.reward, self.clipping)
         responses = budget.prompts * budget.samples
         ask = {
@@ -209,7 +206,8 @@ class _Cell:
         identity = f"{self.model}/{name}/{self.seed}"
         return Planned(identity, f"seed {self.seed}", self.model, name, question, [], self.seed, ask)
 
-    def _training(self, options: SpuriousOptions, home: Path) -> Training:
+    def training(self, options: SpuriousOptions, home: Path) -> Training:
+        """Its settings. Raises BadOption."""
         given = {
             "model": self.model if self.model in FAMILIES else str(home / MODELS / self.model),
             "reward": self.reward,
@@ -224,8 +222,11 @@ class _Cell:
 
 
 def _written(folder: Path) -> str:
-    """Of a folder's weights, what changes when they do; empty for a small family, whose teaching is in the code."""
-    files = sorted(folder.glob("*.safetensors"))
+    """Of a model's folder, what changes when its weights, its tokenizer or its template do.
+
+    The same for every small family, whose teaching is in the code.
+    """
+    files = sorted(one for one in folder.glob("*") if one.is_file())
     return sha256(repr([(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in files]).encode()).hexdigest()
 
 
