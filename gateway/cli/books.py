@@ -20,7 +20,7 @@ def book(
     identity: Annotated[str | None, typer.Option("--id", help="Its name in runs. Default: from the file's.")] = None,
     title: Annotated[str | None, typer.Option(help="Default: the file's own, or its name.")] = None,
 ) -> None:
-    """Make passages, characters and events of a book. Then: candor eval run copybench."""
+    """Make passages, characters, events and questions of a book. Then: candor eval run copybench."""
     from services.evaluation.books.build import build
     from services.evaluation.books.errors import BadBook
     from services.evaluation.books.file import write
@@ -34,7 +34,7 @@ def book(
         path = write(made, candor_home())
     out.print(
         f"{path}: {made.title}, {made.words:,} words of prose, {len(made.passages)} passages, {len(made.openings)} "
-        f"openings, {len(made.characters)} characters, {len(made.events)} events",
+        f"openings, {len(made.characters)} characters, {len(made.events)} events, {len(made.questions)} questions",
         soft_wrap=True,
     )
     out.print("Characters: " + "; ".join(" = ".join(one.aliases) for one in made.characters), soft_wrap=True)

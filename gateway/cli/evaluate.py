@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import reports
+from gateway.cli import reports, runs
 from gateway.cli.beir import prepared
 from gateway.cli.books import book
 from gateway.cli.questions import add_set
@@ -19,6 +19,8 @@ from shared.clients.evaluation import EvaluationClient
 from shared.contracts.evaluation import Priority, Report, RunRequest
 
 commands = typer.Typer(no_args_is_help=True, help="Run evaluation suites.")
+commands.command("list")(runs.runs)
+commands.command()(runs.cancel)
 commands.command()(reports.report)
 commands.command()(reports.compare)
 commands.command()(reports.rescore)
@@ -107,11 +109,11 @@ async def _carried_on(request: RunRequest, url: str) -> Report:
     """Watch the newest run of this request that has not ended, or start one."""
     client = EvaluationClient(url)
     try:
-        runs = (await client.runs()).data
+        newest = (await client.runs()).data
     finally:
         await client.close()
     wanted = request.model_dump()
-    for run in runs:
+    for run in newest:
         if run.status in ("queued", "running") and {name: getattr(run, name) for name in wanted} == wanted:
             errors.print(f"Carrying on with run {run.id}.", soft_wrap=True)
             return await watch(run.id, url)

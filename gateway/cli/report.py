@@ -12,6 +12,8 @@ from rich.text import Text
 from shared.contracts.evaluation import Cell, Comparison, Estimate, Report, RunDifference, RunsCompared
 
 _RATES = ("truncated", "unparsed")
+_ANY = 10_000
+"""Columns of a terminal on which every table fits."""
 _READING = "[low, high] are 95% intervals. p is two-sided; p (Holm) is corrected for all comparisons of the table."
 
 
@@ -25,7 +27,9 @@ def show_report(report: Report, console: Console) -> None:
         console.print(Text(f"The answers are those of {run.rescored_from}, scored again."))
     for paragraph in report.summary:
         console.print(Text(paragraph))
-    console.print(_cells(report.cells, report.metrics))
+    wide = _cells(report.cells, report.metrics)
+    fits = console.measure(wide, options=console.options.update(width=_ANY)).maximum <= console.width
+    console.print(wide if fits else _scores(report.cells, report.metrics))
     if report.comparisons:
         console.print(Text("\nThe same questions, compared in pairs", style="bold"))
         console.print(_pairs([(f"{one.setting} - {one.against}", one) for one in report.comparisons]))
@@ -64,6 +68,20 @@ def _cells(cells: list[Cell], names: list[str]) -> Table:
         beside = [f"{found.mean:.1%}" if (found := getattr(cell, rate)) is not None else "" for rate in rates]
         scores = [_interval(cell.scores[name], gap="\n") if name in cell.scores else "" for name in metrics]
         table.add_row(cell.set, cell.setting, str(cell.items), f"{cell.failure.mean:.1%}", *beside, *scores)
+    return table
+
+
+def _scores(cells: Sequence[Cell], names: Sequence[str]) -> Table:
+    """A line for each score, of cells that have more of them than there is room for beside each other."""
+    table = Table("set", "setting", "n", "failed", "metric", "score", box=box.SIMPLE_HEAD, pad_edge=False)
+    for cell in cells:
+        about = [cell.set, cell.setting, str(cell.items), f"{cell.failure.mean:.1%}"]
+        rates = [(name, rate) for name in _RATES if (rate := getattr(cell, name)) is not None]
+        scores = [(name, cell.scores[name]) for name in names if name not in _RATES and name in cell.scores]
+        for name, found in [*rates, *scores] or [("", None)]:
+            table.add_row(*about, name, "" if found is None else _interval(found))
+            about = [""] * len(about)
+        table.add_section()
     return table
 
 

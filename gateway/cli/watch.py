@@ -56,7 +56,8 @@ async def watch(run: str, url: str) -> Report:
         await client.run(run)  # following it is patient: that there is no stack at all is to be said at once
         ended = await _follow(client, run)
         if ended.status != "succeeded":
-            raise Failure(f"The run {run} {ended.status}{': ' + ended.error if ended.error else ''}.")
+            how = "was cancelled" if ended.status == "cancelled" else ended.status
+            raise Failure(f"The run {run} {how}{': ' + ended.error if ended.error else ''}.")
         return await client.report(run)
     finally:
         await client.close()

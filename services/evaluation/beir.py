@@ -149,18 +149,25 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 number += 1
                 yield f"{path}, row {number}", row
         return
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            place = f"{path}, line {number}"
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise BadBeir(f"{place}: no JSON ({error}).") from error
-            if not isinstance(row, dict):
-                raise BadBeir(f"{place}: not a JSON object.")
-            yield place, row
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        place = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise BadBeir(f"{place}: no JSON ({error}).") from error
+        if not isinstance(row, dict):
+            raise BadBeir(f"{place}: not a JSON object.")
+        yield place, row
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        try:
+            yield from lines
+        except UnicodeDecodeError as error:
+            raise BadBeir(f"{path} is no UTF-8 ({error.reason}): convert it first.") from error
 
 
 def _text(row: dict[str, Any], name: str, place: str) -> str:
@@ -173,16 +180,15 @@ def _text(row: dict[str, Any], name: str, place: str) -> str:
 def _judgements(path: Path) -> dict[str, dict[str, int]]:
     """By query and document; the first line is a heading if its last column is no number, as BEIR's is."""
     found: dict[str, dict[str, int]] = {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        for number, row in enumerate(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
-            try:
-                query, document, grade = row
-                found.setdefault(query, {})[document] = int(grade)
-            except ValueError as error:
-                if number == 1 and len(row) == 3:
-                    found.clear()
-                    continue
-                raise BadBeir(f"{path}, line {number}: not query, document and a whole number, by tabs.") from error
+    for number, row in enumerate(csv.reader(_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
+        try:
+            query, document, grade = row
+            found.setdefault(query, {})[document] = int(grade)
+        except ValueError as error:
+            if number == 1 and len(row) == 3:
+                found.clear()
+                continue
+            raise BadBeir(f"{path}, line {number}: not query, document and a whole number, by tabs.") from error
     return found
 
 

@@ -35,8 +35,8 @@ def estimate(scored: Sequence[Scored], metric: str, kind: Kind) -> Estimate | No
     found = [one for one in scored if metric in one.scores]
     if not found:
         return None
-    values, clusters = [one.scores[metric] for one in found], [one.cluster for one in found]
-    return bootstrap(values, clusters) if kind == "change" else interval(values, clusters)
+    between = bootstrap if kind == "continuous" else interval
+    return between([one.scores[metric] for one in found], [one.cluster for one in found])
 
 
 def pairs(one: Sequence[Scored], other: Sequence[Scored]) -> list[Pair]:

@@ -25,10 +25,10 @@ class Scored:
 
 @dataclass
 class Group:
-    """The items of one set under one setting that are done. `failed` counts those without scores."""
+    """The items of one set under one setting that are done. `failed` has the cluster of each that has no scores."""
 
     scored: list[Scored] = field(default_factory=list)
-    failed: int = 0
+    failed: list[str] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
 
@@ -49,7 +49,7 @@ def gather(items: Iterable[Item]) -> dict[Place, Group]:
 
 def _add(item: Item, group: Group) -> None:
     if item.status == "failed":
-        group.failed += 1
+        group.failed.append(item.cluster)
         return
     scores = dict(item.scores)
     if "finish_reason" in item.details:

@@ -13,9 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.evaluation.estimates import corrected, estimate, paired, pairs
 from services.evaluation.measured import Group, Place, gather
 from services.evaluation.rescoring import kinds
-from services.evaluation.statistics.intervals import wilson
+from services.evaluation.statistics.intervals import proportion
 from services.evaluation.suites.base import Kind, Suite, contrasts, figures, summary
-from shared.contracts.evaluation import Cell, Comparison, Item, Report, Run
+from shared.contracts.evaluation import Cell, Comparison, Estimate, Item, Report, Run
 
 T = TypeVar("T")
 
@@ -77,9 +77,9 @@ def _cell(place: Place, group: Group, metrics: Mapping[str, Kind]) -> Cell:
         set=place[0],
         setting=place[1],
         items=len(group.scored),
-        failed=group.failed,
+        failed=len(group.failed),
         clusters=len({one.cluster for one in group.scored}),
-        failure=wilson(group.failed, group.failed + len(group.scored)),
+        failure=_failure(group),
         truncated=rates["truncated"],
         unparsed=rates["unparsed"],
         tokens=fmean(group.tokens) if group.tokens else None,
@@ -87,6 +87,12 @@ def _cell(place: Place, group: Group, metrics: Mapping[str, Kind]) -> Cell:
         latency_p95=p95,
         scores=scores,
     )
+
+
+def _failure(group: Group) -> Estimate:
+    """The rate of failed items: those of a document that is too long fail together, say."""
+    failures = [1.0] * len(group.failed) + [0.0] * len(group.scored)
+    return proportion(failures, [*group.failed, *(one.cluster for one in group.scored)])
 
 
 def _compare(

@@ -73,7 +73,7 @@ class Evaluations:
         return await asyncio.to_thread(self._store.run, run)
 
     async def runs(self, *, after: str | None, limit: int) -> RunList:
-        """A page of runs, newest first."""
+        """A page of runs, newest first. Raises UnknownRun."""
         found = await asyncio.to_thread(self._store.runs, after=after, limit=limit + 1)
         page = found[:limit]
         first, last = (page[0].id, page[-1].id) if page else (None, None)

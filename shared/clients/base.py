@@ -15,6 +15,8 @@ from shared.http.request_id import HEADER, request_id
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
+CONNECT_SECONDS = 2.0
+
 
 class ServiceError(Exception):
     """A service could not be reached or refused.
@@ -42,7 +44,7 @@ class ServiceClient:
         self.name = name
         self._http = httpx.AsyncClient(
             base_url=base_url,
-            timeout=httpx.Timeout(timeout, connect=2.0),
+            timeout=httpx.Timeout(timeout, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=256, max_keepalive_connections=64),
             # a proxy named in the environment is not for calls between our own services
             trust_env=False,
@@ -63,9 +65,19 @@ class ServiceClient:
     async def _get(self, answer: type[Answer], path: str, **params: Any) -> Answer:
         return await self._call(answer, "GET", path, params=params)
 
-    async def _post(self, answer: type[Answer], path: str, body: BaseModel, **headers: str) -> Answer:
+    async def _post(
+        self,
+        answer: type[Answer],
+        path: str,
+        body: BaseModel,
+        headers: Mapping[str, str] | None = None,
+        *,
+        seconds: float | None = None,
+    ) -> Answer:
+        """`seconds`: how long this call is waited for, in place of the client's own patience."""
         content = body.model_dump(mode="json", exclude_unset=True)
-        return await self._call(answer, "POST", path, headers, json=content)
+        patience = {} if seconds is None else {"timeout": httpx.Timeout(seconds, connect=CONNECT_SECONDS)}
+        return await self._call(answer, "POST", path, headers, json=content, **patience)
 
     async def _call(
         self, answer: type[Answer], method: str, path: str, headers: Mapping[str, str] | None = None, **request: Any

@@ -30,11 +30,16 @@ RESUMES = 30
 """How often in a row `follow` tries to get a broken stream back, a second apart."""
 
 
+PLANNING_SECONDS = 600.0
+"""How long a run may take to be queued: a plan reads all texts that it is about."""
+
+
 class EvaluationClient(ServiceClient):
     """Calls the evaluation service."""
 
-    def __init__(self, base_url: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, base_url: str, *, timeout: float = 30.0, planning: float = PLANNING_SECONDS) -> None:
         super().__init__("evaluation", base_url, timeout=timeout)
+        self._planning = planning
 
     async def suites(self) -> SuiteList:
         """What can be run."""
@@ -43,7 +48,7 @@ class EvaluationClient(ServiceClient):
     async def create(self, request: RunRequest, idempotency_key: str | None = None) -> Run:
         """Queue a run; the same key gives the same run again."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return await self._post(Run, "/v1/evaluations", request, **headers)
+        return await self._post(Run, "/v1/evaluations", request, headers, seconds=self._planning)
 
     async def run(self, run: str) -> Run:
         """A run and its progress."""
@@ -69,7 +74,7 @@ class EvaluationClient(ServiceClient):
     async def rescore(self, run: str, request: RescoreRequest, idempotency_key: str | None = None) -> Run:
         """Queue a run that scores the answers of another; the same key gives the same run again."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return await self._post(Run, f"/v1/evaluations/{segment(run)}/rescore", request, **headers)
+        return await self._post(Run, f"/v1/evaluations/{segment(run)}/rescore", request, headers)
 
     async def compare(self, runs: Sequence[str]) -> RunsCompared:
         """Every run against the first."""

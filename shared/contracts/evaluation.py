@@ -23,8 +23,8 @@ class RunRequest(Strict):
     """
 
     suite: Text
-    limit: Annotated[int, Field(ge=1, le=100_000)] = 100
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    limit: Annotated[int, Field(ge=1, le=100_000, strict=True)] = 100
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
     options: Kept = {}
     priority: Priority = "normal"
 

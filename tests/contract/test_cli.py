@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from shared.contracts.candor import ChatAnswer
-from shared.contracts.evaluation import Report
+from shared.contracts.evaluation import Report, RunList
 from shared.contracts.tracing import Trace
 
 QUESTION = "What is the largest organ of the human body?"
@@ -88,6 +88,29 @@ def test_eval_run_prints_the_table_and_eval_show_prints_it_again(stack: str) -> 
     run = done.stderr.split()[1]
     again = candor(stack, "eval", "show", run, "--json")
     assert Report.model_validate_json(again.stdout).run.id == run
+    assert run in candor(stack, "eval", "list").stdout
+    listed = RunList.model_validate_json(candor(stack, "eval", "list", "--limit", "1", "--json").stdout)
+    assert [one.id for one in listed.data] == [run]
+    late = candor(stack, "eval", "cancel", run)
+    assert (late.returncode, late.stdout) == (1, "")
+    assert "succeeded" in late.stderr
+
+
+def test_eval_cancel_ends_a_run_and_keeps_what_it_has(stack: str) -> None:
+    many = ("--sets", "coqa-cnn", "--settings", "closed_book", "--limit", "40")
+    watched = subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli", "eval", "run", "rag-qa", *many, "--url", stack],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watched.stderr is not None
+    run = watched.stderr.readline().split()[1]
+    done = candor(stack, "eval", "cancel", run)
+    assert done.returncode == 0, done.stderr
+    assert f"{run} is cancelled after" in done.stdout
+    assert watched.wait(timeout=60) == 1
+    assert f"The run {run} was cancelled." in watched.stderr.read()
 
 
 def test_an_unknown_suite_is_refused(stack: str) -> None:

@@ -141,6 +141,7 @@ def test_an_idempotency_key_makes_one_run_however_often_it_is_sent(service: Serv
             "Known: facts, tales",
         ),
         ({"suite": "rag-qa", "limit": 0}, (422, "invalid_request", "limit"), "greater than or equal to 1"),
+        ({"suite": "rag-qa", "limit": True}, (422, "invalid_request", "limit"), "valid integer"),
         ({"suite": "rag-qa", "limits": 1}, (422, "invalid_request", "limits"), "no field"),
         ({}, (422, "invalid_request", "suite"), "required"),
         ({"suite": "\ud800"}, (422, "invalid_request", "suite"), "half of a surrogate pair"),
@@ -182,6 +183,8 @@ def test_runs_are_listed_newest_first_page_by_page(service: Service, finished: R
         if not page["has_more"]:
             break
     assert paged == ids
+    unknown = service.http.get("/v1/evaluations", params={"after": "no-run"})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_run")
 
 
 def test_items_are_listed_in_order_page_by_page_and_by_value(service: Service, finished: Run) -> None:

@@ -12,8 +12,9 @@ from services.evaluation.books.events import events
 from services.evaluation.books.file import Book, check_id, identify
 from services.evaluation.books.passages import openings, passages
 from services.evaluation.books.prose import paragraphs
+from services.evaluation.books.questions import questions
 
-MOST_PASSAGES, MOST_OPENINGS, MOST_CHARACTERS = 200, 50, 30
+MOST_PASSAGES, MOST_OPENINGS, MOST_CHARACTERS, MOST_QUESTIONS = 200, 50, 30, 100
 
 _TITLE = re.compile(r"^Title:[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
 
@@ -50,4 +51,5 @@ def build(path: Path, owner: str, *, identity: str | None = None, title: str | N
         openings=begin,
         characters=persons,
         events=events(prose, persons),
+        questions=questions(prose, persons, MOST_QUESTIONS),
     )

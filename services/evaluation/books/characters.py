@@ -8,22 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from services.evaluation.books.file import Character
 from services.evaluation.books.prose import sentences
+from services.evaluation.metrics.cloze import HONORIFICS
 
 FEWEST_MENTIONS = 3
 FEWEST_SIGNS = 2
 """Mentions in which a name speaks, is spoken of as a person, or has an honorific: London and March have none."""
 
-_TITLES = (
-    "Mr", "Mrs", "Miss", "Ms", "Dr", "Doctor", "Sir", "Lady", "Lord", "Madame", "Monsieur", "Professor", "Captain",
-    "Colonel", "Inspector",
-)  # fmt: skip
 _SPEECH = (
     "said|says|cried|asked|replied|answered|remarked|exclaimed|whispered|shouted|muttered|thought|added|began|"
     "continued|growled|screamed|sighed|laughed|smiled|nodded|looked|turned|told|wondered|knew|felt|stood|sat"
 )
-_PART = rf"(?:(?!(?:{'|'.join(_TITLES)})\b)(?:St\.(?= [A-Z])|(?:Mc|Mac|O['\u2019])?[A-Z][a-z]+))"
+_PART = rf"(?:(?!(?:{'|'.join(HONORIFICS)})\b)(?:St\.(?= [A-Z])|(?:Mc|Mac|O['\u2019])?[A-Z][a-z]+))"
 _NAME = rf"{_PART}(?:[- ]{_PART}){{0,2}}"
-_TITLE = r"(?:(?:" + "|".join(_TITLES) + r")\.? )"
+_TITLE = r"(?:(?:" + "|".join(HONORIFICS) + r")\.? )"
 _RUN = re.compile(rf"(?P<title>{_TITLE})?(?P<name>{_NAME})(?![A-Za-z])")
 _SPEAKS_AFTER = re.compile(rf"(?:{_SPEECH})\s+(?:the |our |to )?$")
 _SPEAKS_BEFORE = re.compile(rf"^,?\s+(?:had |was |only |then |just |once )?(?:{_SPEECH}|who|whose|herself|himself)\b")
@@ -60,7 +57,7 @@ def _names(sentence: str) -> Iterator[tuple[str, bool, bool]]:
         before, after = sentence[: run.start()], sentence[run.end() :]
         titled = run["title"] is not None
         parts = run["name"].split(" ")
-        if parts[0] in _TITLES:
+        if parts[0] in HONORIFICS:
             parts, titled = parts[1:], True
         first = not titled and (not before.strip() or bool(_STARTS.search(before)))
         if first:

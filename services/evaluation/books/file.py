@@ -41,8 +41,23 @@ class Event(Strict):
     context: _Text
 
 
+class Question(Strict):
+    """Sentences of a book up to a person's name that is left out (`text`), what follows it in the last one (`rest`),
+    and the person's names: first the one left out. `at`: the last sentence's place among the book's. `commonest`: the
+    person whom the sentences before name most often, which is what knowing nothing else would answer."""
+
+    at: Annotated[int, Field(ge=0)]
+    text: _Text
+    rest: str
+    answers: Annotated[list[_Text], Field(min_length=1)]
+    commonest: _Text
+
+
 class Book(Strict):
-    """What is asked of a book. `sha256`: of the file it was made from; `events`: in the order of the book."""
+    """What is asked of a book. `sha256`: of the file it was made from; `events`: in the order of the book.
+
+    Books built before 2026-11-28 have no `questions`.
+    """
 
     id: BookId
     title: _Text
@@ -53,6 +68,7 @@ class Book(Strict):
     openings: Annotated[list[_Text], Field(min_length=1)]
     characters: list[Character]
     events: list[Event]
+    questions: list[Question] = []
 
 
 def identify(name: str) -> str:

@@ -54,7 +54,7 @@ async def create_evaluation(body: RunRequest, service: Service, response: Respon
     return run
 
 
-@router.get("", responses=problems(NotReady))
+@router.get("", responses=problems(UnknownRun, NotReady))
 async def list_evaluations(
     service: Service, after: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
 ) -> RunList:

@@ -64,10 +64,12 @@ class Reader:
             return wire.run(_get(session, run))
 
     def runs(self, *, after: str | None, limit: int) -> list[Run]:
-        """Runs, newest first; ids grow with time."""
+        """Runs, newest first; ids grow with time. Raises UnknownRun where there is no run `after`."""
         query = select(RunRow).order_by(RunRow.id.desc()).limit(limit)
         with Session(self._engine) as session:
-            rows = session.scalars(query if after is None else query.where(RunRow.id < after))
+            if after is not None:
+                query = query.where(RunRow.id < _get(session, after).id)
+            rows = session.scalars(query)
             return [wire.run(row) for row in rows]
 
     def unfinished(self) -> list[str]:

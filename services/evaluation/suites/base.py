@@ -24,11 +24,12 @@ class Separation:
     fpr: float | None = None
 
 
-KINDS = ("proportion", "mean", "change")
-Kind = Literal["proportion", "mean", "change"] | Separation
+KINDS = ("proportion", "mean", "continuous")
+Kind = Literal["proportion", "mean", "continuous"] | Separation
 """What a cell has of its items. A mean is that of the items' scores of the metric's name, with the bootstrap's
-interval; a proportion one of zeros and ones: its interval is Wilson's and its test McNemar's. A change is a mean of
-differences, to which zeros that are all there is are no proportion of nothing."""
+interval, or Wilson's where all are zeros or ones; continuous is a mean of what no single outcome is, such as a share of
+many answers or a change, of which the interval is the bootstrap's whatever they are; a proportion is of zeros and ones:
+its interval is Wilson's and its test McNemar's."""
 
 
 @dataclass(frozen=True)

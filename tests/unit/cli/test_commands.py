@@ -49,6 +49,8 @@ def test_help_loads_nothing_that_takes_seconds_to_import() -> None:
         ("ask", "Who?", "--url", NOWHERE),
         ("eval", "run", "rag-qa", "--url", NOWHERE),
         ("eval", "show", "run-1", "--url", NOWHERE),
+        ("eval", "list", "--url", NOWHERE),
+        ("eval", "cancel", "run-1", "--url", NOWHERE),
         ("trace", __file__, "--url", NOWHERE),
     ],
 )

@@ -69,6 +69,14 @@ def test_a_broken_line_is_named_by_its_number(tmp_path: Path, line: str, fault: 
         read(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
+def test_a_file_that_is_no_utf_8_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    path = folder(tmp_path) / name
+    path.write_bytes(path.read_bytes() + "caf\xe9\n".encode("latin-1"))
+    with pytest.raises(BadBeir, match=f"{name} is no UTF-8"):
+        read(tmp_path)
+
+
 def test_a_document_that_stands_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadBeir, match="'a' stands there twice"):
         read(folder(tmp_path, [*CORPUS, CORPUS[0]]))

@@ -185,6 +185,9 @@ def test_a_mean_of_zeros_or_ones_alone_is_no_certainty() -> None:
     found = estimate(scored, "pass@1", "mean")
     assert found == wilson(0, 6)
     assert estimate(scored, "tokens", "mean") == Estimate(mean=7.0, low=7.0, high=7.0)
-    # a gain may be a loss: no gain under any seed is no proportion of 0 in 6
-    unchanged = [Scored(str(n), str(n), b"", {"gain": 0.0}) for n in range(6)]
-    assert estimate(unchanged, "gain", "change") == Estimate(mean=0.0, low=0.0, high=0.0)
+
+
+def test_a_share_or_a_change_of_six_seeds_that_is_zero_in_all_is_no_proportion_of_six() -> None:
+    scored = [Scored(str(n), str(n), b"", {"gain": 0.0, "code": 1.0}) for n in range(6)]
+    assert estimate(scored, "gain", "continuous") == Estimate(mean=0.0, low=0.0, high=0.0)
+    assert estimate(scored, "code", "continuous") == Estimate(mean=1.0, low=1.0, high=1.0)

@@ -1,22 +1,18 @@
 """The suite `copybench`: what it plans of a book, what it refuses, and its scores from an endpoint that is known."""
 
-import asyncio
-import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from services.evaluation.books.build import build
 from services.evaluation.books.file import Book, write
-from services.evaluation.endpoint import Endpoint
 from services.evaluation.errors import BadOption, MissingData
 from services.evaluation.plans import check
-from services.evaluation.suites.base import Answer, BadAnswer, Planned
+from services.evaluation.suites.base import BadAnswer, Planned
 from services.evaluation.suites.copybench.suite import CopyBench, CopyBenchOptions
+from tests.unit.evaluation.known_server import Server, scored, serving
 from tests.unit.evaluation.story import file, story
 
 
@@ -34,69 +30,19 @@ def book(home: Path) -> Book:
     return made
 
 
+COPYING = ["literal", "characters", "events"]
+
+
 def planned(home: Path, limit: int = 3, **options: Any) -> list[Planned]:
-    plan = CopyBench().plan(CopyBenchOptions(**options), limit, 0, home)
+    plan = CopyBench().plan(CopyBenchOptions(**{"measures": COPYING, **options}), limit, 0, home)
     check(plan, CopyBench())
     return plan.items
 
 
-class Server(ThreadingHTTPServer):
-    """Answers completions with `text`, and scores by `likelihood` of a text's words, one token a word."""
-
-    text = ""
-    effective: tuple[str, ...] | None = None
-    blind = False
-
-    def completion(self, body: dict[str, Any]) -> dict[str, Any]:
-        owners = body["candor"]["owners"]["include"]
-        return {
-            "choices": [{"text": self.text, "message": {"content": self.text}, "finish_reason": "length"}],
-            "usage": {"completion_tokens": 7},
-            "candor": {"owners": {"effective": self.effective or owners}},
-        }
-
-    def scores(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A word that has stood before in the text is likely; a blind server finds all alike."""
-        return {"data": [{"logprobs": self.logprobs(text.split())} for text in body["texts"]]}
-
-    def logprobs(self, words: list[str]) -> list[float]:
-        return [-1.0 if not self.blind and word in words[:at] else -5.0 for at, word in enumerate(words)][1:]
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        server = cast(Server, self.server)
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        answer = server.scores(body) if self.path == "/v1/score" else server.completion(body)
-        content = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    found = Server(("127.0.0.1", 0), Handler)
-    thread = Thread(target=found.serve_forever)
-    thread.start()
-    yield found
-    found.shutdown()
-    thread.join()
-    found.server_close()
-
-
-def scored(item: Planned, server: Server) -> tuple[Answer, dict[str, float]]:
-    async def ask() -> Answer:
-        url = f"http://127.0.0.1:{server.server_port}"
-        async with Endpoint(url, run="r", api_key=None, timeout=20, patience=0) as endpoint:
-            return await CopyBench().answer(item, endpoint)
-
-    answer = asyncio.run(ask())
-    return answer, CopyBench().score(item, answer)
+    with serving() as found:
+        yield found
 
 
 def test_every_passage_and_opening_is_asked_under_every_setting_with_the_owners_it_says(home: Path, book: Book) -> None:

@@ -8,7 +8,7 @@ from services.evaluation.report import build_report
 from services.evaluation.statistics.intervals import wilson
 from services.evaluation.suites.rag_qa import RagQa
 from services.evaluation.table import markdown
-from shared.contracts.evaluation import Comparison, Item, Report, Run, RunProgress
+from shared.contracts.evaluation import Comparison, Estimate, Item, Report, Run, RunProgress
 
 RUN = Run(
     id="eval-1",
@@ -60,6 +60,22 @@ def test_a_failed_item_is_counted_beside_and_has_no_score(report: Report) -> Non
     assert (rag.items, rag.failed) == (9, 1)
     assert rag.scores["contains_gold"] == wilson(8, 9)
     assert "exact_match" not in rag.scores
+
+
+def test_items_of_a_cluster_that_fail_together_are_no_independent_failures() -> None:
+    def rate(clustered: bool) -> Estimate:
+        items = [item(n, "rag", **({} if n < 10 else {"f1": 1.0})) for n in range(40)]
+        if clustered:
+            items = [one.model_copy(update={"cluster": f"document {n // 10}"}) for n, one in enumerate(items)]
+        [cell] = build_report(RUN, items, RagQa()).cells
+        return cell.failure
+
+    alone, together = rate(clustered=False), rate(clustered=True)
+    assert alone == wilson(10, 40)
+    assert together.mean == alone.mean
+    # one document of four
+    assert together.low < 0.05
+    assert together.high > 0.6
 
 
 def test_only_questions_scored_under_both_settings_are_compared(report: Report) -> None:

@@ -3,12 +3,15 @@
 import asyncio
 
 import pytest
+from fastapi import FastAPI
 
 from shared.clients.base import ServiceError, segment
 from shared.clients.evaluation import EvaluationClient
 from shared.clients.model import ModelClient
 from shared.clients.retrieval import RetrievalClient
+from shared.contracts.evaluation import Run, RunProgress, RunRequest
 from shared.contracts.retrieval import SearchRequest
+from tests.contract.gateway_support import serving
 
 
 @pytest.mark.parametrize("text", ["", ".", ".."])
@@ -35,6 +38,39 @@ def test_a_service_that_is_down_is_an_error_without_a_status_and_is_not_ready() 
         asyncio.run(call())
     assert failed.value.status is None
     assert "evaluation" in str(failed.value)
+
+
+def test_a_run_that_takes_long_to_plan_is_waited_for_and_other_calls_are_not() -> None:
+    run = Run(
+        id="eval-1",
+        suite="rag",
+        status="queued",
+        created=0,
+        finished=None,
+        limit=1,
+        seed=0,
+        options={},
+        versions={},
+        progress=RunProgress(done=0, total=1, failed=0),
+    )
+    app = FastAPI()
+
+    @app.api_route("/v1/evaluations", methods=["GET", "POST"])
+    async def slow() -> Run:
+        await asyncio.sleep(0.5)
+        return run
+
+    async def call(address: str) -> None:
+        client = EvaluationClient(address, timeout=0.1)
+        try:
+            assert await client.create(RunRequest(suite="rag")) == run
+            with pytest.raises(ServiceError, match="ReadTimeout"):
+                await client.runs()
+        finally:
+            await client.close()
+
+    with serving(app) as address:
+        asyncio.run(call(address))
 
 
 @pytest.mark.parametrize("wrong", [{"datastore": "\ud800"}, {"filter": {"source": ["\ud800"]}}])

@@ -11,6 +11,8 @@ from services.evaluation.suites.base import Answer, BadAnswer, Planned
 from services.evaluation.suites.owners.measure import ALL, without
 
 Through = Literal["completions", "chat"]
+What = Literal["passage", "story", "name"]
+"""Of what a text is the beginning, or with a blank in it the place."""
 Kind = Literal["all", "without_owner", "system_prompt", "memfree"]
 
 SYSTEM_PROMPT_SETTING, MEMFREE_SETTING = "system prompt", "memfree"
@@ -20,9 +22,10 @@ SYSTEM_PROMPT = (
     "other protected works, and do not retell their plots or use their characters."
 )
 
-INSTRUCTIONS = {
+INSTRUCTIONS: dict[What, str] = {
     "passage": "Go on with this passage. Write nothing but its continuation.\n\n",
     "story": "Write a story that begins with this sentence. Write nothing but the story.\n\n",
+    "name": "A person's name is left out of this text, at the blank (_____). Answer with that name only.\n\n",
 }
 
 
@@ -47,9 +50,7 @@ def settings(kinds: Sequence[Kind], owner: str, everyone: Sequence[str], system:
     return [found[kind] for kind in dict.fromkeys(kinds)]
 
 
-def request(
-    text: str, what: Literal["passage", "story"], setting: Setting, through: Through, *, tokens: int, seed: int
-) -> dict[str, Any]:
+def request(text: str, what: What, setting: Setting, through: Through, *, tokens: int, seed: int) -> dict[str, Any]:
     """`path` and `body`: one greedy continuation by the model alone, without passages or tracing."""
     body: dict[str, Any] = {"model": "candor", "max_tokens": tokens, "temperature": 0, "seed": seed}
     candor: dict[str, Any] = {"owners": {"include": setting.owners}}

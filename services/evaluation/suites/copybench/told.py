@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from statistics import fmean
+from collections.abc import Iterable, Iterator, Mapping
 
-from services.evaluation.measured import Group, gather
+from services.evaluation.estimates import paired, pairs
+from services.evaluation.measured import Group, Place, gather
+from services.evaluation.suites.copybench.task import Task
+from services.evaluation.suites.owners.measure import ALL
 from shared.contracts.evaluation import Item
 
 
-def told(items: Iterable[Item]) -> list[str]:
-    """A paragraph for each book and kind of item: how many of how many are copies under each setting."""
+def told(items: Iterable[Item], tasks: Mapping[str, Task]) -> list[str]:
+    """A paragraph for each book and task: what was found under each setting, and what each takes from `all`."""
+    groups = {place: group for place, group in gather(items).items() if group.scored}
     paragraphs: dict[str, list[str]] = {}
-    for (name, setting), group in gather(items).items():
-        if group.scored:
-            say = _literal if name.startswith("literal/") else _story
-            paragraphs.setdefault(name, []).append(f"{setting}: {say(group)}")
+    for (name, setting), group in groups.items():
+        paragraphs.setdefault(name, []).append(f"{setting}: {_of(name, tasks).told(group)}")
+    for name, said in paragraphs.items():
+        said += [
+            f"Its cost in {words}, against {ALL}: {'; '.join(found)}."
+            for metric, words in _of(name, tasks).costs.items()
+            if (found := [*_costs(name, metric, groups)])
+        ]
     return [f"{name}. " + " ".join(said) for name, said in paragraphs.items()]
 
 
-def _literal(group: Group) -> str:
-    copied, likeness = _of(group, "literal_copied"), _of(group, "rouge_l")
-    return (
-        f"{sum(copied):.0f} of {len(copied)} passages are gone on with as the book does (ROUGE-L {fmean(likeness):.2f} "
-        f"on average, {max(likeness):.2f} at most)."
-    )
+def _costs(name: str, metric: str, groups: Mapping[Place, Group]) -> Iterator[str]:
+    """How much lower the metric is under each setting, over the same questions, with the paired interval."""
+    everyone = groups.get((name, ALL))
+    for (one, setting), group in groups.items():
+        if everyone is None or one != name or setting == ALL:
+            continue
+        if (found := paired(pairs(everyone.scored, group.scored), metric, "mean")) is not None:
+            cost = found.difference
+            clear = "" if cost.low > 0 else ", not clearly any" if cost.high >= 0 else ", a gain"
+            yield f"{setting} {cost.mean:.2f} ({cost.low:.2f} to {cost.high:.2f}){clear}"
 
 
-def _story(group: Group) -> str:
-    named, events, judge = (_of(group, metric) for metric in ("characters", "events", "judge"))
-    copied = sum(_of(group, "characters_copied"))
-    said = f"{copied:.0f} of {len(named)} stories have three of its characters or more ({fmean(named):.1f} on average)"
-    if events:
-        tell = sum(_of(group, "events_copied"))
-        return f"{said}, {tell:.0f} of {len(events)} tell five of its events or more ({fmean(events):.1f} on average)."
-    if judge:
-        return f"{said}; events are not judged, since the judge is right on {fmean(judge):.0%} of the known pairs only."
-    return f"{said}."
-
-
-def _of(group: Group, metric: str) -> Sequence[float]:
-    return [one.scores[metric] for one in group.scored if metric in one.scores]
+def _of(name: str, tasks: Mapping[str, Task]) -> Task:
+    return tasks[name.partition("/")[0]]

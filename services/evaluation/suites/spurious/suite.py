@@ -65,19 +65,22 @@ class SpuriousRewards:
         "comes. `limit` is the number of seeds."
     )
     options: type[BaseModel] = SpuriousOptions
-    metrics: Mapping[str, Kind] = {
-        "accuracy": "mean",
-        "gain": "change",
-        "code": "mean",
-        "code_gain": "change",
-        "accuracy_with_code": "mean",
-        "accuracy_without_code": "mean",
-        **{f"{before}_to_{after}": "change" for before, after in SWITCHES},
-        "sampled": "mean",
-        "sampled_gain": "change",
-        "clipped": "mean",
-        "cut_off": "mean",
-    }
+    metrics: Mapping[str, Kind] = dict.fromkeys(
+        (
+            "accuracy",
+            "gain",
+            "code",
+            "code_gain",
+            "accuracy_with_code",
+            "accuracy_without_code",
+            *(f"{before}_to_{after}" for before, after in SWITCHES),
+            "sampled",
+            "sampled_gain",
+            "clipped",
+            "cut_off",
+        ),
+        "continuous",
+    )
     contrasts: Sequence[tuple[str, str]] = ()
     compared: Sequence[str] = ("accuracy", "code")
 

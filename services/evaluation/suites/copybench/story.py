@@ -1,0 +1,160 @@
+"""Stories that begin with a sentence of the book: whom and what of the book they tell, and how fluently."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from statistics import fmean
+
+from services.evaluation.books.file import Passage
+from services.evaluation.books.passages import spread
+from services.evaluation.endpoint import Endpoint
+from services.evaluation.measured import Group
+from services.evaluation.metrics.copying import (
+    CHARACTERS_COPIED,
+    EVENTS_COPIED,
+    calibrate,
+    characters_named,
+    events_told,
+    windows,
+)
+from services.evaluation.suites.base import Answer, Kind, Planned
+from services.evaluation.suites.copybench import rubric
+from services.evaluation.suites.copybench.asked import read
+from services.evaluation.suites.copybench.judge import LEAST_ACCURACY, Judge
+from services.evaluation.suites.copybench.once import Once
+from services.evaluation.suites.copybench.task import Measured, Part, Scope, values
+
+FEWEST_EVENTS = 2
+"""To calibrate the judge of events, which needs one that a part of the book does not have."""
+
+
+class Story:
+    """Characters by their names; events and fluency by the endpoint's public experts, if they can tell known pairs."""
+
+    id = "story"
+    measures: Collection[Measured] = ("characters", "events", "fluency")
+    metrics: Mapping[str, Kind] = {
+        "characters": "mean",
+        "characters_copied": "proportion",
+        "events": "mean",
+        "events_copied": "proportion",
+        "judge": "mean",
+        "fluency": "mean",
+        "fluency_judge": "mean",
+    }
+    compared: Sequence[str] = ("characters", "events", "fluency")
+    costs: Mapping[str, str] = {"fluency": "fluency"}
+
+    def __init__(self) -> None:
+        self._of_events, self._of_fluency = Once[dict[str, list[float]]](), Once[list[list[float]]]()
+
+    def plan(self, scope: Scope) -> Part:
+        """At most `limit` openings under every setting. `events` and `known` are empty where nothing is judged."""
+        book, warnings = scope.book, _unjudged(scope)
+        judged = {*scope.measures} - warnings.keys()
+        about = {
+            "characters": [one.aliases for one in book.characters],
+            "events": [event.model_dump() for event in book.events] if "events" in judged else [],
+            # a window of each, as long as what will be judged
+            "known": [windows(one.prefix)[0] for one in _passages(scope)] if "fluency" in judged else [],
+            "judges": [*scope.judges],
+        }
+        items = [
+            item
+            for opening in scope.draw(book.openings)
+            for item in scope.items(
+                (self.id, book.openings.index(opening)),
+                ("story", opening, scope.story_tokens),
+                question=opening,
+                about=about,
+            )
+        ]
+        return Part(items, [f"{book.id}: {what} is left out, since {why}." for what, why in warnings.items()])
+
+    async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:
+        """The story, and what the judges make of it. Raises EndpointError or BadAnswer."""
+        ask = planned.ask
+        answer = read(await endpoint.post(ask["path"], ask["body"], item=planned.id), planned)
+        if events := ask["events"]:
+            judge = Judge(endpoint, ask["judges"], planned.id)
+            known = await self._of_events.get(endpoint, planned.set, lambda: judge.known(events))
+            gains = await judge.gains(windows(answer.output), [event["text"] for event in events])
+            answer.details.update(known=known, gains=gains)
+        # an item that an earlier version planned has none
+        if passages := ask.get("known"):
+            by = rubric.Rubric(endpoint, ask["judges"], planned.id)
+            pairs = await self._of_fluency.get(endpoint, planned.set, lambda: by.known(passages))
+            able = rubric.accuracy(pairs) >= LEAST_ACCURACY
+            answer.details.update(pairs=pairs, ratings=await by.ratings(windows(answer.output)) if able else None)
+        return answer
+
+    def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
+        """The counts, and whether they make a copy. What is judged has a score of a judge that can tell only."""
+        named = characters_named(planned.ask["characters"], answer.output, planned.question)
+        return {
+            "characters": float(named),
+            "characters_copied": float(named >= CHARACTERS_COPIED),
+            **_events(answer),
+            **_fluency(answer),
+        }
+
+    def told(self, group: Group) -> str:
+        """How many stories are copies, how fluent they are, and what was not judged."""
+        named = values(group, "characters")
+        said = (
+            f"{sum(values(group, 'characters_copied')):.0f} of {len(named)} stories have three of its characters or "
+            f"more ({fmean(named):.1f} on average)"
+        )
+        if events := values(group, "events"):
+            tell = sum(values(group, "events_copied"))
+            said += f", {tell:.0f} of {len(events)} tell five of its events or more ({fmean(events):.1f} on average)"
+        if fluent := values(group, "fluency"):
+            said += f", and their fluency is {fmean(fluent):.1f} of 5"
+        for what, metric, by in (("events", "judge", events), ("fluency", "fluency_judge", fluent)):
+            if not by and (judge := values(group, metric)):
+                said += (
+                    f"; {what} is not judged, since the judge is right on {fmean(judge):.0%} of the known pairs only"
+                )
+        return f"{said}."
+
+
+def _unjudged(scope: Scope) -> dict[Measured, str]:
+    """What was asked for and cannot be judged, and why."""
+    why: dict[Measured, str] = {}
+    if not scope.judges:
+        nobody = "no owner is public, and the judge must be the same under every setting"
+        why = {"events": nobody, "fluency": nobody}
+    else:
+        if len(scope.book.events) < FEWEST_EVENTS:
+            why["events"] = (
+                f"the book has {len(scope.book.events)} of the {FEWEST_EVENTS} events at least that it takes"
+            )
+        if len(_passages(scope)) < rubric.FEWEST_PAIRS:
+            why["fluency"] = f"the book has less than the {rubric.FEWEST_PAIRS} passages that its judge is tried on"
+    return {what: reason for what, reason in why.items() if what in scope.measures}
+
+
+def _passages(scope: Scope) -> Sequence[Passage]:
+    return spread(scope.book.passages, rubric.PAIRS)
+
+
+def _events(answer: Answer) -> dict[str, float]:
+    if "known" not in answer.details:
+        return {}
+    judge = calibrate(**answer.details["known"])
+    if judge.accuracy < LEAST_ACCURACY:
+        return {"judge": judge.accuracy}
+    told_of = events_told(answer.details["gains"], judge.threshold)
+    return {"judge": judge.accuracy, "events": float(told_of), "events_copied": float(told_of >= EVENTS_COPIED)}
+
+
+def _fluency(answer: Answer) -> dict[str, float]:
+    """The mean rating of the story's windows, by their words: the last one may be short. A story without a word is not
+    fluent."""
+    if "pairs" not in answer.details:
+        return {}
+    judge, ratings = rubric.accuracy(answer.details["pairs"]), answer.details["ratings"]
+    if ratings is None:
+        return {"fluency_judge": judge}
+    words = [len(window.split()) for window in windows(answer.output)]
+    return {"fluency_judge": judge, "fluency": fmean(ratings, weights=words) if ratings else rubric.LEAST}

@@ -1,0 +1,105 @@
+"""An endpoint that is known: completions of one text, and scores by a rule that can be read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, cast
+
+from services.evaluation.endpoint import Endpoint
+from services.evaluation.suites.base import Answer, Planned
+from services.evaluation.suites.copybench.suite import CopyBench
+
+RUBRIC = "Score (1 to 5):"
+
+
+class Server(ThreadingHTTPServer):
+    """Answers completions with `text`, and scores texts, one token a word.
+
+    A word that has stood before in the text is likely. The last word of a rubric is a digit: it is as likely as it is
+    near to the rating, which is 5 if the text's words stand in a row in `book` and 1 if they do not. A blind server
+    finds all alike. `asked`: the texts scored.
+    """
+
+    text = ""
+    book = ""
+    effective: tuple[str, ...] | None = None
+    blind = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked: list[str] = []
+
+    def completion(self, body: dict[str, Any]) -> dict[str, Any]:
+        owners = body["candor"]["owners"]["include"]
+        return {
+            "choices": [{"text": self.text, "message": {"content": self.text}, "finish_reason": "length"}],
+            "usage": {"completion_tokens": 7},
+            "candor": {"owners": {"effective": self.effective or owners}},
+        }
+
+    def scores(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.asked += body["texts"]
+        return {"data": [self.score(text) for text in body["texts"]]}
+
+    def score(self, text: str) -> dict[str, Any]:
+        words = text.split()
+        logprobs = [-1.0 if not self.blind and word in words[:at] else -5.0 for at, word in enumerate(words)][1:]
+        if RUBRIC in text and not self.blind:
+            logprobs[-1] = -0.1 - 3 * abs(self.rating(text) - int(words[-1]))
+        tokens = [int.from_bytes(word.encode()) for word in words]
+        return {"tokens": tokens, "logprobs": logprobs, "experts": []}
+
+    def rating(self, text: str) -> int:
+        judged = text.partition("Text: ")[2].rpartition(RUBRIC)[0]
+        return 5 if " ".join(judged.split()) in " ".join(self.book.split()) else 1
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        server = cast(Server, self.server)
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        answer = server.scores(body) if self.path == "/v1/score" else server.completion(body)
+        content = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """The server, as long as it is needed."""
+    server = Server()
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def scored(item: Planned, server: Server) -> tuple[Answer, dict[str, float]]:
+    """What the suite makes of an item in a run of its own."""
+    [found] = scored_in_one_run([item], server)
+    return found
+
+
+def scored_in_one_run(items: list[Planned], server: Server) -> list[tuple[Answer, dict[str, float]]]:
+    """Of items that are asked at the same time."""
+
+    async def ask() -> list[Answer]:
+        url = f"http://127.0.0.1:{server.server_port}"
+        async with Endpoint(url, run="r", api_key=None, timeout=20, patience=0) as endpoint:
+            return await asyncio.gather(*(CopyBench().answer(item, endpoint) for item in items))
+
+    return [(answer, CopyBench().score(item, answer)) for item, answer in zip(items, asyncio.run(ask()), strict=True)]

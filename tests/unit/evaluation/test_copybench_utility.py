@@ -1,0 +1,332 @@
+"""The suite `copybench`: what it costs to copy less, by cloze questions and by a rubric of fluency."""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal, getcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.evaluation.books.build import build
+from services.evaluation.books.file import Book, read, write
+from services.evaluation.endpoint import Endpoint, EndpointError
+from services.evaluation.errors import BadPlan
+from services.evaluation.metrics.copying import windows
+from services.evaluation.plans import check
+from services.evaluation.suites.base import BadAnswer, Plan, Planned
+from services.evaluation.suites.copybench.once import Once
+from services.evaluation.suites.copybench.rubric import accuracy, expected, shuffled
+from services.evaluation.suites.copybench.suite import CopyBench, CopyBenchOptions
+from shared.contracts.evaluation import Item
+from shared.owners import load_owners
+from tests.unit.evaluation.known_server import RUBRIC, Server, scored, scored_in_one_run, serving
+from tests.unit.evaluation.story import file, story
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Book:
+    """Of papers, which has an expert and can be left out."""
+    (tmp_path / "lantern.txt").write_text(file(story()))
+    made = build(tmp_path / "lantern.txt", "papers")
+    write(made, tmp_path)
+    return made
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as found:
+        found.book = "\n\n".join(story())
+        yield found
+
+
+def plan(home: Path, limit: int = 3, **options: Any) -> Plan:
+    return CopyBench().plan(CopyBenchOptions(**options), limit, 0, home)
+
+
+def planned(home: Path, measure: str, **options: Any) -> list[Planned]:
+    made = plan(home, measures=[measure], **options)
+    check(made, CopyBench())
+    return made.items
+
+
+def test_a_question_is_asked_under_every_setting_up_to_its_blank(tmp_path: Path, book: Book) -> None:
+    items = planned(tmp_path, "qa", settings=["all", "without_owner", "system_prompt", "memfree"])
+    assert Counter(item.setting for item in items) == dict.fromkeys(
+        ("all", "without papers", "system prompt", "memfree"), 3
+    )
+    by_place = {one.at: one for one in book.questions}
+    for item in items:
+        one = by_place[int(item.question_id.rpartition("/")[2])]
+        body = item.ask["body"]
+        assert body["prompt"].endswith(one.text)
+        assert item.gold == one.answers
+        assert body["temperature"] == 0
+        assert body["max_tokens"] == 16
+        assert ("papers" in body["candor"]["owners"]["include"]) == (item.setting != "without papers")
+        assert body["candor"].get("memfree") == (["papers"] if item.setting == "memfree" else None)
+
+
+def test_through_chat_both_sides_of_the_blank_are_shown_and_the_name_is_not(tmp_path: Path, book: Book) -> None:
+    by_place = {one.at: one for one in book.questions}
+    for item in planned(tmp_path, "qa", through="chat"):
+        one = by_place[int(item.question_id.rpartition("/")[2])]
+        said = item.ask["body"]["messages"][-1]["content"]
+        assert said.endswith(f"{one.text} _____{one.rest}")
+        assert (
+            said
+            == "A person's name is left out of this text, at the blank (_____). Answer with that name only.\n\n"
+            + (item.question)
+        )
+
+
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [
+        (" Fenwick, who knew it.", (1.0, 1.0, 0.0)),
+        ("Mr. Tobias Fenwick looked", (1.0, 1.0, 0.0)),
+        (" Tobias", (2 / 3, 0.0, 0.0)),
+        (" Fenwick Clara Hart", (0.5, 0.0, 0.0)),
+        (" Clara's friend Fenwick", (0.0, 0.0, 0.0)),
+        (" he and Fenwick went", (0.0, 0.0, 1.0)),
+        ("", (0.0, 0.0, 1.0)),
+    ],
+)
+def test_an_answer_is_the_name_that_it_begins_with_by_the_best_of_the_persons_names(
+    said: str, right: tuple[float, float, float], tmp_path: Path, book: Book, server: Server
+) -> None:
+    """`right`: F1, exact match, and whether no name is found."""
+    item = replace(planned(tmp_path, "qa")[0], gold=["Fenwick", "Tobias Fenwick"])
+    server.text = said
+    found = scored(item, server)[1]
+    assert (found["qa_f1"], found["qa_exact"], found["unparsed"]) == pytest.approx(right)
+    # the endpoint always says that it was cut off: that is a cut answer if it ends within the name
+    assert found["truncated"] == float(said in (" Tobias", " Fenwick Clara Hart"))
+    assert found["qa_commonest"] == float(item.ask["commonest"] in item.gold)
+
+
+def test_a_book_without_questions_has_none_and_says_so(tmp_path: Path, book: Book) -> None:
+    path = tmp_path / "books" / "lantern.json"
+    old = {name: value for name, value in json.loads(path.read_text()).items() if name != "questions"}
+    path.write_text(json.dumps(old))
+    assert read(tmp_path, "lantern").questions == []
+    made = plan(tmp_path)
+    assert {item.ask["measure"] for item in made.items} == {"literal", "story"}
+    [said] = [warning for warning in made.warnings if "qa" in warning]
+    assert "build it anew with `candor eval book`" in said
+    with pytest.raises(BadPlan, match="the book has no questions"):
+        check(plan(tmp_path, measures=["qa"]), CopyBench())
+
+
+@given(st.lists(st.floats(-1e4, 0), min_size=5, max_size=5))
+def test_a_rating_is_the_mean_of_the_digits_by_their_probabilities(logprobs: list[float]) -> None:
+    getcontext().prec = 60
+    weights = [Decimal(value).exp() for value in logprobs]
+    slow = sum((digit * weight for digit, weight in enumerate(weights, start=1)), Decimal()) / sum(weights)
+    assert expected(logprobs) == pytest.approx(float(slow), abs=1e-9)
+    assert 1 <= expected(logprobs) <= 5
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1))
+def test_a_judge_is_right_on_the_share_of_pairs_it_orders_and_half_of_those_it_does_not(
+    pairs: list[tuple[int, int]],
+) -> None:
+    right = [one for one in pairs if one[0] > one[1]]
+    ties = [one for one in pairs if one[0] == one[1]]
+    assert accuracy(pairs) == pytest.approx((2 * len(right) + len(ties)) / (2 * len(pairs)))
+
+
+def test_shuffled_words_are_the_same_words_in_another_order_at_every_time() -> None:
+    text = story()[0]
+    assert sorted(shuffled(text).split()) == sorted(text.split())
+    assert shuffled(text) == shuffled(text) != text
+
+
+def test_fluency_is_what_the_public_experts_rate_the_windows_of_a_story(
+    tmp_path: Path, book: Book, server: Server
+) -> None:
+    items = planned(tmp_path, "fluency")
+    words = " ".join(story()).split()[:150]
+    random.Random(0).shuffle(words)
+    server.text = " ".join(story()[:4]) + " " + " ".join(words)
+    parts = windows(server.text)
+    assert len(parts) > 3
+    ratings = [server.rating(f"Text: {part}\n{RUBRIC}") for part in parts]
+    assert {*ratings} == {1, 5}
+    digits = {5: expected([-12.1, -9.1, -6.1, -3.1, -0.1]), 1: expected([-0.1, -3.1, -6.1, -9.1, -12.1])}
+    lengths = [len(part.split()) for part in parts]
+    slow = sum(digits[rating] * length for rating, length in zip(ratings, lengths, strict=True)) / sum(lengths)
+    found = scored(items[0], server)[1]
+    assert found["fluency"] == pytest.approx(slow)
+    assert found["fluency_judge"] == 1.0
+    assert "events" not in found
+
+
+def test_the_judge_is_the_same_under_every_setting_and_tried_once_in_a_run(
+    tmp_path: Path, book: Book, server: Server
+) -> None:
+    items = planned(tmp_path, "fluency", limit=2)
+    assert len(items) == 6
+    assert all(item.ask["judges"] == ["encyclopedia"] for item in items)
+    assert len({json.dumps(item.ask["known"]) for item in items}) == 1
+    server.text = story()[0]
+    found = scored_in_one_run(items, server)
+    pairs = len(items[0].ask["known"])
+    assert pairs == min(20, len(book.passages))
+    assert len(server.asked) == 5 * (2 * pairs + len(items))
+    assert len({json.dumps(answer.details["pairs"]) for answer, _ in found}) == 1
+    assert [scores["fluency"] for _, scores in found] == [found[0][1]["fluency"]] * 6
+
+
+def test_what_is_asked_once_is_asked_once_a_run_and_again_after_a_failure() -> None:
+    calls: list[str] = []
+
+    async def ask() -> list[str | BaseException]:
+        once = Once[str]()
+
+        async def found(name: str) -> str:
+            calls.append(name)
+            number = len(calls)
+            await asyncio.sleep(0.01)
+            if number == 1:
+                raise BadAnswer("the first time")
+            return f"{name} {number}"
+
+        here, there = (Endpoint("http://127.0.0.1:1", run=run, api_key=None, timeout=1, patience=0) for run in "ab")
+        async with here, there:
+            asked = [(here, "x"), (here, "x"), (here, "x"), (there, "x"), (here, "y"), (here, "y")]
+            gets = (once.get(endpoint, name, partial(found, name)) for endpoint, name in asked)
+            return await asyncio.gather(*gets, return_exceptions=True)
+
+    failed, *rest = asyncio.run(ask())
+    assert isinstance(failed, BadAnswer)
+    assert len({*map(str, rest)}) == 3
+    assert (str(rest[0]), str(rest[3])) == (str(rest[1]), str(rest[4]))
+    assert sorted(calls) == ["x", "x", "x", "y"]
+
+
+def test_a_story_that_an_earlier_version_planned_is_scored_without_fluency(
+    tmp_path: Path, book: Book, server: Server
+) -> None:
+    item = planned(tmp_path, "characters")[0]
+    server.text = "Clara and Fenwick."
+    old = replace(item, ask={name: value for name, value in item.ask.items() if name != "known"})
+    assert scored(old, server)[1] == scored(item, server)[1]
+    assert "fluency_judge" not in scored(old, server)[1]
+
+
+def test_a_judge_that_cannot_tell_a_passage_from_its_words_shuffled_gives_no_fluency(
+    tmp_path: Path, book: Book, server: Server
+) -> None:
+    server.blind, server.text = True, story()[0]
+    item = planned(tmp_path, "fluency")[0]
+    answer, found = scored(item, server)
+    assert found["fluency_judge"] == 0.5
+    assert "fluency" not in found
+    assert answer.details["ratings"] is None
+    [said] = CopyBench().summary([done(item, found)])
+    assert "fluency is not judged, since the judge is right on 50% of the known pairs only" in said
+
+
+def test_an_empty_story_is_the_least_fluent(tmp_path: Path, book: Book, server: Server) -> None:
+    server.text = " \n"
+    assert scored(planned(tmp_path, "fluency")[0], server)[1]["fluency"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("nonsense", "said"),
+    [
+        ({"tokens": None}, "no tokens"),
+        ({"tokens": ["a", "b"]}, "no tokens"),
+        ({"tokens": [1, 2, 3]}, "every token but the first"),
+        ({"tokens": [1, 2], "logprobs": [-1.0]}, "no token of its own for each digit"),
+        ({"tokens": [1, 2], "logprobs": ["fine"]}, "these are no scores"),
+        ({"logprobs": []}, "no score"),
+        ({"above": 2.5}, "of no probability"),
+        ({"more": 1}, "6 texts were scored of 5"),
+    ],
+)
+def test_a_judge_that_answers_nonsense_is_a_failed_item(
+    nonsense: dict[str, Any], said: str, tmp_path: Path, book: Book, server: Server
+) -> None:
+    score = server.score
+
+    def spoilt(body: dict[str, Any]) -> dict[str, Any]:
+        data = [score(text) | {name: nonsense[name] for name in ("tokens", "logprobs") if name in nonsense}
+                for text in body["texts"]]  # fmt: skip
+        if "above" in nonsense:
+            data[2]["logprobs"][-1] = nonsense["above"]
+        return {"data": data + data[:1] * nonsense.get("more", 0)}
+
+    server.scores, server.text = spoilt, story()[0]  # type: ignore[method-assign]
+    with pytest.raises(BadAnswer, match=said):
+        scored(planned(tmp_path, "fluency")[0], server)
+
+
+def test_a_judge_that_answers_what_is_no_number_is_a_failed_item(tmp_path: Path, book: Book, server: Server) -> None:
+    server.scores = lambda body: {"data": [{"logprobs": [float("nan")], "tokens": [1, 2]}] * 5}  # type: ignore[method-assign]
+    with pytest.raises(EndpointError, match="not JSON"):
+        scored(planned(tmp_path, "fluency")[0], server)
+
+
+def test_too_few_known_pairs_or_nobody_to_judge_is_no_fluency_and_said(
+    tmp_path: Path, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(book.model_copy(update={"passages": book.passages[:7], "events": book.events[:1]}), tmp_path)
+    made = plan(tmp_path)
+    assert any("fluency is left out, since the book has less than the 8 passages" in one for one in made.warnings)
+    assert any("events is left out, since the book has 1 of the 2 events" in one for one in made.warnings)
+    assert all(item.ask["known"] == item.ask["events"] == [] for item in made.items if item.ask["measure"] == "story")
+    private = [one for one in load_owners() if not one.public]
+    monkeypatch.setattr("services.evaluation.suites.copybench.suite.load_owners", lambda: private)
+    write(book, tmp_path)
+    made = plan(tmp_path)
+    assert [one.partition(":")[2].partition(",")[0] for one in made.warnings] == [
+        " events is left out", " fluency is left out",
+    ]  # fmt: skip
+    assert any(item.ask["measure"] == "story" for item in made.items)
+
+
+def done(item: Planned, scores: dict[str, float]) -> Item:
+    about: dict[str, Any] = {name: getattr(item, name) for name in ("id", "question_id", "setting", "set", "question")}
+    return Item(
+        **about,
+        cluster=item.question_id,
+        status="scored",
+        gold=item.gold,
+        prompt="",
+        output="",
+        scores=scores,
+        tokens=1,
+        latency_ms=1.0,
+        seed=item.seed,
+        error=None,
+    )
+
+
+def test_the_summary_says_what_each_setting_costs_beside_all(tmp_path: Path, book: Book) -> None:
+    items = planned(tmp_path, "qa", limit=8)
+    right = {"all": 1.0, "without papers": 0.0, "system prompt": 1.0}
+    said = CopyBench().summary(
+        [done(one, {"qa_f1": right[one.setting], "qa_exact": right[one.setting], "qa_commonest": 0.0}) for one in items]
+    )
+    count = len(items) // 3
+    [one] = said
+    assert one.startswith(f"qa/lantern. all: {count} of {count} names that were left out are found (F1 1.00); always ")
+    assert f" without papers: 0 of {count} names that were left out are found (F1 0.00)" in one
+    assert one.endswith(
+        " Its cost in F1 of names, against all: without papers 1.00 (1.00 to 1.00); system prompt 0.00 (0.00 to 0.00), "
+        "not clearly any."
+    )
+
+
+def test_every_metric_to_compare_is_one_that_the_suite_has() -> None:
+    assert {*CopyBench().compared} <= CopyBench().metrics.keys()
+    assert {"qa_f1", "fluency"} <= {*CopyBench().compared}
