@@ -167,5 +167,7 @@ def test_the_plots_have_a_curve_for_each_reward_and_the_contributions_sum_to_the
     assert "25.0% of 4 test problems" in told
     assert "ground_truth +50.0 (+50.0 to +50.0; code then 75%)" in told
     assert "3 were right, 2 wrong, 1 missing" in told
+    [alone] = SUITE.summary(iter(items[:1]))
+    assert "ground_truth +50.0 (one seed has no interval; code then 75%)" in alone
     assert SUITE.figures([]) == []
     assert SUITE.summary([]) == []

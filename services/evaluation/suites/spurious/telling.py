@@ -34,4 +34,5 @@ def _model(model: str, settings: Mapping[str, Sequence[Trained]]) -> str:
 def _gain(trained: Sequence[Trained]) -> str:
     found = bootstrap([100 * one.scores["gain"] for one in trained])
     code = sum(one.scores["code"] for one in trained) / len(trained)
-    return f"{found.mean:+.1f} ({found.low:+.1f} to {found.high:+.1f}; code then {code:.0%})"
+    interval = f"{found.low:+.1f} to {found.high:+.1f}" if len(trained) > 1 else "one seed has no interval"
+    return f"{found.mean:+.1f} ({interval}; code then {code:.0%})"
