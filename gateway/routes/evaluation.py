@@ -32,6 +32,8 @@ router = APIRouter(tags=["evaluation"])
 _ERRORS = problems(NotFound, ServiceUnavailable)
 _TEXTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/markdown": {}, "text/html": {}}}}
 
+Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
+
 Runs = Annotated[list[str], Query(description="Ids of the runs; the others are compared with the first.")]
 
 
@@ -51,7 +53,7 @@ async def create_evaluation(
     body: RunRequest,
     response: Response,
     services: Connected,
-    idempotency_key: Annotated[str | None, Header()] = None,
+    idempotency_key: Key = None,
 ) -> Run:
     """Start a run; it goes on when a process dies. The same `Idempotency-Key` gives the same run again."""
     run = await services.evaluation.create(body, idempotency_key)
@@ -103,7 +105,7 @@ async def rescore_evaluation(
     body: RescoreRequest,
     response: Response,
     services: Connected,
-    idempotency_key: Annotated[str | None, Header()] = None,
+    idempotency_key: Key = None,
 ) -> Run:
     """Score the answers of a run that has ended again, as a new run: nothing is asked a second time."""
     queued = await services.evaluation.rescore(run, body, idempotency_key)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from shared.http.errors import CandorError, InvalidRequest, NotFound
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class UnknownSuite(NotFound):
@@ -57,8 +61,8 @@ class MissingData(CandorError):
 
     status, code = 409, "missing_data"
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} Run `candor data pull` on the machine of the evaluation service.")
+    def __init__(self, what: str, do: str = "Run `candor data pull` on the machine of the evaluation service.") -> None:
+        super().__init__(f"{what} {do}")
 
 
 class AlreadyFinished(CandorError):
@@ -104,3 +108,10 @@ class KeyReused(CandorError):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"The Idempotency-Key {key!r} was used for another request.", field="Idempotency-Key")
+
+
+def fault_in(place: str, fault: ErrorDetails) -> str:
+    """What pydantic found wrong at `place`, in a sentence; a rule of our own says it in its own words."""
+    if fault["type"] == "extra_forbidden":
+        return f"There is no field {place!r} here."
+    return f"{place}: {fault['msg'].removeprefix('Value error, ').removesuffix('.')}."

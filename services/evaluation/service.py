@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ValidationError
 
 from services.evaluation.compare import Measured, compare_runs
-from services.evaluation.errors import BadOption, NotComparable, NotFinished, UnknownSuite
+from services.evaluation.errors import BadOption, NotComparable, NotFinished, UnknownSuite, fault_in
 from services.evaluation.joined import joined
 from services.evaluation.measured import gather
 from services.evaluation.page.compared import compared_page
@@ -206,7 +206,7 @@ def _options(suite: Suite, request: RunRequest) -> BaseModel:
         if fault["type"] == "extra_forbidden":
             known = ", ".join(suite.options.model_fields)
             raise BadOption(name, f"The suite {suite.id} has no option {name!r}. It has: {known}.") from error
-        raise BadOption(name, f"options.{name}: {fault['msg']}.") from error
+        raise BadOption(name, fault_in(f"options.{name}", fault)) from error
 
 
 def _versions(suite: Suite) -> dict[str, str]:

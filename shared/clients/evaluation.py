@@ -29,6 +29,8 @@ _PAGE_SECONDS = 300.0
 RESUMES = 30
 """How often in a row `follow` tries to get a broken stream back, a second apart."""
 
+_AWAY = (502, 503, 504)
+"""What a gateway answers while the service is away."""
 
 PLANNING_SECONDS = 600.0
 """How long a run may take to be queued: a plan reads all texts that it is about."""
@@ -120,7 +122,9 @@ class EvaluationClient(ServiceClient):
                         seen, breaks = number, 0
                         yield Run.model_validate_json(data) if name == "run" else ItemFinished.model_validate_json(data)
                     return
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, ServiceError) as error:
+                if isinstance(error, ServiceError) and error.status not in _AWAY:
+                    raise
                 breaks += 1
                 if breaks > RESUMES:
                     raise ServiceError(self.name, f"the events broke off ({type(error).__name__})") from error

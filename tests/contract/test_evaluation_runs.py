@@ -140,6 +140,11 @@ def test_an_idempotency_key_makes_one_run_however_often_it_is_sent(service: Serv
             (422, "bad_option", "options.sets"),
             "Known: facts, tales",
         ),
+        (
+            {"suite": "spurious-rewards", "options": {"rewards": ["not not random"]}},
+            (422, "bad_option", "options.rewards.0"),
+            "options.rewards.0: There is no reward 'not not random'",
+        ),
         ({"suite": "rag-qa", "limit": 0}, (422, "invalid_request", "limit"), "greater than or equal to 1"),
         ({"suite": "rag-qa", "limit": True}, (422, "invalid_request", "limit"), "valid integer"),
         ({"suite": "rag-qa", "limits": 1}, (422, "invalid_request", "limits"), "no field"),
@@ -206,10 +211,15 @@ def test_events_tell_every_item_once_and_can_be_taken_up_after_any_of_them(servi
     assert _events(service, finished.id, after=len(events)) == []
 
 
-def test_a_last_event_id_that_is_no_number_is_refused(service: Service, finished: Run) -> None:
-    response = service.http.get(f"/v1/evaluations/{finished.id}/events", headers={"Last-Event-ID": "soon"})
+@pytest.mark.parametrize(
+    ("last", "says"), [("soon", "valid integer"), ("-1", "greater than or equal to 0"), (str(2**63), "less than")]
+)
+def test_a_last_event_id_that_is_no_number_of_an_event_is_refused(
+    service: Service, finished: Run, last: str, says: str
+) -> None:
+    response = service.http.get(f"/v1/evaluations/{finished.id}/events", headers={"Last-Event-ID": last})
     assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
-    assert "valid integer" in response.json()["detail"]
+    assert says in response.json()["detail"]
 
 
 def test_the_client_follows_a_run_while_it_goes(service: Service, endpoint: Oracle) -> None:

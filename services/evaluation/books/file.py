@@ -17,7 +17,9 @@ _ID = r"^[a-z0-9][a-z0-9-]{0,63}$"
 
 BookId = Annotated[str, StringConstraints(pattern=_ID)]
 
-_Text = Annotated[str, Field(min_length=1)]
+_Text = Annotated[str, Field(pattern=r"\S")]
+
+_Name = Annotated[str, Field(pattern=r"\w")]
 
 
 class Passage(Strict):
@@ -31,7 +33,7 @@ class Passage(Strict):
 class Character(Strict):
     """A person of a book, by all names that mean nobody else in it; the first is the commonest."""
 
-    aliases: Annotated[list[_Text], Field(min_length=1)]
+    aliases: Annotated[list[_Name], Field(min_length=1)]
 
 
 class Event(Strict):
@@ -49,8 +51,8 @@ class Question(Strict):
     at: Annotated[int, Field(ge=0)]
     text: _Text
     rest: str
-    answers: Annotated[list[_Text], Field(min_length=1)]
-    commonest: _Text
+    answers: Annotated[list[_Name], Field(min_length=1)]
+    commonest: _Name
 
 
 class Book(Strict):
@@ -105,6 +107,18 @@ def read(home: Path, identity: str) -> Book:
     """A book of `known`. Raises BadBook for a file that the builder would not have written."""
     path = home / FOLDER / f"{identity}.json"
     try:
-        return Book.model_validate_json(path.read_text(encoding="utf-8"))
+        book = Book.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValidationError, UnicodeDecodeError) as error:
-        raise BadBook(f"{path} is no book: {error}. Build it anew with `candor eval book`.") from error
+        raise BadBook(f"{path} is no book: {_fault(error)}. Mend it, or build it with `candor eval book`.") from error
+    if book.id != identity:
+        # two files of one id would be asked as one book
+        raise BadBook(f"{path} has the id {book.id!r} of another file: give it its own, {identity!r}.")
+    return book
+
+
+def _fault(error: OSError | ValidationError | UnicodeDecodeError) -> str:
+    """The first fault, and where in the file it is."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    fault = error.errors()[0]
+    return ": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"])))

@@ -32,7 +32,7 @@ class Budget(Strict):
     prompts: Annotated[int, Field(ge=1, description="Different problems in a rollout.")] = 64
     samples: Annotated[int, Field(ge=2, description="Of a problem in a rollout: the group of GRPO.")] = 16
     rollouts: Annotated[int, Field(ge=1)] = 150
-    learning_rate: Annotated[float, Field(gt=0, description="Constant.")] = 5e-7
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False, description="Constant.")] = 5e-7
     max_tokens: Annotated[int, Field(ge=1)] = 3072
     forwarded: Annotated[int, Field(ge=1, description="Responses in one forward pass, of one process.")] = 8
     label_samples: Annotated[int, Field(ge=1, description="For the majority's label, at temperature 1.")] = 64

@@ -122,7 +122,8 @@ def _bars(metric: str, cells: Sequence[Named]) -> Drawing | None:
     axes = layout(names=len(data)) | {
         "barmode": "group",
         "yaxis": {"rangemode": "tozero"},
-        "xaxis": {"type": "category"},
+        # names of sets that are too long to stand side by side are turned, and take more room
+        "xaxis": {"type": "category", "automargin": True},
     }
     return Drawing(metric, "", data, axes)
 

@@ -38,6 +38,9 @@ from shared.http.sse import sse
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluation"])
 
+_GREATEST = 2**63 - 1
+"""Number that a database can be asked about."""
+
 _TEXTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/markdown": {}, "text/html": {}}}}
 
 Runs = Annotated[list[str], Query(description="Ids of the runs; the others are compared with the first.")]
@@ -107,7 +110,7 @@ async def get_report(run: str, service: Service, format: ReportFormat = "json") 
     responses={200: {"content": {"text/event-stream": {}}}, **problems(UnknownRun, NotReady)},
 )
 async def follow_evaluation(
-    run: str, service: Service, last_event_id: Annotated[int, Header(alias="Last-Event-ID", ge=0)] = 0
+    run: str, service: Service, last_event_id: Annotated[int, Header(alias="Last-Event-ID", ge=0, le=_GREATEST)] = 0
 ) -> StreamingResponse:
     """Server-sent events until the run ends: `run` (a Run, on each new status) and `item` (an ItemFinished).
 

@@ -58,9 +58,18 @@ async def run_program(
             await process.wait()
     text = said.decode(errors="replace")
     if process.returncode != 0:
-        lines = [line for line in text.splitlines() if line.strip()]
-        raise BadAnswer(f"{name} ended with {process.returncode}: " + "\n".join(lines[-LAST_LINES:]))
+        raise BadAnswer(f"{name} {_how(process.returncode)}{_last_lines(text)}")
     return text
+
+
+def _how(code: int | None) -> str:
+    """How a program ended that did not succeed; asyncio has signals as negative codes."""
+    return f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with {code}"
+
+
+def _last_lines(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return ": " + "\n".join(lines[-LAST_LINES:]) if lines else " and said nothing"
 
 
 async def _last_words(process: asyncio.subprocess.Process) -> bytes:

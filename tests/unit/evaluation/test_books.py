@@ -1,5 +1,6 @@
 """What a book's file becomes: its prose, passages, persons and events; and what is refused."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -148,7 +149,25 @@ def test_a_book_is_read_as_it_was_written_and_a_spoilt_one_refused(tmp_path: Pat
     assert known(tmp_path) == ["the-lantern"]
     assert read(tmp_path, "the-lantern") == book
     path.write_text(path.read_text().replace('"owner"', '"owned"'))
-    with pytest.raises(BadBook, match="is no book"):
+    with pytest.raises(BadBook, match=r"is no book: owner: Field required\. Mend it, or build it") as refused:
+        read(tmp_path, "the-lantern")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "nonsense", "said"),
+    [
+        ("id", "another", "has the id 'another' of another file"),
+        ("passages", [{"at": 0, "prefix": " ", "reference": "and on"}], r"passages\.0\.prefix"),
+        ("characters", [{"aliases": ["?"]}], r"characters\.0\.aliases\.0"),
+    ],
+)
+def test_a_book_that_was_edited_into_nonsense_is_refused(
+    tmp_path: Path, place: str, nonsense: object, said: str
+) -> None:
+    path = write(made(tmp_path, file(story())), tmp_path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), place: nonsense}))
+    with pytest.raises(BadBook, match=said):
         read(tmp_path, "the-lantern")
 
 

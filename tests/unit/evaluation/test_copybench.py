@@ -77,7 +77,7 @@ def test_memfree_is_asked_for_the_books_owner_and_through_completions_only(home:
 
 
 def test_what_cannot_be_asked_is_refused_or_said(home: Path, tmp_path: Path) -> None:
-    with pytest.raises(MissingData, match="candor eval book"):
+    with pytest.raises(MissingData, match=r"books\. Make one with `candor eval book FILE --owner ID`\.$"):
         planned(home)
     (home / "lantern.txt").write_text(file(story()))
     write(build(home / "lantern.txt", "encyclopedia"), home)

@@ -121,6 +121,12 @@ def test_no_text_of_the_items_can_leave_its_place(page: Page) -> None:
     assert not [content for name, content in page.scripts if content.strip() == "alert(1)"]
 
 
+def test_names_of_sets_have_the_room_that_they_need_under_the_bars(page: Page) -> None:
+    bars = [layout for _, data, layout in page.plots() if data[0]["type"] == "bar"]
+    assert bars
+    assert all(layout["xaxis"]["automargin"] for layout in bars)
+
+
 def test_what_is_plotted_is_what_plotly_knows(page: Page) -> None:
     plots = page.plots()
     assert len(plots) == 4

@@ -79,8 +79,11 @@ def test_every_reward_has_the_same_seeds_and_the_same_budget(tmp_path: Path) -> 
         ({"models": ["nobody"]}, "no small family 'nobody'"),
         ({"train": "nothing"}, "no set"),
         ({"budget": {"samples": 1}}, "samples: Input should be greater"),
-        ({"budget": {"prompts": 3, "samples": 3}}, "cannot be shared evenly by 8"),
-        ({"budget": {"speed": 3}}, "speed"),
+        ({"budget": {"prompts": 3, "samples": 3}}, r"^options\.budget: 9 responses .* cannot be shared evenly by 8"),
+        ({"budget": {"speed": 3}}, r"^There is no field 'options\.budget\.speed' here\.$"),
+        ({"budget": {"rollouts": 0}}, r"^options\.budget\.rollouts: Input should be greater than or equal to 1\.$"),
+        ({"budget": {"rollouts": True}}, "valid integer"),
+        ({"budget": {"learning_rate": float("inf")}}, "finite"),
     ],
 )
 def test_options_that_cannot_be_trained_are_refused(tmp_path: Path, given: dict[str, Any], told: str) -> None:
@@ -180,5 +183,7 @@ def test_the_plots_have_a_curve_for_each_reward_and_the_contributions_sum_to_the
     assert "25.0% of 4 test problems" in told
     assert "ground_truth +50.0 (+50.0 to +50.0; code then 75%)" in told
     assert "3 were right, 2 wrong, 1 missing" in told
+    [alone] = SUITE.summary(iter(items[:1]))
+    assert "ground_truth +50.0 (one seed, no interval; code then 75%)" in alone
     assert SUITE.figures([]) == []
     assert SUITE.summary([]) == []

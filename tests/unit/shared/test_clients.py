@@ -3,14 +3,15 @@
 import asyncio
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 
 from shared.clients.base import ServiceError, segment
 from shared.clients.evaluation import EvaluationClient
 from shared.clients.model import ModelClient
 from shared.clients.retrieval import RetrievalClient
-from shared.contracts.evaluation import Run, RunProgress, RunRequest
+from shared.contracts.evaluation import ItemFinished, Run, RunProgress, RunRequest
 from shared.contracts.retrieval import SearchRequest
+from shared.http.sse import event
 from tests.contract.gateway_support import serving
 
 
@@ -40,30 +41,59 @@ def test_a_service_that_is_down_is_an_error_without_a_status_and_is_not_ready() 
     assert "evaluation" in str(failed.value)
 
 
+RUN = Run(
+    id="eval-1",
+    suite="rag",
+    status="queued",
+    created=0,
+    finished=None,
+    limit=1,
+    seed=0,
+    options={},
+    versions={},
+    progress=RunProgress(done=0, total=1, failed=0),
+)
+
+
+def test_a_run_is_followed_past_a_gateway_that_says_the_service_is_away_and_not_past_one_that_has_no_such_run() -> None:
+    app, asked = FastAPI(), list[str]()
+
+    @app.get("/v1/evaluations/{run}/events")
+    async def events(run: str) -> Response:
+        asked.append(run)
+        if run != RUN.id:
+            return Response('{"detail": "There is no evaluation."}', 404)
+        if len(asked) == 1:
+            return Response('{"detail": "no answer"}', 503)
+        return Response(event(RUN.model_dump_json(), id="1", name="run"), media_type="text/event-stream")
+
+    async def follow(address: str, run: str) -> list[Run | ItemFinished]:
+        client = EvaluationClient(address)
+        try:
+            return [one async for one in client.follow(run)]
+        finally:
+            await client.close()
+
+    with serving(app) as address:
+        assert asyncio.run(follow(address, RUN.id)) == [RUN]
+        assert len(asked) == 2
+        with pytest.raises(ServiceError, match="no evaluation"):
+            asyncio.run(follow(address, "eval-2"))
+        assert len(asked) == 3
+
+
 def test_a_run_that_takes_long_to_plan_is_waited_for_and_other_calls_are_not() -> None:
-    run = Run(
-        id="eval-1",
-        suite="rag",
-        status="queued",
-        created=0,
-        finished=None,
-        limit=1,
-        seed=0,
-        options={},
-        versions={},
-        progress=RunProgress(done=0, total=1, failed=0),
-    )
     app = FastAPI()
 
     @app.api_route("/v1/evaluations", methods=["GET", "POST"])
     async def slow() -> Run:
         await asyncio.sleep(0.5)
-        return run
+        return RUN
 
     async def call(address: str) -> None:
         client = EvaluationClient(address, timeout=0.1)
         try:
-            assert await client.create(RunRequest(suite="rag")) == run
+            assert await client.create(RunRequest(suite="rag")) == RUN
             with pytest.raises(ServiceError, match="ReadTimeout"):
                 await client.runs()
         finally:

@@ -37,7 +37,9 @@ _BY_ID = {task.id: task for task in TASKS}
 class CopyBenchOptions(Strict):
     """Which books, by which measures, and under which settings."""
 
-    books: Annotated[list[str] | None, Field(description="Default: all that `candor eval book` made.")] = None
+    books: Annotated[
+        list[str] | None, Field(min_length=1, description="Default: all that `candor eval book` made.")
+    ] = None
     measures: Annotated[list[Measured], Field(min_length=1)] = ["literal", "characters", "events", "qa", "fluency"]
     settings: Annotated[list[asked.Kind], Field(min_length=1)] = ["all", "without_owner", "system_prompt"]
     through: Annotated[
@@ -113,7 +115,7 @@ class CopyBench:
 def _books(home: Path, names: Sequence[str] | None) -> list[Book]:
     there = known(home)
     if not there:
-        raise MissingData(f"There is no book in {home / FOLDER}: make one with `candor eval book FILE --owner ID`.")
+        raise MissingData(f"There is no book in {home / FOLDER}.", "Make one with `candor eval book FILE --owner ID`.")
     for name in names or []:
         if name not in there:
             raise BadOption("books", f"There is no book {name!r}. Known: {', '.join(there)}.")

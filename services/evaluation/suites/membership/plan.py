@@ -37,7 +37,9 @@ Mask = Literal["all", "without", "public"]
 class MembershipOptions(Strict):
     """Whose experts are attacked, how, and under which masks."""
 
-    owners: Annotated[list[OwnerId] | None, Field(description="Default: all with an expert in the model.")] = None
+    owners: Annotated[
+        list[OwnerId] | None, Field(min_length=1, description="Default: all with an expert in the model.")
+    ] = None
     attacks: Annotated[list[Attack], Field(min_length=1)] = list(ATTACKS)
     masks: Annotated[
         list[Mask], Field(min_length=1, description="All in; without the owner of the text; public experts only.")

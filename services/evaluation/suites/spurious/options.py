@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
-from services.evaluation.errors import BadOption
+from services.evaluation.errors import BadOption, fault_in
 from services.evaluation.grpo.settings import SMALL, SUMS, Budget, RewardSentence
 from shared.contracts.base import Strict
 
@@ -60,7 +60,9 @@ class SpuriousOptions(Strict):
     def whole_budget(self) -> Budget:
         """The machine's, with what differs. Raises BadOption."""
         try:
-            return Budget.model_validate((SMALL if self.machine == "cpu" else Budget()).model_dump() | self.budget)
+            # strict: true is no number of rollouts
+            given = (SMALL if self.machine == "cpu" else Budget()).model_dump() | self.budget
+            return Budget.model_validate(given, strict=True)
         except ValidationError as error:
             raise bad_budget(error) from error
 
@@ -68,8 +70,7 @@ class SpuriousOptions(Strict):
 def bad_budget(error: ValidationError) -> BadOption:
     """What is wrong with a budget, in a sentence."""
     fault = error.errors()[0]
-    place = ".".join(map(str, fault["loc"]))
-    return BadOption("budget", f"{place + ': ' if place else ''}{fault['msg']}")
+    return BadOption("budget", fault_in(".".join(map(str, ("options", "budget", *fault["loc"]))), fault))
 
 
 def setting(reward: str, clipping: Clipping) -> str:
