@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from services.evaluation.statistics.intervals import interval
+from services.evaluation.suites.curve import with_intervals
 from services.evaluation.suites.thinking_samples import KS, choice, correct
 from shared.contracts.evaluation import Item
 from shared.contracts.figure import Figure, Plot, Series
@@ -124,10 +125,4 @@ def _against_time(name: str, groups: Mapping[str, Sequence[_Answered]]) -> Plot:
 
 def _series(name: str, x: Sequence[float], values: Sequence[Sequence[float]]) -> Series:
     estimates = [interval(value, resamples=2000) for value in values]
-    return Series(
-        name=name,
-        x=list(x),
-        y=[one.mean for one in estimates],
-        low=[one.low for one in estimates],
-        high=[one.high for one in estimates],
-    )
+    return with_intervals(name, x, estimates)

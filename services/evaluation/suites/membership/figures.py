@@ -9,12 +9,13 @@ from services.evaluation.estimates import estimate
 from services.evaluation.measured import Group, Place, Scored
 from services.evaluation.statistics.intervals import bootstrap
 from services.evaluation.suites.base import Separation
+from services.evaluation.suites.curve import with_intervals
 from services.evaluation.suites.matrix import heatmap
 from services.evaluation.suites.membership.attacks import ATTACKS, METRICS
 from services.evaluation.suites.membership.matching import alike, area, groups, unlike
 from services.evaluation.suites.membership.plan import ALL, NGRAMS
 from shared.contracts.evaluation import Estimate
-from shared.contracts.figure import Figure, Heatmap, Plot, Series
+from shared.contracts.figure import Figure, Heatmap, Plot
 
 RATES = (0.01, 0.001)
 """False alarm rates at which it is told how many members are found."""
@@ -46,7 +47,8 @@ def _areas(owner: str, scored: Mapping[Place, Sequence[Scored]]) -> Plot:
     for (name, setting), items in scored.items():
         if name == owner:
             known = {attack: estimate(items, f"auc_{attack}", METRICS[f"auc_{attack}"]) for attack in ATTACKS}
-            series.append(_series(setting, {attack: one for attack, one in known.items() if one is not None}))
+            there = {attack: one for attack, one in known.items() if one is not None}
+            series.append(with_intervals(setting, list(there), list(there.values())))
     return Plot(
         kind="points",
         title=f"{owner}: AUC by attack",
@@ -93,7 +95,7 @@ def _overlaps(scored: Mapping[Place, Sequence[Scored]]) -> Plot | None:
         x_title="",
         y_title="share of a text's n-grams",
         series=[
-            _series(name, {label: bootstrap(values) for label, values in of.items()}) for name, of in shares.items()
+            with_intervals(name, list(of), [bootstrap(values) for values in of.values()]) for name, of in shares.items()
         ],
         note="Of members what documents other than themselves hold. Where members share more with the training text "
         "than non-members do, an attack can tell the two apart by that alone.",
@@ -115,16 +117,6 @@ def _by_overlap(scored: Mapping[Place, Sequence[Scored]]) -> Heatmap | None:
         "and falls with the second is a difference between the documents, a distribution shift, not a memory."
     )
     return _heatmap("AUC by what members and non-members share with training text", "texts", note, values, centre=0.5)
-
-
-def _series(name: str, known: Mapping[str, Estimate]) -> Series:
-    return Series(
-        name=name,
-        x=list(known),
-        y=[one.mean for one in known.values()],
-        low=[one.low for one in known.values()],
-        high=[one.high for one in known.values()],
-    )
 
 
 def _heatmap(

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from services.evaluation.statistics.intervals import bootstrap
+from services.evaluation.suites.curve import with_intervals
 from shared.contracts.evaluation import Item
 from shared.contracts.figure import Figure, Heatmap, Plot, Series
 
@@ -63,15 +64,7 @@ def _by_layer(documents: Mapping[str, Sequence[Matrix]], experts: Sequence[str])
         busiest = shares.index(max(shares))
         layers = len(found[0])
         points = [bootstrap([matrix[layer][busiest] for matrix in found], resamples=1000) for layer in range(layers)]
-        series.append(
-            Series(
-                name=f"{owner}: {experts[busiest]}",
-                x=[float(layer) for layer in range(layers)],
-                y=[one.mean for one in points],
-                low=[one.low for one in points],
-                high=[one.high for one in points],
-            )
-        )
+        series.append(with_intervals(f"{owner}: {experts[busiest]}", range(layers), points))
     return Plot(
         kind="line",
         title="The busiest expert of each owner's text, by layer",

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from services.evaluation.estimates import both_scored, corrected, estimate, paired, pairs
 from services.evaluation.measured import Group, Place, Scored
 from services.evaluation.statistics.intervals import bootstrap
+from services.evaluation.suites.curve import with_intervals
 from services.evaluation.suites.owners.measure import ALL, Effect, Effects, Measure, without
 from shared.contracts.evaluation import Estimate, Paired
-from shared.contracts.figure import Plot, Series
+from shared.contracts.figure import Plot
 
 
 def gathered(groups: Mapping[Place, Group], measures: Sequence[Measure]) -> dict[str, Effects]:
@@ -58,21 +59,12 @@ def costs(groups: Mapping[Place, Group]) -> Plot | None:
             times.setdefault(setting, []).extend(one.scores["milliseconds"] for one in group.scored)
     if not times:
         return None
-    estimates = [bootstrap(values) for values in times.values()]
     return Plot(
         kind="bar",
         title="Time of an answer by who takes part",
         x_title="",
         y_title="milliseconds",
-        series=[
-            Series(
-                name="milliseconds",
-                x=list(times),
-                y=[one.mean for one in estimates],
-                low=[one.low for one in estimates],
-                high=[one.high for one in estimates],
-            )
-        ],
+        series=[with_intervals("milliseconds", list(times), [bootstrap(values) for values in times.values()])],
         note="Means over all questions, while others were answered beside, on this machine.",
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.evaluation.statistics.intervals import interval
+from services.evaluation.suites.curve import with_intervals
 from services.evaluation.suites.rag.plan import CLOSED_BOOK
 from shared.contracts.evaluation import Estimate, Item
-from shared.contracts.figure import Figure, Plot, Series
+from shared.contracts.figure import Figure, Plot
 
 _Scores = list[tuple[float, str]]
 """Scores, and the cluster of each."""
@@ -38,14 +39,7 @@ def _plot(name: str, settings: dict[str, _Scores]) -> Plot:
         x_title="k, passages (0: closed book)",
         y_title="accuracy, or gold answer contained",
         series=[
-            Series(
-                name=line,
-                x=[float(k) for k in sorted(points)],
-                y=[points[k].mean for k in sorted(points)],
-                low=[points[k].low for k in sorted(points)],
-                high=[points[k].high for k in sorted(points)],
-            )
-            for line, points in lines.items()
+            with_intervals(line, sorted(points), [points[k] for k in sorted(points)]) for line, points in lines.items()
         ],
         note="The same questions at every point. Only what the datastore holds can help: a set whose answers are not "
         "in the owners' documents gains nothing from reading them.",

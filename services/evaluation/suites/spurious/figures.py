@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from services.evaluation.grpo.measures import SWITCHES
 from services.evaluation.statistics.intervals import bootstrap
+from services.evaluation.suites.curve import with_intervals
 from services.evaluation.suites.spurious.gathered import Trained, gather
 from shared.contracts.evaluation import Item
 from shared.contracts.figure import Figure, Plot, Series
@@ -57,13 +58,7 @@ def _series(name: str, curves: Sequence[dict[int, float]]) -> Series:
     """Over the steps that every seed has."""
     steps = sorted(set[int].intersection(*(set(curve) for curve in curves)))
     points = [bootstrap([curve[step] for curve in curves], resamples=1000) for step in steps]
-    return Series(
-        name=name,
-        x=[float(step) for step in steps],
-        y=[point.mean for point in points],
-        low=[point.low for point in points],
-        high=[point.high for point in points],
-    )
+    return with_intervals(name, steps, points)
 
 
 def _contributions(model: str, settings: Mapping[str, Sequence[Trained]]) -> Plot:
@@ -73,15 +68,7 @@ def _contributions(model: str, settings: Mapping[str, Sequence[Trained]]) -> Plo
             bootstrap([one.scores[f"{before}_to_{after}"] for one in trained], resamples=1000)
             for trained in settings.values()
         ]
-        series.append(
-            Series(
-                name=f"{before} to {after}",
-                x=list(settings),
-                y=[point.mean for point in points],
-                low=[point.low for point in points],
-                high=[point.high for point in points],
-            )
-        )
+        series.append(with_intervals(f"{before} to {after}", list(settings), points))
     return Plot(
         kind="bar",
         title=f"{model}: which problems the gain comes from",
