@@ -99,8 +99,8 @@ class SpuriousRewards:
         items = [_Cell(*cell).item(options, home) for cell in cells]
         warnings = ["With fewer than two models nothing is said of other families."] if len(options.models) < 2 else []
         if len(seeds) < 6:
-            count = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
-            warnings.append(f"{count}: the paired test cannot give a p below {2 / 2 ** len(seeds):.2g} with so few.")
+            those = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+            warnings.append(f"{those}: the paired test cannot give a p below {2 / 2 ** len(seeds):.2g} with so few.")
         return Plan(items, versions | {"model": ", ".join(options.models)}, warnings)
 
     async def describe(self, endpoint: Endpoint, versions: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002
