@@ -34,13 +34,13 @@ class Story:
     id = "story"
     measures: Collection[Measured] = ("characters", "events", "fluency")
     metrics: Mapping[str, Kind] = {
-        "characters": "mean",
+        "characters": "continuous",
         "characters_copied": "proportion",
-        "events": "mean",
+        "events": "continuous",
         "events_copied": "proportion",
-        "judge": "mean",
-        "fluency": "mean",
-        "fluency_judge": "mean",
+        "judge": "continuous",
+        "fluency": "continuous",
+        "fluency_judge": "continuous",
     }
     compared: Sequence[str] = ("characters", "events", "fluency")
     costs: Mapping[str, str] = {"fluency": "fluency"}
