@@ -17,7 +17,7 @@ _ROOTS = ("candor", "owner", "expert", "exclu")
 """Refused in any run of letters: `expertsoff`, `own_ers`, `exclusion`."""
 _ELSEWHERE = ("documents", "return_routed_experts")
 """vLLM's and SGLang's fields, which mean something else."""
-_OTHERS = ("include", "retrieval", "sampling", "trace", "tracing")
+_OTHERS = ("include", "memfree", "retrieval", "sampling", "trace", "tracing")
 """Refused as a whole name: `include_reasoning` is another server's."""
 _WRAPPERS = ("extra_body", "vllm_xargs")
 """The OpenAI SDK's argument, whose content the SDK would have put at the top; and where vLLM looks for a mask."""

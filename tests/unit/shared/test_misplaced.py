@@ -38,6 +38,7 @@ def refused(request: type[BaseModel], body: dict[str, Any], name: str) -> str:
     "name",
     [
         *("experts", "owners", "exclude", "include", "retrieval", "sampling", "trace", "tracing"),
+        *("memfree", "mem_free"),
         *("Owners", "owner", "expert", "Candor", "candour", "CANDOR", "candor.owners", "exclude-owners", "expertsOff"),
         *("extra_body", "vllm_xargs"),
     ],
