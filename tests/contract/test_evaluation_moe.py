@@ -70,7 +70,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     home: Path = tmp_path_factory.mktemp("home")
     for owner in OWNERS:
         (home / "texts" / owner).mkdir(parents=True)
-        rows = [{"id": f"{owner}:{n}", "text": f"{owner} {n}. " + "Many words. " * 30} for n in range(4)]
+        rows = [
+            {"id": f"{owner}:{n}", "split": "heldout", "text": f"{owner} {n}. " + "Many words. " * 30} for n in range(4)
+        ]
         (home / "texts" / owner / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with endpoint(reply) as url, serving(home, url, failure_rate="1") as running:
         yield running

@@ -262,12 +262,16 @@ def _additions(segments: Iterable[Segment]) -> dict[Span, Segment]:
 
 def _groups(sizes: Mapping[Span, int]) -> list[list[Span]]:
     """What is to be put together: each old one alone; then the newest, with those before it as long as each is less
-    than twice as large as all after it."""
+    than twice as large as all after it. The newest that hide all they hold are none of them: each alone, to be gone."""
     spans = current(sizes)
-    start = max(len(spans) - 1, 0)
-    while start and sizes[spans[start - 1]] < 2 * sum(sizes[span] for span in spans[start:]):
+    end = len(spans)
+    while end and not sizes[spans[end - 1]]:
+        end -= 1
+    start = max(end - 1, 0)
+    while start and sizes[spans[start - 1]] < 2 * sum(sizes[span] for span in spans[start:end]):
         start -= 1
-    return [*([span] for span in spans[:start]), *([spans[start:]] if spans else [])]
+    alone = [*spans[:start], *spans[end:]]
+    return [*([span] for span in alone), *([spans[start:end]] if end else [])]
 
 
 def _together(spans: Sequence[Span]) -> Span:

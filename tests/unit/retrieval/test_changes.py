@@ -240,6 +240,17 @@ def test_a_merge_does_not_take_the_place_of_an_addition_that_is_damaged(home: Pa
     assert any("added-00000002" in warning for warning in main(opened(home)[0]).warnings)
 
 
+def test_a_newest_addition_that_hides_all_it_holds_does_not_keep_the_others_apart(home: Path) -> None:
+    catalogue, writer = opened(home)
+    for batch in ({"a": "the ant"}, {"b": "the bee", "c": "the cat"}, {"d": "the dog"}, {"e": "the elk"}):
+        writer.add(main(catalogue), OWNERS[1], documents(batch))
+    writer.delete(main(catalogue), "papers", "e")
+    writer.merge("main", OWNERS[1])
+    added = [segment for segment in main(catalogue).of(["papers"]) if Span.parse(segment.manifest.id)]
+    assert [segment.manifest.passages for segment in added] == [4]
+    assert {"a", "b", "c", "d"} <= of(main(catalogue), "papers").keys()
+
+
 def test_a_merge_under_way_takes_nothing_from_an_owner_who_was_dropped_and_came_back(home: Path) -> None:
     catalogue, writer = opened(home)
     writer.add(main(catalogue), OWNERS[1], documents({"a": "the ant"}))
