@@ -261,15 +261,15 @@ def _additions(segments: Iterable[Segment]) -> dict[Span, Segment]:
 
 
 def _groups(sizes: Mapping[Span, int]) -> list[list[Span]]:
-    """What is to be put together: each old one alone; then the newest, with those before it as long as each is less
-    than twice as large as all after it. The newest that hide all they hold are none of them: each alone, to be gone."""
+    """What is to be put together, so that each is left at least twice as large as all after it: all from the first on
+    that is not. The others are alone; so are the newest that hide all they hold, which will be gone."""
     spans = current(sizes)
     end = len(spans)
     while end and not sizes[spans[end - 1]]:
         end -= 1
-    start = max(end - 1, 0)
-    while start and sizes[spans[start - 1]] < 2 * sum(sizes[span] for span in spans[start:end]):
-        start -= 1
+    sums = [sum(sizes[span] for span in spans[number:end]) for number in range(end)]
+    small = (number for number in range(end - 1) if sizes[spans[number]] < 2 * sums[number + 1])
+    start = next(small, max(end - 1, 0))
     alone = [*spans[:start], *spans[end:]]
     return [*([span] for span in alone), *([spans[start:end]] if end else [])]
 
