@@ -40,6 +40,11 @@ class Owner(BaseModel):
     sources: list[Source] = []
     corpora: list[str] = []
 
+    @property
+    def takes_part(self) -> bool:
+        """Whether in a request that names no owners."""
+        return self.public or self.default == "in"
+
 
 class BadRegistry(ValueError):
     """owners.yaml is missing, not YAML, or says something it cannot mean."""

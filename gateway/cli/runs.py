@@ -7,11 +7,10 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.table import Table
 
 from gateway.cli.stack_client import DEFAULT_URL, Url
-from gateway.cli.terminal import out
+from gateway.cli.terminal import out, table
 from gateway.cli.watch import asked
 from shared.contracts.evaluation import Run
 
@@ -41,9 +40,9 @@ def cancel(run: Annotated[str, typer.Argument(help="The id of a run.")], url: Ur
 
 
 def _table(found: Iterable[Run]) -> Table:
-    table = Table("run", "suite", "status", "items", "failed", "created", box=box.SIMPLE_HEAD, pad_edge=False)
+    rows = table("run", "suite", "status", "items", "failed", "created")
     for run in found:
         done = f"{run.progress.done:,} of {run.progress.total:,}"
         created = datetime.fromtimestamp(run.created).strftime("%Y-%m-%d %H:%M")
-        table.add_row(run.id, run.suite, run.status, done, f"{run.progress.failed:,}", created)
-    return table
+        rows.add_row(run.id, run.suite, run.status, done, f"{run.progress.failed:,}", created)
+    return rows

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from services.evaluation.endpoint import Reply
 from services.evaluation.suites.base import Answer, BadAnswer, Planned
+from services.evaluation.suites.consent import check_effective
 from services.evaluation.suites.owners.measure import ALL, without
 
 Through = Literal["completions", "chat"]
@@ -76,7 +77,6 @@ def read(reply: Reply, planned: Planned) -> Answer:
         effective = [str(owner) for owner in reply.body["candor"]["owners"]["effective"]]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BadAnswer(f"this is no completion of a Candor stack: {str(reply.body)[:200]}") from error
-    if beyond := sorted({*effective} - {*body["candor"]["owners"]["include"]}):
-        raise BadAnswer(f"the owner {beyond[0]} was left out and took part all the same")
+    check_effective(effective, body["candor"]["owners"]["include"])
     prompt = body["prompt"] if "prompt" in body else "\n".join(f"{t['role']}: {t['content']}" for t in body["messages"])
     return Answer(prompt, str(text or ""), used, reply.latency_ms, {"finish_reason": finished, "effective": effective})

@@ -132,7 +132,7 @@ def _settings(
     [*whose] = [one for one in owners if one.id == book.owner]
     if not whose:
         raise BadOption("books", f"The owner {book.owner!r} of {book.id} is not in owners.yaml: build the book anew.")
-    everyone = [one.id for one in owners if one.public or one.default == "in" or one.id == book.owner]
+    everyone = [one.id for one in owners if one.takes_part or one.id == book.owner]
     kinds, said = [*options.settings], list[str]()
     if whose[0].public and "without_owner" in kinds:
         kinds.remove("without_owner")

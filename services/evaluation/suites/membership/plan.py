@@ -123,7 +123,7 @@ class _Planning:
         return any(one.experts for one in self._registry if one.id in owners and not one.public)
 
     def _setting(self, owner: Owner, mask: Mask) -> tuple[str, list[str]]:
-        default = [one.id for one in self._registry if one.default == "in" or one.public]
+        default = [one.id for one in self._registry if one.takes_part]
         if mask == "all":
             # the owner that is attacked, also one whose default is out
             return ALL, [one.id for one in self._registry if one.id in default or one.id == owner.id]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from services.evaluation.endpoint import Endpoint, Reply
 from services.evaluation.metrics.copying import COPIED, TOKENS, rouge_l
 from services.evaluation.suites.base import Answer, BadAnswer, Kind, Planned
+from services.evaluation.suites.consent import check_effective
 from services.evaluation.suites.drawing import drawn, item_seed
 from services.evaluation.suites.owners.measure import Effect, Effects, Part, Scope, heatmap
 from services.evaluation.suites.texts import Document, documents
@@ -98,7 +99,5 @@ def _read(reply: Reply, planned: Planned) -> Answer:
         effective = [str(owner) for owner in reply.body["candor"]["owners"]["effective"]]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BadAnswer(f"this is no text completion of a Candor stack: {str(reply.body)[:200]}") from error
-    asked = planned.ask["body"]["candor"]["owners"]["include"]
-    if beyond := sorted({*effective} - {*asked}):
-        raise BadAnswer(f"the owner {beyond[0]} was left out and took part all the same")
+    check_effective(effective, planned.ask["body"]["candor"]["owners"]["include"])
     return Answer(planned.question, text, used, reply.latency_ms, {"effective": effective})

@@ -36,7 +36,7 @@ class Scope:
 
     def default(self, leave_out: str | None = None) -> list[str]:
         """The owners that take part: those whose default is in, and public ones, less one."""
-        return [owner.id for owner in self.owners if (owner.default == "in" or owner.public) and owner.id != leave_out]
+        return [owner.id for owner in self.owners if owner.takes_part and owner.id != leave_out]
 
     @property
     def with_expert(self) -> list[str]:
