@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 @contextmanager
 def sending(send: Callable[[socket.socket], None]) -> Iterator[str]:
-    """The address of a server that reads a request and then sends what it is told to."""
+    """The address of a server that reads what has come of a request and then sends what it is told to."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -86,6 +87,17 @@ def test_an_answer_without_end_is_not_read_into_memory(monkeypatch: pytest.Monke
 )
 def test_half_an_answer_and_a_broken_one_say_what_they_are(sent: bytes, says: str) -> None:
     with sending(lambda connection: connection.sendall(sent)) as url, pytest.raises(EndpointError, match=says):
+        ask(url)
+
+
+def test_a_connection_that_is_reset_in_the_answer_was_broken_off_too() -> None:
+    """As when the server ends before it has read the whole request."""
+
+    def resetting(connection: socket.socket) -> None:
+        connection.sendall(HEAD + b"Content-Length: 50\r\n\r\n")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with sending(resetting) as url, pytest.raises(EndpointError, match="broke off its answer"):
         ask(url)
 
 
