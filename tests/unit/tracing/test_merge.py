@@ -66,7 +66,7 @@ def check(folder: Path, parts: Parts, tokenizer: Tokenizer, ahead: int) -> None:
     assert longest(merged.index, all_of_it).tolist() == longest(anew.index, all_of_it).tolist()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(parts=parts, ahead=st.integers(1, 60))
 def test_what_is_merged_is_what_was_sorted_at_once(parts: Parts, ahead: int, tokenizer: Tokenizer) -> None:
     with TemporaryDirectory() as folder:
