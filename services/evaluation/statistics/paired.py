@@ -32,10 +32,11 @@ def mcnemar(only_first: int, only_second: int) -> float:
 def sign_flip(
     differences: Sequence[float], clusters: Sequence[Hashable] | None = None, *, draws: int = 10_000, seed: int = 0
 ) -> float:
-    """The p of the randomisation test that flips the signs of paired differences (Fisher 1935), by Monte Carlo.
+    """The p of the randomisation test that flips the signs of paired differences (Fisher 1935).
 
-    (1 + draws at least as extreme) / (1 + draws), which is never 0 and keeps the level exactly. The differences of
-    a cluster are flipped together. No differences, or only zeros, give 1.0.
+    The share of flips that are at least as extreme: of all there are where those are no more than `draws`, else by
+    Monte Carlo, (1 + draws at least as extreme) / (1 + draws), which is never 0 and keeps the level exactly. The
+    differences of a cluster are flipped together. No differences, or only zeros, give 1.0.
     """
     if len(differences) == 0:
         return 1.0
@@ -43,6 +44,9 @@ def sign_flip(
     observed = abs(math.fsum(differences))
     # the tolerance: equal sums taken in another order differ in their last bits
     bound = observed - 1e-9 * float(sums.sum())
+    if 2 ** len(sums) <= draws:
+        flips = np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1
+        return float((np.abs((2.0 * flips - 1.0) @ sums) >= bound).mean())
     random, extreme = np.random.default_rng(seed), 0
     for some in rows(draws, len(sums), _AT_A_TIME):
         signs = 2.0 * random.integers(0, 2, size=(some, len(sums)), dtype=np.int8) - 1.0

@@ -8,6 +8,8 @@ from typing import Any
 from services.evaluation.endpoint import Reply
 from services.evaluation.suites.base import BadAnswer
 
+_ROUNDING = 1e-6
+
 
 def one_text(reply: Reply, *, off: Sequence[str] = ()) -> Mapping[str, Any]:
     """The scores of a request of one text, as `texts`."""
@@ -32,6 +34,8 @@ def texts(reply: Reply, count: int, *, off: Sequence[str] = ()) -> list[Mapping[
     for one in found:
         if not one["logprobs"]:
             raise BadAnswer("a text of one token has no score")
+        if (most := max(one["logprobs"])) > _ROUNDING:
+            raise BadAnswer(f"a token was scored with the logarithm {most:g}, which is of no probability")
         if not_off := sorted({*one["experts"]} & {*off}):
             raise BadAnswer(f"the expert {not_off[0]} was left out and took part all the same")
     return found

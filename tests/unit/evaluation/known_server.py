@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,21 +15,22 @@ from services.evaluation.endpoint import Endpoint
 from services.evaluation.suites.base import Answer, Planned
 from services.evaluation.suites.copybench.suite import CopyBench
 
-RUBRIC = "Score (1 to 5):"
+LEVEL = re.compile(r"with a fluency of (\d) of 5")
 
 
 class Server(ThreadingHTTPServer):
     """Answers completions with `text`, and scores texts, one token a word.
 
-    A word that has stood before in the text is likely. The last word of a rubric is a digit: it is as likely as it is
-    near to the rating, which is 5 if the text's words stand in a row in `book` and 1 if they do not. A blind server
-    finds all alike. `asked`: the texts scored.
+    A word that has stood before in the text is likely. Those of a text that is held against a level of a rubric are as
+    likely as the level is near to the rating, which is 5 if the text's words stand in a row in `book` and 1 if they do
+    not. A blind server finds all alike. `asked`: the texts scored. `experts`: who computed, as it says.
     """
 
     text = ""
     book = ""
     effective: tuple[str, ...] | None = None
     blind = False
+    experts: tuple[str, ...] = ("public",)
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -49,13 +51,17 @@ class Server(ThreadingHTTPServer):
     def score(self, text: str) -> dict[str, Any]:
         words = text.split()
         logprobs = [-1.0 if not self.blind and word in words[:at] else -5.0 for at, word in enumerate(words)][1:]
-        if RUBRIC in text and not self.blind:
-            logprobs[-1] = -0.1 - 3 * abs(self.rating(text) - int(words[-1]))
-        tokens = [int.from_bytes(word.encode()) for word in words]
-        return {"tokens": tokens, "logprobs": logprobs, "experts": []}
+        judged = text.rpartition("Text:")[2]
+        if (level := LEVEL.search(text)) and judged and not self.blind:
+            count = len(judged.split())
+            logprobs[-count:] = [self.likely(judged, int(level[1]))] * count
+        return {"logprobs": logprobs, "experts": [*self.experts]}
 
-    def rating(self, text: str) -> int:
-        judged = text.partition("Text: ")[2].rpartition(RUBRIC)[0]
+    def likely(self, judged: str, level: int) -> float:
+        """Of every word of a text under a level."""
+        return -1.0 - 0.01 * abs(self.rating(judged) - level)
+
+    def rating(self, judged: str) -> int:
         return 5 if " ".join(judged.split()) in " ".join(self.book.split()) else 1
 
 

@@ -133,5 +133,5 @@ def test_an_answer_of_an_owner_left_out_or_no_completion_is_a_failed_item(
     item = planned(home)[-1]
     server.effective = None
     server.scores = lambda body: {"data": [{"logprobs": ["much"]}]}  # type: ignore[method-assign]
-    with pytest.raises(BadAnswer, match="the judge answered no scores"):
+    with pytest.raises(BadAnswer, match="these are no scores"):
         scored(item, server)

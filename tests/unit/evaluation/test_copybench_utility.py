@@ -23,11 +23,12 @@ from services.evaluation.metrics.copying import windows
 from services.evaluation.plans import check
 from services.evaluation.suites.base import BadAnswer, Plan, Planned
 from services.evaluation.suites.copybench.once import Once
-from services.evaluation.suites.copybench.rubric import accuracy, expected, shuffled
+from services.evaluation.suites.copybench.rubric import accuracy, expected
+from services.evaluation.suites.copybench.spoilt import doubled, repeated, replaced, shuffled, thinned
 from services.evaluation.suites.copybench.suite import CopyBench, CopyBenchOptions
 from shared.contracts.evaluation import Item
 from shared.owners import load_owners
-from tests.unit.evaluation.known_server import RUBRIC, Server, scored, scored_in_one_run, serving
+from tests.unit.evaluation.known_server import LEVEL, Server, scored, scored_in_one_run, serving
 from tests.unit.evaluation.story import file, story
 
 
@@ -126,47 +127,86 @@ def test_a_book_without_questions_has_none_and_says_so(tmp_path: Path, book: Boo
 
 
 @given(st.lists(st.floats(-1e4, 0), min_size=5, max_size=5))
-def test_a_rating_is_the_mean_of_the_digits_by_their_probabilities(logprobs: list[float]) -> None:
-    getcontext().prec = 60
-    weights = [Decimal(value).exp() for value in logprobs]
-    slow = sum((digit * weight for digit, weight in enumerate(weights, start=1)), Decimal()) / sum(weights)
-    assert expected(logprobs) == pytest.approx(float(slow), abs=1e-9)
+def test_a_rating_is_the_mean_of_the_levels_by_their_probabilities(logprobs: list[float]) -> None:
+    assert expected(logprobs) == pytest.approx(posterior_mean(logprobs), abs=1e-9)
     assert 1 <= expected(logprobs) <= 5
 
 
-@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1))
-def test_a_judge_is_right_on_the_share_of_pairs_it_orders_and_half_of_those_it_does_not(
-    pairs: list[tuple[int, int]],
-) -> None:
-    right = [one for one in pairs if one[0] > one[1]]
-    ties = [one for one in pairs if one[0] == one[1]]
-    assert accuracy(pairs) == pytest.approx((2 * len(right) + len(ties)) / (2 * len(pairs)))
+@given(st.lists(st.tuples(*[st.integers(1, 3)] * 3), min_size=1))
+def test_a_judge_is_as_good_as_with_the_kind_that_it_tells_worst(rated: list[tuple[int, int, int]]) -> None:
+    whole, one, other = zip(*rated, strict=True)
+    shares = [
+        (
+            2 * sum(a > b for a, b in zip(whole, kind, strict=True))
+            + sum(a == b for a, b in zip(whole, kind, strict=True))
+        )
+        / (2 * len(whole))
+        for kind in (one, other)
+    ]
+    assert accuracy({"passage": whole, "one": one, "other": other}) == pytest.approx(min(shares))
 
 
-def test_shuffled_words_are_the_same_words_in_another_order_at_every_time() -> None:
-    text = story()[0]
-    assert sorted(shuffled(text).split()) == sorted(text.split())
+def test_prose_is_spoilt_as_said_and_the_same_at_every_time() -> None:
+    text = "a b c d e f g h"
+    assert sorted(shuffled(text)) == sorted(text)
     assert shuffled(text) == shuffled(text) != text
+    assert repeated(text, 3) == "a b c a b c a b"
+    assert thinned(text, 4) == "a b c e f g"
+    assert doubled(text, 4) == "a b c d d e f g h h"
+    changed = replaced(text, 4).split()
+    assert changed[:3] + changed[4:7] == text.split()[:3] + text.split()[4:7]
+    assert {*changed} <= {*text.split()}
+    assert " ".join(changed) == replaced(text, 4) != text
 
 
-def test_fluency_is_what_the_public_experts_rate_the_windows_of_a_story(
+def test_fluency_is_by_which_level_of_the_rubric_makes_the_windows_of_a_story_likeliest(
     tmp_path: Path, book: Book, server: Server
 ) -> None:
     items = planned(tmp_path, "fluency")
     words = " ".join(story()).split()[:150]
     random.Random(0).shuffle(words)
-    server.text = " ".join(story()[:4]) + " " + " ".join(words)
+    server.text = "\n".join(story()[:4]) + " " + " ".join(words)
     parts = windows(server.text)
     assert len(parts) > 3
-    ratings = [server.rating(f"Text: {part}\n{RUBRIC}") for part in parts]
-    assert {*ratings} == {1, 5}
-    digits = {5: expected([-12.1, -9.1, -6.1, -3.1, -0.1]), 1: expected([-0.1, -3.1, -6.1, -9.1, -12.1])}
+    assert {*map(server.rating, parts)} == {1, 5}
     lengths = [len(part.split()) for part in parts]
-    slow = sum(digits[rating] * length for rating, length in zip(ratings, lengths, strict=True)) / sum(lengths)
+    slow = sum(
+        posterior_mean([length * server.likely(part, level) for level in range(1, 6)]) * length
+        for part, length in zip(parts, lengths, strict=True)
+    ) / sum(lengths)
     found = scored(items[0], server)[1]
     assert found["fluency"] == pytest.approx(slow)
+    assert 1.5 < slow < 4.5
     assert found["fluency_judge"] == 1.0
     assert "events" not in found
+
+
+def posterior_mean(logprobs: list[float]) -> float:
+    getcontext().prec = 60
+    weights = [Decimal(value).exp() for value in logprobs]
+    return float(sum((level * weight for level, weight in enumerate(weights, start=1)), Decimal()) / sum(weights))
+
+
+def test_every_level_shows_the_same_passages_none_of_which_the_judge_is_tried_on(
+    tmp_path: Path, book: Book, server: Server
+) -> None:
+    server.text = story()[0]
+    [item] = planned(tmp_path, "fluency", settings=["all"])[:1]
+    scored(item, server)
+    heads = [text for text in server.asked if text.endswith("Text:")]
+    by_level = {found[1]: head for head in heads if (found := LEVEL.search(head))}
+    assert sorted(by_level) == ["1", "2", "3", "4", "5"]
+    first, second = (" ".join(one.split()[:40]) for one in item.ask["passages"][:2])
+    assert f"Text: {first}\n\nText: {second}\n\nText:" in by_level["5"]
+    assert f"Text: {shuffled(first)}\n\nText: {shuffled(second)}\n\nText:" in by_level["1"]
+    tried = item.ask["passages"][2:]
+    assert not {*tried} & {*item.ask["passages"][:2]}
+    # each on its own under every level, as it is and spoilt in four ways
+    judged = Counter(text.rpartition("Text: ")[2] for text in server.asked if not text.endswith("Text:"))
+    for passage in tried:
+        flat = " ".join(passage.split())
+        for one in (flat, shuffled(flat), repeated(flat, 12), thinned(flat, 4), replaced(flat, 4)):
+            assert judged[one] == 5
 
 
 def test_the_judge_is_the_same_under_every_setting_and_tried_once_in_a_run(
@@ -175,13 +215,14 @@ def test_the_judge_is_the_same_under_every_setting_and_tried_once_in_a_run(
     items = planned(tmp_path, "fluency", limit=2)
     assert len(items) == 6
     assert all(item.ask["judges"] == ["encyclopedia"] for item in items)
-    assert len({json.dumps(item.ask["known"]) for item in items}) == 1
+    assert len({json.dumps(item.ask["passages"]) for item in items}) == 1
     server.text = story()[0]
     found = scored_in_one_run(items, server)
-    pairs = len(items[0].ask["known"])
-    assert pairs == min(20, len(book.passages))
-    assert len(server.asked) == 5 * (2 * pairs + len(items))
-    assert len({json.dumps(answer.details["pairs"]) for answer, _ in found}) == 1
+    passages = len(items[0].ask["passages"])
+    assert passages == min(14, len(book.passages))
+    # five levels, each alone and with what is judged: a passage with what was spoilt of it, and an item's one window
+    assert len(server.asked) == 5 * (6 * (passages - 2) + 2 * len(items))
+    assert len({json.dumps(answer.details["tried"]) for answer, _ in found}) == 1
     assert [scores["fluency"] for _, scores in found] == [found[0][1]["fluency"]] * 6
 
 
@@ -217,12 +258,12 @@ def test_a_story_that_an_earlier_version_planned_is_scored_without_fluency(
 ) -> None:
     item = planned(tmp_path, "characters")[0]
     server.text = "Clara and Fenwick."
-    old = replace(item, ask={name: value for name, value in item.ask.items() if name != "known"})
+    old = replace(item, ask={name: value for name, value in item.ask.items() if name not in ("passages", "off")})
     assert scored(old, server)[1] == scored(item, server)[1]
     assert "fluency_judge" not in scored(old, server)[1]
 
 
-def test_a_judge_that_cannot_tell_a_passage_from_its_words_shuffled_gives_no_fluency(
+def test_a_judge_that_cannot_tell_a_passage_from_what_was_spoilt_gives_no_fluency(
     tmp_path: Path, book: Book, server: Server
 ) -> None:
     server.blind, server.text = True, story()[0]
@@ -243,31 +284,29 @@ def test_an_empty_story_is_the_least_fluent(tmp_path: Path, book: Book, server: 
 @pytest.mark.parametrize(
     ("nonsense", "said"),
     [
-        ({"tokens": None}, "no tokens"),
-        ({"tokens": ["a", "b"]}, "no tokens"),
-        ({"tokens": [1, 2, 3]}, "every token but the first"),
-        ({"tokens": [1, 2], "logprobs": [-1.0]}, "no token of its own for each digit"),
-        ({"tokens": [1, 2], "logprobs": ["fine"]}, "these are no scores"),
+        ({"logprobs": ["fine"]}, "these are no scores"),
         ({"logprobs": []}, "no score"),
-        ({"above": 2.5}, "of no probability"),
-        ({"more": 1}, "6 texts were scored of 5"),
+        ({"logprobs": [-1.0, 2.5]}, "of no probability"),
+        ({"logprobs": [-1.0, -2.0]}, "no token"),
+        ({"experts": ["public", "papers"]}, "the expert papers was left out"),
+        ({"more": 1}, r"\d+ texts were scored of \d+"),
     ],
 )
 def test_a_judge_that_answers_nonsense_is_a_failed_item(
     nonsense: dict[str, Any], said: str, tmp_path: Path, book: Book, server: Server
 ) -> None:
+    """Or one of an expert that must not judge, who would be measured by himself."""
     score = server.score
 
     def spoilt(body: dict[str, Any]) -> dict[str, Any]:
-        data = [score(text) | {name: nonsense[name] for name in ("tokens", "logprobs") if name in nonsense}
+        data = [score(text) | {name: nonsense[name] for name in ("experts", "logprobs") if name in nonsense}
                 for text in body["texts"]]  # fmt: skip
-        if "above" in nonsense:
-            data[2]["logprobs"][-1] = nonsense["above"]
         return {"data": data + data[:1] * nonsense.get("more", 0)}
 
     server.scores, server.text = spoilt, story()[0]  # type: ignore[method-assign]
-    with pytest.raises(BadAnswer, match=said):
-        scored(planned(tmp_path, "fluency")[0], server)
+    for measure in ("fluency", "events"):
+        with pytest.raises(BadAnswer, match=said):
+            scored(planned(tmp_path, measure)[0], server)
 
 
 def test_a_judge_that_answers_what_is_no_number_is_a_failed_item(tmp_path: Path, book: Book, server: Server) -> None:
@@ -279,11 +318,13 @@ def test_a_judge_that_answers_what_is_no_number_is_a_failed_item(tmp_path: Path,
 def test_too_few_known_pairs_or_nobody_to_judge_is_no_fluency_and_said(
     tmp_path: Path, book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(book.model_copy(update={"passages": book.passages[:7], "events": book.events[:1]}), tmp_path)
+    write(book.model_copy(update={"passages": book.passages[:9], "events": book.events[:1]}), tmp_path)
     made = plan(tmp_path)
-    assert any("fluency is left out, since the book has less than the 8 passages" in one for one in made.warnings)
+    assert any("fluency is left out, since the book has less than the 10 passages" in one for one in made.warnings)
     assert any("events is left out, since the book has 1 of the 2 events" in one for one in made.warnings)
-    assert all(item.ask["known"] == item.ask["events"] == [] for item in made.items if item.ask["measure"] == "story")
+    assert all(
+        item.ask["passages"] == item.ask["events"] == [] for item in made.items if item.ask["measure"] == "story"
+    )
     private = [one for one in load_owners() if not one.public]
     monkeypatch.setattr("services.evaluation.suites.copybench.suite.load_owners", lambda: private)
     write(book, tmp_path)

@@ -1,59 +1,75 @@
-"""How fluent a text is, from 1 to 5 by a rubric, by the endpoint's own likelihood; and whether that judge can tell."""
+"""How fluent a text is, from 1 to 5 by a rubric with examples, by the endpoint's own likelihood; and whether that judge
+can tell."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
-from services.evaluation.endpoint import Endpoint
-from services.evaluation.suites.base import BadAnswer
-from services.evaluation.suites.drawing import drawn
-from services.evaluation.suites.scored import texts
+from services.evaluation.suites.copybench.likelihood import Likelihood
+from services.evaluation.suites.copybench.spoilt import doubled, repeated, replaced, shuffled, thinned
 
-PAIRS, FEWEST_PAIRS = 20, 8
-"""Known pairs of a book, and how many there must be: a judge that guesses is right on nine tenths of 8 pairs in 4 of
-1,000 books, and on those of 20 in 2 of 10,000."""
+EXAMPLES = 2
+"""Passages of a book of which the examples of every level are made."""
+
+PAIRS, FEWEST_PAIRS = 12, 8
+"""Other passages that the judge is tried on, and how many there must be: one that guesses is right on nine tenths of 8
+pairs of a kind in 4 of 1,000 books and of 12 pairs in 3, and the judge is tried on several kinds."""
 
 LEAST = 1.0
 
-_DIGITS = ("1", "2", "3", "4", "5")
+_EXAMPLE_WORDS = 40
 
-_ASKED = """Here is a piece of text. Rate how fluent its English is with a score from 1 to 5.
-1: The words make no sense in this order.
-2: Most sentences are broken, or the same words come again and again.
-3: It can be understood, but many sentences are wrong or clumsy.
-4: The sentences are right and easy to read, with a few errors.
-5: The sentences are right, clear and natural, as a good writer writes them.
-
-Text: {text}
-
-Score (1 to 5):"""
+_LEVELS = (
+    "The words make no sense in this order.",
+    "The same words come again and again.",
+    "It can be understood, but many sentences are wrong or clumsy.",
+    "The sentences are right and easy to read, with a few errors.",
+    "The sentences are right, clear and natural, as a good writer writes them.",
+)
 
 
 class Rubric:
-    """Rates texts through /v1/score by the experts of `owners`, which are the same whatever is judged."""
+    """Rates texts by which level of the rubric makes them likeliest: a noisy channel (Min et al. 2022), which small
+    models master that cannot answer what they are asked.
 
-    def __init__(self, endpoint: Endpoint, owners: Sequence[str], item: str) -> None:
-        self._endpoint, self._owners, self._item = endpoint, [*owners], item
+    `examples`: passages of a book. Every level shows the same ones, each spoilt as the level says, so that what they
+    are about speaks for none.
+    """
+
+    def __init__(self, likelihood: Likelihood, examples: Sequence[str]) -> None:
+        self._likelihood = likelihood
+        self._levels = [_level(number, examples) for number in range(1, len(_LEVELS) + 1)]
 
     async def ratings(self, judged: Sequence[str]) -> list[float]:
-        """Of each text, 1 to 5: the mean of the five digits by their probabilities as the rubric's next token.
+        """Of each text, 1 to 5: the mean of the levels by p(level | text), all being as likely before it is read.
 
-        Raises EndpointError, BadAnswer.
+        White space is read as a space. Raises EndpointError, BadAnswer.
         """
-        return [await self._rating(text) for text in judged]
+        flat = [" ".join(text.split()) for text in judged]
+        if not flat:
+            return []
+        found = [await self._likelihood.after(level, flat) for level in self._levels]
+        return [expected([total for total, _ in of_text]) for of_text in zip(*found, strict=True)]
 
-    async def known(self, passages: Sequence[str]) -> list[list[float]]:
-        """Of each passage of a book, its rating and that of the same words in another order."""
-        return [await self.ratings([passage, shuffled(passage)]) for passage in passages]
+    async def known(self, passages: Sequence[str]) -> dict[str, list[float]]:
+        """The ratings of passages of a book, and of each of them spoilt in known ways, one of which no example shows.
 
-    async def _rating(self, text: str) -> float:
-        asked = _ASKED.format(text=text)
-        body = {"texts": [f"{asked} {digit}" for digit in _DIGITS], "owners": self._owners}
-        reply = await self._endpoint.post("/v1/score", body, item=self._item)
-        return expected(_last(texts(reply, len(_DIGITS))))
+        By kind, each in the order of the passages.
+        """
+        found: dict[str, list[float]] = {}
+        for passage in passages:
+            kinds = {
+                "passage": passage,
+                "shuffled": shuffled(passage),
+                "repeated": repeated(passage, 12),
+                "thinned": thinned(passage, 4),
+                "replaced": replaced(passage, 4),
+            }
+            for kind, rating in zip(kinds, await self.ratings([*kinds.values()]), strict=True):
+                found.setdefault(kind, []).append(rating)
+        return found
 
 
 def expected(logprobs: Sequence[float]) -> float:
@@ -63,27 +79,28 @@ def expected(logprobs: Sequence[float]) -> float:
     return sum(rating * weight for rating, weight in enumerate(weights, start=1)) / sum(weights)
 
 
-def accuracy(known: Sequence[Sequence[float]]) -> float:
-    """The share of pairs in which the passage has the higher rating; an equal one counts half."""
-    return fmean((passage > other) + (passage == other) / 2 for passage, other in known)
+def accuracy(known: Mapping[str, Sequence[float]]) -> float:
+    """The share of passages that are rated higher than what was spoilt, of the kind where it is least.
+
+    An equal rating counts half.
+    """
+    whole = known["passage"]
+    return min(
+        fmean((one > other) + (one == other) / 2 for one, other in zip(whole, spoilt, strict=True))
+        for kind, spoilt in known.items()
+        if kind != "passage"
+    )
 
 
-def shuffled(text: str) -> str:
-    """The words of a text in another order, the same at every time."""
-    return " ".join(word for _, word in drawn(enumerate(text.split()), 0, str))
-
-
-def _last(scored: Sequence[Mapping[str, Any]]) -> list[float]:
-    """log p of the last token of each text, all of which have the same tokens before it. Raises BadAnswer."""
-    try:
-        tokens = [[int(token) for token in one["tokens"]] for one in scored]
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadAnswer("the judge's scores have no tokens") from error
-    if any(len(one["logprobs"]) != len(own) - 1 for one, own in zip(scored, tokens, strict=True)):
-        raise BadAnswer("the judge has not scored every token but the first")
-    if len({tuple(own[:-1]) for own in tokens}) != 1 or len({own[-1] for own in tokens}) != len(tokens):
-        raise BadAnswer("the judge's tokenizer has no token of its own for each digit from 1 to 5")
-    found: list[float] = [one["logprobs"][-1] for one in scored]
-    if max(found) > 1e-6:
-        raise BadAnswer(f"the judge scored a digit with the logarithm {max(found):g}, which is of no probability")
-    return found
+def _level(number: int, examples: Sequence[str]) -> str:
+    """What stands before a text that is held against a level."""
+    one, other = (" ".join(example.split()[:_EXAMPLE_WORDS]) for example in examples)
+    shown = {
+        1: (shuffled(one), shuffled(other)),
+        2: (repeated(one, 5), repeated(other, 12)),
+        3: (thinned(one, 4), thinned(other, 4)),
+        4: (thinned(one, 12), doubled(other, 12)),
+        5: (one, other),
+    }[number]
+    pieces = "".join(f"Text: {text}\n\n" for text in shown)
+    return f"Pieces of text with a fluency of {number} of 5. {_LEVELS[number - 1]}\n\n{pieces}Text:"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
 
-from services.evaluation.books.file import Passage
 from services.evaluation.books.passages import spread
 from services.evaluation.endpoint import Endpoint
 from services.evaluation.measured import Group
@@ -21,6 +20,7 @@ from services.evaluation.suites.base import Answer, Kind, Planned
 from services.evaluation.suites.copybench import rubric
 from services.evaluation.suites.copybench.asked import read
 from services.evaluation.suites.copybench.judge import LEAST_ACCURACY, Judge
+from services.evaluation.suites.copybench.likelihood import Likelihood
 from services.evaluation.suites.copybench.once import Once
 from services.evaluation.suites.copybench.task import Measured, Part, Scope, values
 
@@ -46,18 +46,18 @@ class Story:
     costs: Mapping[str, str] = {"fluency": "fluency"}
 
     def __init__(self) -> None:
-        self._of_events, self._of_fluency = Once[dict[str, list[float]]](), Once[list[list[float]]]()
+        self._of_events, self._of_fluency = Once[dict[str, list[float]]](), Once[dict[str, list[float]]]()
 
     def plan(self, scope: Scope) -> Part:
-        """At most `limit` openings under every setting. `events` and `known` are empty where nothing is judged."""
+        """At most `limit` openings under every setting. `events` and `passages` are empty where nothing is judged."""
         book, warnings = scope.book, _unjudged(scope)
         judged = {*scope.measures} - warnings.keys()
         about = {
             "characters": [one.aliases for one in book.characters],
             "events": [event.model_dump() for event in book.events] if "events" in judged else [],
-            # a window of each, as long as what will be judged
-            "known": [windows(one.prefix)[0] for one in _passages(scope)] if "fluency" in judged else [],
+            "passages": _passages(scope) if "fluency" in judged else [],
             "judges": [*scope.judges],
+            "off": [*scope.off],
         }
         items = [
             item
@@ -75,17 +75,18 @@ class Story:
         """The story, and what the judges make of it. Raises EndpointError or BadAnswer."""
         ask = planned.ask
         answer = read(await endpoint.post(ask["path"], ask["body"], item=planned.id), planned)
+        # an item that an earlier version planned has neither of the last two
+        by = Likelihood(endpoint, ask["judges"], ask.get("off", []), planned.id)
         if events := ask["events"]:
-            judge = Judge(endpoint, ask["judges"], planned.id)
+            judge = Judge(by)
             known = await self._of_events.get(endpoint, planned.set, lambda: judge.known(events))
             gains = await judge.gains(windows(answer.output), [event["text"] for event in events])
             answer.details.update(known=known, gains=gains)
-        # an item that an earlier version planned has none
-        if passages := ask.get("known"):
-            by = rubric.Rubric(endpoint, ask["judges"], planned.id)
-            pairs = await self._of_fluency.get(endpoint, planned.set, lambda: by.known(passages))
-            able = rubric.accuracy(pairs) >= LEAST_ACCURACY
-            answer.details.update(pairs=pairs, ratings=await by.ratings(windows(answer.output)) if able else None)
+        if passages := ask.get("passages"):
+            rated = rubric.Rubric(by, passages[: rubric.EXAMPLES])
+            tried = await self._of_fluency.get(endpoint, planned.set, lambda: rated.known(passages[rubric.EXAMPLES :]))
+            able = rubric.accuracy(tried) >= LEAST_ACCURACY
+            answer.details.update(tried=tried, ratings=await rated.ratings(windows(answer.output)) if able else None)
         return answer
 
     def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
@@ -129,13 +130,14 @@ def _unjudged(scope: Scope) -> dict[Measured, str]:
             why["events"] = (
                 f"the book has {len(scope.book.events)} of the {FEWEST_EVENTS} events at least that it takes"
             )
-        if len(_passages(scope)) < rubric.FEWEST_PAIRS:
-            why["fluency"] = f"the book has less than the {rubric.FEWEST_PAIRS} passages that its judge is tried on"
+        if len(scope.book.passages) < (fewest := rubric.EXAMPLES + rubric.FEWEST_PAIRS):
+            why["fluency"] = f"the book has less than the {fewest} passages that its judge is shown and tried on"
     return {what: reason for what, reason in why.items() if what in scope.measures}
 
 
-def _passages(scope: Scope) -> Sequence[Passage]:
-    return spread(scope.book.passages, rubric.PAIRS)
+def _passages(scope: Scope) -> list[str]:
+    """A window of each, as long as what will be judged: the examples, and what the judge is tried on."""
+    return [windows(one.prefix)[0] for one in spread(scope.book.passages, rubric.EXAMPLES + rubric.PAIRS)]
 
 
 def _events(answer: Answer) -> dict[str, float]:
@@ -151,9 +153,9 @@ def _events(answer: Answer) -> dict[str, float]:
 def _fluency(answer: Answer) -> dict[str, float]:
     """The mean rating of the story's windows, by their words: the last one may be short. A story without a word is not
     fluent."""
-    if "pairs" not in answer.details:
+    if "tried" not in answer.details:
         return {}
-    judge, ratings = rubric.accuracy(answer.details["pairs"]), answer.details["ratings"]
+    judge, ratings = rubric.accuracy(answer.details["tried"]), answer.details["ratings"]
     if ratings is None:
         return {"fluency_judge": judge}
     words = [len(window.split()) for window in windows(answer.output)]

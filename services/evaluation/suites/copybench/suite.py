@@ -53,7 +53,7 @@ class CopyBench:
     """The suite. An item is a passage, an opening or a question of a book under one setting."""
 
     id = "copybench"
-    version = "2"
+    version = "3"
     title = "What the model copies of a book, with the book's owner in and out"
     description = (
         "CopyBench's measures on books made by `candor eval book`. literal: a greedy continuation of 162 words, by "
@@ -64,9 +64,9 @@ class CopyBench:
         "public experts. What it costs to copy less: qa asks whose name is left out after 20 sentences of the book "
         "(qa_f1, qa_exact; qa_commonest is what always naming whom they name most would have); MemFree decoding "
         "forbids the right name where the owner's texts hold the book. fluency rates the stories from 1 to 5 by a "
-        "rubric, by the same experts. judge is the balanced accuracy of the judge of events, fluency_judge that of "
-        f"fluency, on pairs that are known; a judge below {LEAST_ACCURACY} judges nothing, and what it would judge has "
-        "no score."
+        "rubric with examples, by the same experts. judge is the balanced accuracy of the judge of events, "
+        "fluency_judge that of fluency where it is least, on pairs that are known; a judge below "
+        f"{LEAST_ACCURACY} judges nothing, and what it would judge has no score."
     )
     options: type[BaseModel] = CopyBenchOptions
     metrics: Mapping[str, base.Kind] = {name: kind for task in TASKS for name, kind in task.metrics.items()}
@@ -80,10 +80,12 @@ class CopyBench:
             raise BadOption("settings", "MemFree decoding is an option of completions: ask through completions.")
         books = _books(home, options.books)
         judges = [one.id for one in owners if one.public]
+        off = [expert for one in owners if not one.public for expert in one.experts]
         for book in books:
             settings, said = _settings(book, options, owners)
             warnings += said
-            scope = Scope(book, settings, options.measures, options.through, limit, seed, options.story_tokens, judges)
+            asking = (options.through, limit, seed, options.story_tokens)
+            scope = Scope(book, settings, options.measures, *asking, judges, off)
             for task in TASKS:
                 if {*task.measures} & {*options.measures}:
                     part = task.plan(scope)

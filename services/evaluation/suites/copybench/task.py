@@ -21,7 +21,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Scope:
-    """What a run asks about one book. `judges`: the owners whose experts judge stories, the same in every setting."""
+    """What a run asks about one book.
+
+    `judges`: the owners whose experts judge stories, the same in every setting; `off`: the experts that must not.
+    """
 
     book: Book
     settings: Sequence[Setting]
@@ -31,6 +34,7 @@ class Scope:
     seed: int
     story_tokens: int
     judges: Sequence[str]
+    off: Sequence[str]
 
     def draw(self, found: Sequence[T]) -> list[T]:
         """At most `limit` of the book's, by the seed: a smaller limit gives the first of a larger one's."""
