@@ -13,13 +13,13 @@ from services.evaluation.suites.copybench.spoilt import doubled, repeated, repla
 EXAMPLES = 2
 """Passages of a book of which the examples of every level are made."""
 
-PAIRS, FEWEST_PAIRS = 12, 8
+PAIRS, FEWEST_PAIRS = 10, 8
 """Other passages that the judge is tried on, and how many there must be: one that guesses is right on nine tenths of 8
-pairs of a kind in 4 of 1,000 books and of 12 pairs in 3, and the judge is tried on several kinds."""
+pairs of a kind in 4 of 1,000 books and of 10 pairs in 11, and the judge is tried on four kinds."""
 
 LEAST = 1.0
 
-_EXAMPLE_WORDS = 40
+_EXAMPLE_WORDS = 64
 
 _LEVELS = (
     "The words make no sense in this order.",
@@ -63,7 +63,7 @@ class Rubric:
             kinds = {
                 "passage": passage,
                 "shuffled": shuffled(passage),
-                "repeated": repeated(passage, 12),
+                "repeated": repeated(passage, 28),
                 "thinned": thinned(passage, 4),
                 "replaced": replaced(passage, 4),
             }
@@ -97,7 +97,7 @@ def _level(number: int, examples: Sequence[str]) -> str:
     one, other = (" ".join(example.split()[:_EXAMPLE_WORDS]) for example in examples)
     shown = {
         1: (shuffled(one), shuffled(other)),
-        2: (repeated(one, 5), repeated(other, 12)),
+        2: (repeated(one, 6), repeated(other, 21)),
         3: (thinned(one, 4), thinned(other, 4)),
         4: (thinned(one, 12), doubled(other, 12)),
         5: (one, other),
