@@ -118,7 +118,13 @@ def _warnings(found: Sequence[Measured], shared: Sequence[str], pairings: Sequen
     unfinished = [one.run.id for one in found if one.run.status in ("queued", "running")]
     left = sorted({name for one in found for name in one.metrics} - {*shared})
     different = sum(pairing.different for pairing in pairings)
+    ids = [one.run.id for one in found]
     return [
+        *(
+            f"{one.run.id} is {one.run.rescored_from} scored again: both are of the same answers."
+            for one in found
+            if one.run.rescored_from in ids
+        ),
         *(f"{run} has not ended: its figures are of the items done so far." for run in unfinished),
         *([f"Not compared, because not every run has it: {', '.join(left)}."] if left else []),
         *([f"{different} questions have the same id and another text or gold answer: left out."] if different else []),

@@ -53,6 +53,13 @@ def test_runs_are_compared_over_the_questions_that_both_answered() -> None:
     assert compared.differing == {"versions.model": ["a", "b"]}
 
 
+def test_a_run_that_is_the_other_one_scored_again_is_said_to_be() -> None:
+    items = [item(n, float(n < 2)) for n in range(4)]
+    compared = compare_runs([measured("a", items), measured("b", items, rescored_from="a")])
+    assert compared.warnings == ["b is a scored again: both are of the same answers."]
+    assert compare_runs([measured("a", items), measured("b", items, rescored_from="c")]).warnings == []
+
+
 def test_a_question_of_another_text_is_not_the_same_question() -> None:
     base = measured("a", [item(n, 1.0) for n in range(4)])
     other = measured("b", [item(0, 0.0), item(1, 0.0), item(2, 0.0, gold=["Bert"]), item(3, 0.0, question="When?")])
