@@ -84,7 +84,9 @@ class Endpoint:
                 raise EndpointError(f"{self.url}{path} sent an answer in a broken encoding") from error
             except (httpx.RemoteProtocolError, httpx.ReadError) as error:
                 # the same hang-up is one or the other by whether the endpoint had read the whole request
-                problem = f"{self.url}{path} broke off its answer, or speaks no HTTP ({str(error) or 'reset'})"
+                problem = (
+                    f"{self.url}{path} broke off its answer, or speaks no HTTP ({str(error) or type(error).__name__})"
+                )
             except httpx.TransportError as error:
                 problem = f"{self.url}{path} cannot be reached ({type(error).__name__})"
             else:

@@ -35,12 +35,14 @@ def sign_flip(
     """The p of the randomisation test that flips the signs of paired differences (Fisher 1935).
 
     The share of flips that are at least as extreme: of all there are where those are no more than `draws`, else by
-    Monte Carlo, (1 + draws at least as extreme) / (1 + draws), which is never 0 and keeps the level exactly. The
+    Monte Carlo, (1 + draws at least as extreme) / (1 + draws). Neither is ever 0, and both keep the level exactly. The
     differences of a cluster are flipped together. No differences, or only zeros, give 1.0.
     """
     if len(differences) == 0:
         return 1.0
     sums = np.abs(clustered(differences, clusters).sums)
+    # a zero is the same whatever its sign
+    sums = sums[sums > 0]
     observed = abs(math.fsum(differences))
     # the tolerance: equal sums taken in another order differ in their last bits
     bound = observed - 1e-9 * float(sums.sum())

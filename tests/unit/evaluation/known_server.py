@@ -23,7 +23,7 @@ class Server(ThreadingHTTPServer):
 
     A word that has stood before in the text is likely. Those of a text that is held against a level of a rubric are as
     likely as the level is near to the rating, which is 5 if the text's words stand in a row in `book` and 1 if they do
-    not. A blind server finds all alike. `asked`: the texts scored. `experts`: who computed, as it says.
+    not. A blind server finds all alike. `asked`: the texts scored. `experts`: the mask, as it says.
     """
 
     text = ""
@@ -55,7 +55,8 @@ class Server(ThreadingHTTPServer):
         if (level := LEVEL.search(text)) and judged and not self.blind:
             count = len(judged.split())
             logprobs[-count:] = [self.likely(judged, int(level[1]))] * count
-        return {"logprobs": logprobs, "experts": [*self.experts]}
+        tokens = [int.from_bytes(word.encode()) for word in words]
+        return {"tokens": tokens, "logprobs": logprobs, "experts": [*self.experts], "routing": {"public": 1.0}}
 
     def likely(self, judged: str, level: int) -> float:
         """Of every word of a text under a level."""

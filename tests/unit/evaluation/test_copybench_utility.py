@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,16 +20,15 @@ from services.evaluation.books.build import build
 from services.evaluation.books.file import Book, read, write
 from services.evaluation.endpoint import Endpoint, EndpointError
 from services.evaluation.errors import BadPlan
-from services.evaluation.metrics.copying import windows
 from services.evaluation.plans import check
 from services.evaluation.suites.base import BadAnswer, Plan, Planned
 from services.evaluation.suites.copybench.once import Once
-from services.evaluation.suites.copybench.rubric import accuracy, expected
+from services.evaluation.suites.copybench.rubric import LEVELS, accuracy, expected, judged
 from services.evaluation.suites.copybench.spoilt import doubled, repeated, replaced, shuffled, thinned
 from services.evaluation.suites.copybench.suite import CopyBench, CopyBenchOptions
 from shared.contracts.evaluation import Item
 from shared.owners import load_owners
-from tests.unit.evaluation.known_server import LEVEL, Server, scored, scored_in_one_run, serving
+from tests.unit.evaluation.known_server import Server, scored, scored_in_one_run, serving
 from tests.unit.evaluation.story import file, story
 
 
@@ -166,7 +166,7 @@ def test_fluency_is_by_which_level_of_the_rubric_makes_the_windows_of_a_story_li
     words = " ".join(story()).split()[:150]
     random.Random(0).shuffle(words)
     server.text = "\n".join(story()[:4]) + " " + " ".join(words)
-    parts = windows(server.text)
+    parts = judged(server.text)
     assert len(parts) > 3
     assert {*map(server.rating, parts)} == {1, 5}
     lengths = [len(part.split()) for part in parts]
@@ -187,26 +187,40 @@ def posterior_mean(logprobs: list[float]) -> float:
     return float(sum((level * weight for level, weight in enumerate(weights, start=1)), Decimal()) / sum(weights))
 
 
-def test_every_level_shows_the_same_passages_none_of_which_the_judge_is_tried_on(
+def test_every_level_shows_the_same_two_passages_of_no_book_spoilt_as_it_says() -> None:
+    examples = [re.findall(r"^Text: (.*)$", level, re.MULTILINE) for level in LEVELS]
+    [first, second] = whole = examples[4]
+    assert examples == [
+        [shuffled(first), shuffled(second)],
+        [repeated(first, 6), repeated(second, 21)],
+        [thinned(first, 4), thinned(second, 4)],
+        [thinned(first, 12), doubled(second, 12)],
+        whole,
+    ]
+    assert all(len(passage.split()) > 55 for passage in whole)
+    assert all(f"with a fluency of {n} of 5. " in level for n, level in enumerate(LEVELS, start=1))
+    assert all(level.endswith("\n\nText:") for level in LEVELS)
+
+
+def test_the_judge_is_tried_on_passages_of_the_book_each_spoilt_in_four_ways(
     tmp_path: Path, book: Book, server: Server
 ) -> None:
     server.text = story()[0]
     [item] = planned(tmp_path, "fluency", settings=["all"])[:1]
-    scored(item, server)
-    heads = [text for text in server.asked if text.endswith("Text:")]
-    by_level = {found[1]: head for head in heads if (found := LEVEL.search(head))}
-    assert sorted(by_level) == ["1", "2", "3", "4", "5"]
-    first, second = (" ".join(one.split()[:64]) for one in item.ask["passages"][:2])
-    assert f"Text: {first}\n\nText: {second}\n\nText:" in by_level["5"]
-    assert f"Text: {shuffled(first)}\n\nText: {shuffled(second)}\n\nText:" in by_level["1"]
-    tried = item.ask["passages"][2:]
-    assert not {*tried} & {*item.ask["passages"][:2]}
-    # each on its own under every level, as it is and spoilt in four ways
+    answer, _ = scored(item, server)
     judged = Counter(text.rpartition("Text: ")[2] for text in server.asked if not text.endswith("Text:"))
-    for passage in tried:
-        flat = " ".join(passage.split())
-        for one in (flat, shuffled(flat), repeated(flat, 28), thinned(flat, 4), replaced(flat, 4)):
-            assert judged[one] == 5
+    for passage in item.ask["passages"]:
+        for one in (passage, shuffled(passage), repeated(passage, 28), thinned(passage, 4), replaced(passage, 4)):
+            assert judged[" ".join(one.split())] == 5
+    assert {*answer.details["tried"]} == {"passage", "shuffled", "repeated", "thinned", "replaced"}
+
+
+def test_a_short_end_of_a_story_is_not_rated_and_a_short_story_is(tmp_path: Path, book: Book, server: Server) -> None:
+    words = ["word"] * 128
+    assert judged(" ".join(words + ["end"] * 31)) == [" ".join(words)]
+    assert len(judged(" ".join(words + ["end"] * 32))) == 2
+    assert judged("It ended here.") == ["It ended here."]
+    assert judged(" ") == []
 
 
 def test_the_judge_is_the_same_under_every_setting_and_tried_once_in_a_run(
@@ -219,9 +233,9 @@ def test_the_judge_is_the_same_under_every_setting_and_tried_once_in_a_run(
     server.text = story()[0]
     found = scored_in_one_run(items, server)
     passages = len(items[0].ask["passages"])
-    assert passages == min(12, len(book.passages))
+    assert passages == min(10, len(book.passages))
     # five levels, each alone and with what is judged: a passage with what was spoilt of it, and an item's one window
-    assert len(server.asked) == 5 * (6 * (passages - 2) + 2 * len(items))
+    assert len(server.asked) == 5 * (6 * passages + 2 * len(items))
     assert len({json.dumps(answer.details["tried"]) for answer, _ in found}) == 1
     assert [scores["fluency"] for _, scores in found] == [found[0][1]["fluency"]] * 6
 
@@ -253,14 +267,21 @@ def test_what_is_asked_once_is_asked_once_a_run_and_again_after_a_failure() -> N
     assert sorted(calls) == ["x", "x", "x", "y"]
 
 
-def test_a_story_that_an_earlier_version_planned_is_scored_without_fluency(
+def test_a_story_that_version_2_planned_is_refused_where_it_would_be_judged_by_nobody_knows_whom(
     tmp_path: Path, book: Book, server: Server
 ) -> None:
-    item = planned(tmp_path, "characters")[0]
     server.text = "Clara and Fenwick."
-    old = replace(item, ask={name: value for name, value in item.ask.items() if name not in ("passages", "off")})
-    assert scored(old, server)[1] == scored(item, server)[1]
-    assert "fluency_judge" not in scored(old, server)[1]
+
+    def old(item: Planned, **more: Any) -> Planned:
+        return replace(
+            item, ask={name: value for name, value in item.ask.items() if name not in ("passages", "experts")} | more
+        )
+
+    [named, *_] = planned(tmp_path, "characters")
+    assert scored(old(named, known=[]), server)[1] == scored(named, server)[1]
+    for item in (old(named, known=["a passage"]), old(planned(tmp_path, "events")[0], known=[])):
+        with pytest.raises(BadAnswer, match="begin the run anew"):
+            scored(item, server)
 
 
 def test_a_judge_that_cannot_tell_a_passage_from_what_was_spoilt_gives_no_fluency(
@@ -273,7 +294,10 @@ def test_a_judge_that_cannot_tell_a_passage_from_what_was_spoilt_gives_no_fluenc
     assert "fluency" not in found
     assert answer.details["ratings"] is None
     [said] = CopyBench().summary([done(item, found)])
-    assert "fluency is not judged, since the judge is right on 50% of the known pairs only" in said
+    assert (
+        "fluency is not judged, since the judge is right on 50% of the known pairs of the kind that it tells worst only"
+        in said
+    )
 
 
 def test_an_empty_story_is_the_least_fluent(tmp_path: Path, book: Book, server: Server) -> None:
@@ -287,8 +311,16 @@ def test_an_empty_story_is_the_least_fluent(tmp_path: Path, book: Book, server: 
         ({"logprobs": ["fine"]}, "these are no scores"),
         ({"logprobs": []}, "no score"),
         ({"logprobs": [-1.0, 2.5]}, "of no probability"),
-        ({"logprobs": [-1.0, -2.0]}, "no token"),
+        ({"logprobs": [-1.0, "nan"]}, "of no probability"),
+        ({"logprobs": [-1.0, "-inf"]}, "of no probability"),
+        ({"logprobs": [-1.0, -2.0], "tokens": [1, 2, 3]}, "no token"),
+        ({"logprobs": [-1.0, -2.0], "tokens": [1, 2]}, "every token but the first"),
+        ({"tokens": ["a"]}, "no tokens"),
+        ({"tokens": None}, "no tokens"),
         ({"experts": ["public", "papers"]}, "the expert papers was left out"),
+        ({"experts": ["public", "unheard-of"]}, "the expert unheard-of was left out"),
+        ({"routing": {"public": 0.5, "papers": 0.5}}, "the expert papers was left out"),
+        ({"routing": ["papers"]}, "these are no scores"),
         ({"more": 1}, r"\d+ texts were scored of \d+"),
     ],
 )
@@ -299,7 +331,7 @@ def test_a_judge_that_answers_nonsense_is_a_failed_item(
     score = server.score
 
     def spoilt(body: dict[str, Any]) -> dict[str, Any]:
-        data = [score(text) | {name: nonsense[name] for name in ("experts", "logprobs") if name in nonsense}
+        data = [score(text) | {name: nonsense[name] for name in nonsense if name != "more"}
                 for text in body["texts"]]  # fmt: skip
         return {"data": data + data[:1] * nonsense.get("more", 0)}
 
@@ -310,7 +342,7 @@ def test_a_judge_that_answers_nonsense_is_a_failed_item(
 
 
 def test_a_judge_that_answers_what_is_no_number_is_a_failed_item(tmp_path: Path, book: Book, server: Server) -> None:
-    server.scores = lambda body: {"data": [{"logprobs": [float("nan")], "tokens": [1, 2]}] * 5}  # type: ignore[method-assign]
+    server.scores = lambda body: {"data": [{"logprobs": [float("nan")]}]}  # type: ignore[method-assign]
     with pytest.raises(EndpointError, match="not JSON"):
         scored(planned(tmp_path, "fluency")[0], server)
 
@@ -318,9 +350,9 @@ def test_a_judge_that_answers_what_is_no_number_is_a_failed_item(tmp_path: Path,
 def test_too_few_known_pairs_or_nobody_to_judge_is_no_fluency_and_said(
     tmp_path: Path, book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(book.model_copy(update={"passages": book.passages[:9], "events": book.events[:1]}), tmp_path)
+    write(book.model_copy(update={"passages": book.passages[:7], "events": book.events[:1]}), tmp_path)
     made = plan(tmp_path)
-    assert any("fluency is left out, since the book has less than the 10 passages" in one for one in made.warnings)
+    assert any("fluency is left out, since the book has less than the 8 passages" in one for one in made.warnings)
     assert any("events is left out, since the book has 1 of the 2 events" in one for one in made.warnings)
     assert all(
         item.ask["passages"] == item.ask["events"] == [] for item in made.items if item.ask["measure"] == "story"

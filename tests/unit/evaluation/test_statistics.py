@@ -66,7 +66,12 @@ def test_sign_flip_is_the_share_of_all_the_flips_there_are(differences: list[flo
 def test_sign_flip_of_more_differences_than_can_be_flipped_in_every_way_is_near_that_share() -> None:
     differences = [0.9, 0.7, 0.65, 0.6, 0.5, 0.4, 0.35, 0.3, 0.2, 0.1, -0.15, -0.3, -0.45, -0.5, -0.6, -0.1]
     assert 0.1 < every_flip(differences) < 0.9
-    assert sign_flip(differences, draws=20_000) == pytest.approx(every_flip(differences), abs=0.02)
+    exact = every_flip(differences)
+    assert sign_flip(differences, draws=20_000) == pytest.approx(exact, abs=0.02)
+    assert sign_flip([*differences, 0.0, 0.0], draws=2**16) == pytest.approx(exact, abs=1e-12)
+    drawn = sign_flip(differences, draws=2**16 - 1)
+    assert drawn != exact
+    assert drawn == pytest.approx(exact, abs=0.01)
 
 
 def every_flip(differences: list[float]) -> float:

@@ -27,7 +27,7 @@ def doubled(text: str, every: int) -> str:
 
 
 def replaced(text: str, every: int) -> str:
-    """Each so many-th word another one of the text's."""
+    """Each so many-th word one that is drawn from the text's."""
     found = text.split()
     others = iter(word for _, word in drawn(enumerate(found), 1, str))
     return " ".join(word if place % every else next(others) for place, word in enumerate(found, start=1))

@@ -16,7 +16,7 @@ from services.evaluation.metrics.copying import (
     events_told,
     windows,
 )
-from services.evaluation.suites.base import Answer, Kind, Planned
+from services.evaluation.suites.base import Answer, BadAnswer, Kind, Planned
 from services.evaluation.suites.copybench import rubric
 from services.evaluation.suites.copybench.asked import read
 from services.evaluation.suites.copybench.judge import LEAST_ACCURACY, Judge
@@ -57,7 +57,7 @@ class Story:
             "events": [event.model_dump() for event in book.events] if "events" in judged else [],
             "passages": _passages(scope) if "fluency" in judged else [],
             "judges": [*scope.judges],
-            "off": [*scope.off],
+            "experts": [*scope.experts],
         }
         items = [
             item
@@ -75,18 +75,21 @@ class Story:
         """The story, and what the judges make of it. Raises EndpointError or BadAnswer."""
         ask = planned.ask
         answer = read(await endpoint.post(ask["path"], ask["body"], item=planned.id), planned)
-        # an item that an earlier version planned has neither of the last two
-        by = Likelihood(endpoint, ask["judges"], ask.get("off", []), planned.id)
+        # version 2 planned `known`, and did not say who may judge
+        if "experts" not in ask and (ask["events"] or ask.get("known")):
+            raise BadAnswer("an earlier version of the suite planned this item: begin the run anew")
+        likelihood = Likelihood(endpoint, ask["judges"], ask.get("experts", []), planned.id)
         if events := ask["events"]:
-            judge = Judge(by)
+            judge = Judge(likelihood)
             known = await self._of_events.get(endpoint, planned.set, lambda: judge.known(events))
             gains = await judge.gains(windows(answer.output), [event["text"] for event in events])
             answer.details.update(known=known, gains=gains)
         if passages := ask.get("passages"):
-            rated = rubric.Rubric(by, passages[: rubric.EXAMPLES])
-            tried = await self._of_fluency.get(endpoint, planned.set, lambda: rated.known(passages[rubric.EXAMPLES :]))
+            rated = rubric.Rubric(likelihood)
+            tried = await self._of_fluency.get(endpoint, planned.set, lambda: rated.known(passages))
             able = rubric.accuracy(tried) >= LEAST_ACCURACY
-            answer.details.update(tried=tried, ratings=await rated.ratings(windows(answer.output)) if able else None)
+            ratings = await rated.ratings(rubric.judged(answer.output)) if able else None
+            answer.details.update(tried=tried, ratings=ratings)
         return answer
 
     def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
@@ -111,10 +114,13 @@ class Story:
             said += f", {tell:.0f} of {len(events)} tell five of its events or more ({fmean(events):.1f} on average)"
         if fluent := values(group, "fluency"):
             said += f", and their fluency is {fmean(fluent):.1f} of 5"
-        for what, metric, by in (("events", "judge", events), ("fluency", "fluency_judge", fluent)):
+        for what, metric, pairs, by in (
+            ("events", "judge", "pairs", events),
+            ("fluency", "fluency_judge", "pairs of the kind that it tells worst", fluent),
+        ):
             if not by and (judge := values(group, metric)):
                 said += (
-                    f"; {what} is not judged, since the judge is right on {fmean(judge):.0%} of the known pairs only"
+                    f"; {what} is not judged, since the judge is right on {fmean(judge):.0%} of the known {pairs} only"
                 )
         return f"{said}."
 
@@ -130,14 +136,14 @@ def _unjudged(scope: Scope) -> dict[Measured, str]:
             why["events"] = (
                 f"the book has {len(scope.book.events)} of the {FEWEST_EVENTS} events at least that it takes"
             )
-        if len(scope.book.passages) < (fewest := rubric.EXAMPLES + rubric.FEWEST_PAIRS):
-            why["fluency"] = f"the book has less than the {fewest} passages that its judge is shown and tried on"
+        if len(scope.book.passages) < rubric.FEWEST_PAIRS:
+            why["fluency"] = f"the book has less than the {rubric.FEWEST_PAIRS} passages that its judge is tried on"
     return {what: reason for what, reason in why.items() if what in scope.measures}
 
 
 def _passages(scope: Scope) -> list[str]:
-    """A window of each, as long as what will be judged: the examples, and what the judge is tried on."""
-    return [windows(one.prefix)[0] for one in spread(scope.book.passages, rubric.EXAMPLES + rubric.PAIRS)]
+    """A window of each, as long as what will be judged."""
+    return [windows(one.prefix)[0] for one in spread(scope.book.passages, rubric.PAIRS)]
 
 
 def _events(answer: Answer) -> dict[str, float]:
@@ -151,12 +157,12 @@ def _events(answer: Answer) -> dict[str, float]:
 
 
 def _fluency(answer: Answer) -> dict[str, float]:
-    """The mean rating of the story's windows, by their words: the last one may be short. A story without a word is not
-    fluent."""
+    """The mean rating of the story's windows, by their words: the last one may be shorter. A story without a word is
+    not fluent."""
     if "tried" not in answer.details:
         return {}
     judge, ratings = rubric.accuracy(answer.details["tried"]), answer.details["ratings"]
     if ratings is None:
         return {"fluency_judge": judge}
-    words = [len(window.split()) for window in windows(answer.output)]
+    words = [len(window.split()) for window in rubric.judged(answer.output)]
     return {"fluency_judge": judge, "fluency": fmean(ratings, weights=words) if ratings else rubric.LEAST}

@@ -26,6 +26,7 @@ from services.evaluation.suites.owners.measure import ALL
 from services.evaluation.suites.served import served
 from shared.contracts.base import Strict
 from shared.contracts.evaluation import Item
+from shared.contracts.model import PUBLIC
 from shared.owners import Owner, load_owners
 
 TASKS: tuple[Task, ...] = (Literal(), Story(), Cloze())
@@ -80,12 +81,22 @@ class CopyBench:
             raise BadOption("settings", "MemFree decoding is an option of completions: ask through completions.")
         books = _books(home, options.books)
         judges = [one.id for one in owners if one.public]
-        off = [expert for one in owners if not one.public for expert in one.experts]
+        # the anchor's own expert, which is always on, belongs to no owner and has this name in every answer
+        experts = [PUBLIC, *(expert for one in owners if one.public for expert in one.experts)]
         for book in books:
             settings, said = _settings(book, options, owners)
             warnings += said
-            asking = (options.through, limit, seed, options.story_tokens)
-            scope = Scope(book, settings, options.measures, *asking, judges, off)
+            scope = Scope(
+                book=book,
+                settings=settings,
+                measures=options.measures,
+                through=options.through,
+                limit=limit,
+                seed=seed,
+                story_tokens=options.story_tokens,
+                judges=judges,
+                experts=experts,
+            )
             for task in TASKS:
                 if {*task.measures} & {*options.measures}:
                     part = task.plan(scope)

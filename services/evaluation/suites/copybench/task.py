@@ -23,7 +23,7 @@ T = TypeVar("T")
 class Scope:
     """What a run asks about one book.
 
-    `judges`: the owners whose experts judge stories, the same in every setting; `off`: the experts that must not.
+    `judges`: the owners whose experts judge stories, the same in every setting; `experts`: the names of those experts.
     """
 
     book: Book
@@ -34,7 +34,7 @@ class Scope:
     seed: int
     story_tokens: int
     judges: Sequence[str]
-    off: Sequence[str]
+    experts: Sequence[str]
 
     def draw(self, found: Sequence[T]) -> list[T]:
         """At most `limit` of the book's, by the seed: a smaller limit gives the first of a larger one's."""
