@@ -24,7 +24,7 @@ LEAST = 1.0
 _SHORT = 32
 """Words: of so few p(level | window) stays near what it was before, and the rating near 3."""
 
-_TOLD = (
+_PASSAGES = (
     "The ferry came in a little after six, when the lamps along the quay were already lit. A woman in a grey coat "
     "walked down the plank with two children and a basket, looked round for somebody, and sat down on a crate to wait. "
     'Nobody had told her brother the hour. "He will be here when he has shut the shop," she said to the children, and '
@@ -63,13 +63,13 @@ class Rubric:
     def __init__(self, likelihood: Likelihood) -> None:
         self._likelihood = likelihood
 
-    async def ratings(self, judged: Sequence[str]) -> list[float]:
+    async def ratings(self, texts: Sequence[str]) -> list[float]:
         """Of each text, 1 to 5: the mean of the levels by p(level | text), all being as likely before it is read.
 
         White space is read as a space. Of some hundred tokens it is next to the likeliest level. Raises EndpointError,
         BadAnswer.
         """
-        flat = [" ".join(text.split()) for text in judged]
+        flat = [" ".join(text.split()) for text in texts]
         if not flat:
             return []
         found = [await self._likelihood.after(level, flat) for level in LEVELS]
@@ -122,7 +122,7 @@ def accuracy(known: Mapping[str, Sequence[float]]) -> float:
 
 def _level(number: int, what: str, *spoil: Callable[[str], str]) -> str:
     """What stands before a text that is held against a level."""
-    shown = "".join(f"Text: {way(passage)}\n\n" for way, passage in zip(spoil, _TOLD, strict=True))
+    shown = "".join(f"Text: {way(passage)}\n\n" for way, passage in zip(spoil, _PASSAGES, strict=True))
     return f"Pieces of text with a fluency of {number} of 5. {what}\n\n{shown}Text:"
 
 

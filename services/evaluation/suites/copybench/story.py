@@ -46,7 +46,7 @@ class Story:
     costs: Mapping[str, str] = {"fluency": "fluency"}
 
     def __init__(self) -> None:
-        self._of_events, self._of_fluency = Once[dict[str, list[float]]](), Once[dict[str, list[float]]]()
+        self._known = Once[dict[str, list[float]]]()
 
     def plan(self, scope: Scope) -> Part:
         """At most `limit` openings under every setting. `events` and `passages` are empty where nothing is judged."""
@@ -81,12 +81,12 @@ class Story:
         likelihood = Likelihood(endpoint, ask["judges"], ask.get("experts", []), planned.id)
         if events := ask["events"]:
             judge = Judge(likelihood)
-            known = await self._of_events.get(endpoint, planned.set, lambda: judge.known(events))
+            known = await self._known.get(endpoint, f"events of {planned.set}", lambda: judge.known(events))
             gains = await judge.gains(windows(answer.output), [event["text"] for event in events])
             answer.details.update(known=known, gains=gains)
         if passages := ask.get("passages"):
             rated = rubric.Rubric(likelihood)
-            tried = await self._of_fluency.get(endpoint, planned.set, lambda: rated.known(passages))
+            tried = await self._known.get(endpoint, f"fluency of {planned.set}", lambda: rated.known(passages))
             able = rubric.accuracy(tried) >= LEAST_ACCURACY
             ratings = await rated.ratings(rubric.judged(answer.output)) if able else None
             answer.details.update(tried=tried, ratings=ratings)
