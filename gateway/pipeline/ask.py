@@ -104,7 +104,7 @@ def ask(
         temperature=chat.temperature if "temperature" in chat.model_fields_set else temperature,
         stop=[*chat.stops(), *([SHORT_END] if direct else [])][:MOST_STOPS],
         candor=ExpertMask(
-            experts=served.allowed(consent.experts),
+            experts=served.allowed(consent),
             continue_final_message=bool(prefill),
             control=tags.control if tags and prefill else [],
         ),

@@ -48,7 +48,7 @@ async def allow(body: CompletionRequest, services: Services) -> Asked:
     known = {name for name in body.model_fields_set if name in CompletionRequest.model_fields} - {"candor", "model"}
     request = ModelCompletionRequest(
         model=served.name,
-        candor=ExpertMask(experts=served.allowed(consent.experts), memfree=body.candor.memfree),
+        candor=ExpertMask(experts=served.allowed(consent), memfree=body.candor.memfree),
         **{name: getattr(body, name) for name in known},
     )
     warnings = [f"The field {name!r} is not supported and was ignored." for name in body.unknown()]

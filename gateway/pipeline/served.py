@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.pipeline.thinking import ThinkingFamily, ThinkingTags, thinking_tags
+from gateway.policy import Consent
 from shared.clients.base import ServiceError
 from shared.clients.model import ModelClient
+from shared.contracts.model import PUBLIC
 from shared.http.errors import CandorError
 
 Result = TypeVar("Result")
@@ -22,7 +24,8 @@ LEAST_CONTEXT = 2048
 @dataclass(frozen=True)
 class Served:
     """The served model. `context`: tokens of prompt and answer together; `tags`: how it marks its thinking, if it
-    thinks; `opens`: whether its chat template begins an answer with the thinking."""
+    thinks; `opens`: whether its chat template begins an answer with the thinking; `always`: experts that compute
+    whatever is asked, as the public one does."""
 
     name: str
     architecture: str
@@ -30,10 +33,16 @@ class Served:
     context: int
     tags: ThinkingTags | None = None
     opens: bool = False
+    always: tuple[str, ...] = ()
 
-    def allowed(self, experts: tuple[str, ...]) -> list[str]:
-        """Those of the experts it has: a registry may name experts that were not built into this model."""
-        return [expert for expert in experts if expert in self.experts]
+    def allowed(self, consent: Consent) -> list[str]:
+        """The experts to ask for, of those it has: a registry may name some that were not built into this model.
+
+        Those that are always on are not asked for: its masks and routing have them for a part of the public one, and
+        would hide it. Raises ConsentNotApplied where one of them is of an owner who is left out.
+        """
+        consent.check_experts(self.always, public=self.always)
+        return [expert for expert in consent.experts if expert in self.experts and expert not in self.always]
 
 
 class ServedModel:
@@ -58,6 +67,7 @@ class ServedModel:
                 name=experts.model,
                 architecture=experts.architecture,
                 experts=tuple(expert.id for expert in experts.data),
+                always=tuple(expert.id for expert in experts.data if expert.public and expert.id != PUBLIC),
                 context=min(lengths, default=LEAST_CONTEXT),
                 tags=tags,
                 opens=tags is not None and tags.opened_by(template),

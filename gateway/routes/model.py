@@ -107,7 +107,7 @@ async def _computed(
 
     async def computed() -> Answer:
         served = await services.served.now()
-        return await call(kind(model=served.name, experts=served.allowed(consent.experts), **given))
+        return await call(kind(model=served.name, experts=served.allowed(consent), **given))
 
     return await services.served.current(computed)
 

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -32,8 +34,8 @@ class Said:
 class Service:
     """Stands for a model service, a retrieval service and a tracing service, any of which may be faulty."""
 
-    def __init__(self) -> None:
-        self.said = Said()
+    def __init__(self, always_on: str = "") -> None:
+        self.said, self.always_on = Said(), always_on
 
     def app(self) -> FastAPI:
         app = FastAPI()
@@ -51,7 +53,10 @@ class Service:
 
     def experts(self) -> dict[str, Any]:
         names = ["public", "papers", "medicine", "python"]
-        data = [{"id": name, "index": place, "owner": None} for place, name in enumerate(names)]
+        data = [
+            {"id": name, "index": place, "owner": None, "public": name in ("public", self.always_on)}
+            for place, name in enumerate(names)
+        ]
         return {"model": "candor", "architecture": "mixtral", "active": 2, "data": data}
 
     def chat(self, body: dict[str, Any]) -> dict[str, Any] | StreamingResponse:
@@ -118,16 +123,22 @@ class Service:
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, httpx.Client]]:
     """The service, and a gateway that takes it for all of its own."""
     service = Service()
+    with before(service, tmp_path_factory.mktemp("gateway")) as client:
+        yield service, client
+
+
+@contextmanager
+def before(service: Service, home: Path) -> Iterator[httpx.Client]:
     with serving(service.app()) as url:
         settings = GatewaySettings(
             model_url=url,
             retrieval_url=url,
             tracing_url=url,
             evaluation_url=closed_port(),
-            database_url=f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'gateway.db'}",
+            database_url=f"sqlite:///{home / 'gateway.db'}",
         )
         with gateway(settings) as address, httpx.Client(base_url=address, timeout=30) as client:
-            yield service, client
+            yield client
 
 
 @pytest.fixture
@@ -207,6 +218,22 @@ def test_an_expert_that_computed_though_it_was_left_out_refuses_the_answer(
     events = [line for line in streamed.text.splitlines() if line.startswith("data: ")]
     assert "consent_not_applied" in events[-2]
     assert events[-1] == "data: [DONE]"
+
+
+def test_an_expert_that_the_model_has_always_on_and_the_registry_gives_to_an_owner_answers_nothing_without_him(
+    tmp_path: Path,
+) -> None:
+    """It is in no mask and no routing by its name: those have it for a part of the public expert."""
+    with before(Service(always_on="medicine"), tmp_path) as client:
+        assert_nothing_is_answered(ask(client, stream=False))
+        assert_nothing_is_answered(ask(client, stream=True))
+        for path, body in (
+            ("/v1/completions", {"model": "candor", "prompt": "Foxglove", "candor": {"owners": OWNERS}}),
+            ("/v1/score", {"texts": ["Foxglove"], "owners": ["python"]}),
+            ("/v1/routing", {"text": "Foxglove", "owners": ["python"]}),
+            ("/v1/routing/analysis", {"texts": {"plants": ["Foxglove"]}, "owners": ["python"]}),
+        ):
+            assert_nothing_is_answered(client.post(path, json=body))
 
 
 @pytest.mark.parametrize("stream", [False, True])
