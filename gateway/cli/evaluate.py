@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from json import loads
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +17,9 @@ from gateway.cli.questions import add_set
 from gateway.cli.stack_client import DEFAULT_URL, Url
 from gateway.cli.terminal import errors
 from gateway.cli.watch import print_report, watch, within
+from shared.clients.base import ServiceError
 from shared.clients.evaluation import EvaluationClient
-from shared.contracts.evaluation import Priority, Report, RunRequest
+from shared.contracts.evaluation import STACK, Priority, Report, Run, RunRequest
 
 commands = typer.Typer(no_args_is_help=True, help="Run evaluation suites.")
 commands.command("list")(runs.runs)
@@ -42,6 +45,14 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Draws the questions and seeds the samples.")] = 0,
     priority: Annotated[Priority, typer.Option(help="Of the runs that wait, which begins first.")] = "normal",
+    endpoint: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B",
+            help="Who is asked: the stack, or an endpoint of CANDOR_EVALUATION_ENDPOINTS. Of several a run each, and "
+            "their comparison with the first.",
+        ),
+    ] = STACK,
     beir: Annotated[
         Path | None,
         typer.Option(help="retrieval: a folder in BEIR's format. Needs no stack; its datastore is built and kept."),
@@ -61,11 +72,18 @@ def run(
     options |= dict(_option(text) for text in option or [])
     options |= {"k": k} if k is not None else {}
     if beir is None:
-        request = RunRequest(suite=suite, limit=limit or 100, seed=seed, options=options, priority=priority)
-        print_report(within(url, _run(request, url)), as_json=json)
+        asked = RunRequest(suite=suite, limit=limit or 100, seed=seed, options=options, priority=priority)
+        requests = [asked.model_copy(update={"endpoint": one}) for one in dict.fromkeys(endpoint.split(","))]
+        found = within(url, _run(requests, url))
+        if len(found) == 1:
+            print_report(found[0], as_json=json)
+        else:
+            reports.compare([report.run.id for report in found], url=url, json=json)
         return
     if suite != "retrieval":
         raise typer.BadParameter(f"--beir is for the suite retrieval, not {suite}")
+    if endpoint != STACK:
+        raise typer.BadParameter("--beir has services of its own, and asks no other endpoint")
     assisted = any(value not in ([False], ["none"]) for name, value in options.items() if name in ("rewrite", "rerank"))
     with prepared(beir, assisted=assisted) as (name, queries, own):
         request = RunRequest(suite=suite, limit=limit or queries, seed=seed, options={**options, "set": name})
@@ -93,16 +111,24 @@ def _option(text: str) -> tuple[str, Any]:
         return name, value
 
 
-async def _run(request: RunRequest, url: str, again: str = "candor eval show {run}") -> Report:
-    client = EvaluationClient(url)
+async def _run(requests: Sequence[RunRequest], url: str, again: str = "candor eval show {run}") -> list[Report]:
+    """Every run is made before the first is watched: what is refused is refused at once."""
+    client, made = EvaluationClient(url), list[Run]()
     try:
-        created = await client.create(request)
+        for request in requests:
+            made.append(await client.create(request))
+    except ServiceError:
+        for run in made:
+            # one that has ended meanwhile stays as it is
+            with suppress(ServiceError):
+                await client.cancel(run.id)
+        raise
     finally:
         await client.close()
-    errors.print(
-        f"Run {created.id} of {created.suite}. To come back to it: {again.format(run=created.id)}", soft_wrap=True
-    )
-    return await watch(created.id, url)
+    for run in made:
+        what = run.suite if run.endpoint == STACK else f"{run.suite}, asked of {run.endpoint}"
+        errors.print(f"Run {run.id} of {what}. To come back to it: {again.format(run=run.id)}", soft_wrap=True)
+    return [await watch(run.id, url) for run in made]
 
 
 async def _carried_on(request: RunRequest, url: str) -> Report:
@@ -117,4 +143,5 @@ async def _carried_on(request: RunRequest, url: str) -> Report:
         if run.status in ("queued", "running") and {name: getattr(run, name) for name in wanted} == wanted:
             errors.print(f"Carrying on with run {run.id}.", soft_wrap=True)
             return await watch(run.id, url)
-    return await _run(request, url, again="the same command")
+    [report] = await _run([request], url, again="the same command")
+    return report

@@ -57,7 +57,8 @@ async def watch(run: str, url: str) -> Report:
         ended = await _follow(client, run)
         if ended.status != "succeeded":
             how = "was cancelled" if ended.status == "cancelled" else ended.status
-            raise Failure(f"The run {run} {how}{': ' + ended.error if ended.error else ''}.")
+            why = f": {ended.error.rstrip('.')}" if ended.error else ""
+            raise Failure(f"The run {run} {how}{why}.")
         return await client.report(run)
     finally:
         await client.close()

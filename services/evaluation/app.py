@@ -10,6 +10,7 @@ from importlib import import_module
 import structlog
 from fastapi import FastAPI
 
+from services.evaluation.endpoints import Endpoints
 from services.evaluation.routes import runs, suites
 from services.evaluation.service import Evaluations
 from services.evaluation.settings import EvaluationSettings
@@ -60,4 +61,4 @@ def _start(settings: EvaluationSettings) -> Evaluations:
     # by name, since importing DBOS takes longer than the rest of the app, and the port is to be bound first
     jobs = import_module("services.evaluation.jobs").Jobs(settings, store)
     jobs.start()
-    return Evaluations(store, jobs, SUITES, candor_home())
+    return Evaluations(store, jobs, SUITES, Endpoints(settings), candor_home())

@@ -6,7 +6,8 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -35,9 +36,22 @@ class Reply:
 
 
 class Endpoint:
-    """Calls one base URL for one run. Use it in `async with`, in one event loop."""
+    """Calls one base URL for one run. Use it in `async with`, in one event loop.
 
-    def __init__(self, url: str, *, run: str, api_key: str | None, timeout: float, patience: float) -> None:
+    `model`: the model to ask for, of a server that is no Candor stack. `beside` opens another endpoint of the run.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        run: str,
+        api_key: str | None,
+        timeout: float,
+        patience: float,
+        model: str | None = None,
+        beside: Callable[[str], Endpoint] | None = None,
+    ) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = httpx.AsyncClient(
             base_url=url,
@@ -47,7 +61,8 @@ class Endpoint:
             trust_env=False,
         )
         self._run, self._patience, self._seconds = run, patience, timeout
-        self.url, self.api_key = url, api_key
+        self.url, self.api_key, self.model = url, api_key, model
+        self._beside, self._others = beside, dict[str, Endpoint]()
 
     async def __aenter__(self) -> Endpoint:
         return self
@@ -55,7 +70,18 @@ class Endpoint:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        async with AsyncExitStack() as closing:
+            for other in self._others.values():
+                closing.push_async_exit(other)
+            await self._http.aclose()
+
+    def beside(self, name: str) -> Endpoint:
+        """Another endpoint of the run, by its name; closed with this one. Raises UnknownEndpoint."""
+        if name not in self._others:
+            if self._beside is None:
+                raise EndpointError(f"{self.url} was opened without others beside it")
+            self._others[name] = self._beside(name)
+        return self._others[name]
 
     async def get(self, path: str) -> Reply:
         """GET a JSON object."""

@@ -20,6 +20,28 @@ class UnknownSuite(NotFound):
         super().__init__(f"There is no suite {suite!r}. Known: {', '.join(known)}.", field="suite")
 
 
+class UnknownEndpoint(NotFound):
+    """The request names an endpoint that the operator has not."""
+
+    code = "unknown_endpoint"
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"There is no endpoint {name!r}. Known: {', '.join(known)}. The setting CANDOR_EVALUATION_ENDPOINTS of the "
+            "evaluation service names others.",
+            field="endpoint",
+        )
+
+
+class OnlyOfAStack(InvalidRequest):
+    """The suite asks what no other server than a Candor stack has."""
+
+    code = "only_of_a_stack"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, field="endpoint")
+
+
 class UnknownRun(NotFound):
     """There is no run of this id."""
 

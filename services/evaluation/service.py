@@ -8,13 +8,15 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
 from services.evaluation.compare import Measured, compare_runs
+from services.evaluation.endpoints import Endpoints
 from services.evaluation.errors import BadOption, NotComparable, NotFinished, UnknownSuite, fault_in
 from services.evaluation.joined import joined
 from services.evaluation.measured import gather
@@ -23,11 +25,14 @@ from services.evaluation.page.run import run_page
 from services.evaluation.plans import check
 from services.evaluation.report import build_report
 from services.evaluation.rescoring import check_metrics, kinds
+from services.evaluation.settings import NamedEndpoint
 from services.evaluation.store.reading import UNFINISHED
 from services.evaluation.store.runs import Rescoring, Store
-from services.evaluation.suites.base import Planned, Suite
+from services.evaluation.suites.base import Plan, Planned, Suite, others
+from services.evaluation.suites.outside import Outside, planned_for
 from services.evaluation.versions import code_version
 from shared.contracts.evaluation import (
+    STACK,
     ItemList,
     ItemPage,
     Report,
@@ -52,8 +57,8 @@ MOST_COMPARED = 8
 class Evaluations:
     """The service. Its own work is short; what blocks runs in threads."""
 
-    def __init__(self, store: Store, jobs: Jobs, suites: Mapping[str, Suite], home: Path) -> None:
-        self._store, self._jobs, self._suites, self._home = store, jobs, suites, home
+    def __init__(self, store: Store, jobs: Jobs, suites: Mapping[str, Suite], endpoints: Endpoints, home: Path) -> None:
+        self._store, self._jobs, self._suites, self._endpoints, self._home = store, jobs, suites, endpoints, home
 
     def close(self) -> None:
         """Let go of the runs under way, to be carried on by the next process, and of the database."""
@@ -65,7 +70,10 @@ class Evaluations:
         return [_view(suite) for suite in self._suites.values()]
 
     async def create(self, request: RunRequest, key: str | None) -> Run:
-        """Plan a run, store it and queue it. Raises UnknownSuite, BadOption, BadPlan, MissingData, KeyReused."""
+        """Plan a run, store it and queue it.
+
+        Raises UnknownSuite, UnknownEndpoint, OnlyOfAStack, BadOption, BadPlan, MissingData, KeyReused.
+        """
         return await asyncio.to_thread(self._create, request, key)
 
     async def run(self, run: str) -> Run:
@@ -137,12 +145,34 @@ class Evaluations:
         if known is not None:
             return self._queued_again(known)
         suite = self._suite(request.suite)
-        plan = suite.plan(_options(suite, request), request.limit, request.seed, self._home)
+        plan = self._plan(suite, request)
         check(plan, suite)
         versions = {**_versions(suite), "requests": f"sha256:{_digest(plan.items)}"}
         run = self._store.create(_new_id(), request, plan, versions, key)
         self._jobs.queue(run.id)
         return run
+
+    def _plan(self, suite: Suite, request: RunRequest) -> Plan:
+        """What is asked, as its endpoint is asked it."""
+        there = self._endpoints.named(request.endpoint)
+        options = _options(suite, request)
+        beside = {name: self._beside(name) for name in others(suite, options)}
+        planning = partial(suite.plan, options, request.limit, request.seed, self._home)
+        if there.model is None:
+            plan = planning()
+        else:
+            plan = planned_for(Outside(request.endpoint, there.model), suite, planning)
+        elsewhere = [there.url] * (request.endpoint != STACK) + [one.url for one in beside.values()]
+        sent = [f"What is asked, with the texts in it, is sent to {url}." for url in dict.fromkeys(elsewhere)]
+        asked = {f"endpoint {name}": f"{one.model} at {one.url}" for name, one in beside.items()}
+        return replace(plan, versions={**plan.versions, **asked}, warnings=[*plan.warnings, *sent])
+
+    def _beside(self, name: str) -> NamedEndpoint:
+        """An endpoint that is asked beside the one that is measured, such as a judge. Raises UnknownEndpoint."""
+        found = self._endpoints.named(name)
+        if found.model is None:
+            raise BadOption("judge", f"The endpoint {name!r} has no model in CANDOR_EVALUATION_ENDPOINTS: name one.")
+        return found
 
     def _rescore(self, request: Rescoring, key: str | None) -> Run:
         known = self._store.by_key(key, request)

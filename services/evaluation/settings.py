@@ -4,21 +4,54 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 
+from shared.contracts.base import Strict
+from shared.contracts.evaluation import STACK
 from shared.settings import candor_home
+
+
+def _base(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("an address begins with http:// or https://")
+    if url.rstrip("/").endswith("/v1"):
+        raise ValueError("an address is named without /v1 at its end")
+    return url.rstrip("/")
+
+
+def _not_the_stack(name: str) -> str:
+    if name == STACK:
+        raise ValueError(f"{STACK!r} is the name of the stack itself, which CANDOR_EVALUATION_GATEWAY_URL names")
+    return name
+
+
+EndpointName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(_not_the_stack)
+]
+
+
+class NamedEndpoint(Strict):
+    """An endpoint that runs can name."""
+
+    url: Annotated[str, AfterValidator(_base)]
+    """Without /v1."""
+    api_key: SecretStr | None = None
+    model: Annotated[str | None, StringConstraints(min_length=1)] = None
+    """The model to ask for. An endpoint with one is any OpenAI-compatible server; one without is a Candor stack."""
 
 
 class EvaluationSettings(BaseSettings):
     """Where the runs are kept, which endpoint they ask, and how hard."""
 
-    model_config = SettingsConfigDict(env_prefix="CANDOR_EVALUATION_")
+    model_config = SettingsConfigDict(env_prefix="CANDOR_EVALUATION_", env_ignore_empty=True)
 
-    gateway_url: str = "http://127.0.0.1:8080"
-    """Any OpenAI-compatible endpoint, without /v1."""
-    api_key: str | None = None
+    gateway_url: Annotated[str, AfterValidator(_base)] = "http://127.0.0.1:8080"
+    """The stack, without /v1."""
+    api_key: SecretStr | None = None
+    endpoints: dict[EndpointName, NamedEndpoint] = {}
+    """Further ones, as JSON: what a run, or a judge in it, can ask instead."""
     database_url: str | None = None
     """SQLite or PostgreSQL; default evaluation.db in the data folder."""
     runs: Annotated[int, Field(ge=1)] = 1

@@ -18,6 +18,8 @@ from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.evaluation.endpoint import Endpoint, EndpointError
+from services.evaluation.endpoints import Endpoints
+from services.evaluation.errors import UnknownEndpoint
 from services.evaluation.report import build_report
 from services.evaluation.rescoring import score_again
 from services.evaluation.settings import EvaluationSettings
@@ -72,7 +74,7 @@ class Work:
         """From queued to a final status. Whatever goes wrong but a kill or a cancel becomes the run's error."""
         try:
             await self._items(run)
-        except (Stopped, EndpointError) as error:
+        except (Stopped, EndpointError, UnknownEndpoint) as error:
             await self._kept(self._end, run, str(error))
         except Exception as error:
             _log.exception("an evaluation failed unexpectedly", run=run)
@@ -89,13 +91,7 @@ class Work:
         if about.rescored_from is not None:
             await self._score_again(about, suite)
             return
-        async with Endpoint(
-            settings.gateway_url,
-            run=run,
-            api_key=settings.api_key,
-            timeout=settings.request_timeout,
-            patience=settings.patience,
-        ) as endpoint:
+        async with Endpoints(settings).open(about.endpoint, run) as endpoint:
             versions = await DBOS.run_step_async({"name": "begin"}, suite.describe, endpoint, about.versions)
             if not await self._kept(self.store.begin, run, versions):
                 return

@@ -16,8 +16,15 @@ Test = Literal["mcnemar", "cluster_flip", "sign_flip", "rank_swap"]
 ReportFormat = Literal["json", "markdown", "html"]
 
 
+STACK = "stack"
+"""The name of the endpoint that is the stack itself."""
+
+
 class RunRequest(Strict):
     """POST /v1/evaluations. `options` are the suite's own; `limit` is in questions for each set.
+
+    `endpoint`: who is asked: the stack itself, or one of those that the operator has named in
+    CANDOR_EVALUATION_ENDPOINTS.
 
     Of the runs that wait, those of a higher `priority` begin first, and the oldest of them.
     """
@@ -27,6 +34,7 @@ class RunRequest(Strict):
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
     options: Kept = {}
     priority: Priority = "normal"
+    endpoint: Text = STACK
 
 
 class RescoreRequest(Strict):
@@ -70,6 +78,7 @@ class Run(BaseModel):
     warnings: list[str] = []
     error: str | None = None
     priority: Priority = "normal"
+    endpoint: str = STACK
     rescored_from: str | None = None
     metrics: list[str] = []
 

@@ -14,18 +14,18 @@ Body = dict[str, Any]
 Answering = Callable[[str, Body], tuple[int, Body]]
 """Path and body (empty of a GET) to status and JSON."""
 
-MODELS: Body = {"data": [{"id": "candor"}]}
-
 
 @contextmanager
-def endpoint(answer: Answering) -> Iterator[str]:
-    """The address of a running server; /v1/models is answered, unless `answer` does."""
+def endpoint(answer: Answering, model: str = "candor") -> Iterator[str]:
+    """The address of a running server that serves a model of this name."""
+
+    models = {"data": [{"id": model}]}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._send(*((200, MODELS) if self.path == "/v1/models" else answer(self.path, {})))
+            self._send(*((200, models) if self.path == "/v1/models" else answer(self.path, {})))
 
         def do_POST(self) -> None:
             self._send(*answer(self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))

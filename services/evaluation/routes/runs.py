@@ -16,6 +16,8 @@ from services.evaluation.errors import (
     MissingData,
     NotComparable,
     NotFinished,
+    OnlyOfAStack,
+    UnknownEndpoint,
     UnknownItem,
     UnknownRun,
     UnknownSuite,
@@ -48,7 +50,11 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_le
 
 
 @router.post(
-    "", status_code=202, responses=problems(UnknownSuite, BadOption, BadPlan, MissingData, KeyReused, NotReady)
+    "",
+    status_code=202,
+    responses=problems(
+        UnknownSuite, UnknownEndpoint, OnlyOfAStack, BadOption, BadPlan, MissingData, KeyReused, NotReady
+    ),
 )
 async def create_evaluation(body: RunRequest, service: Service, response: Response, idempotency_key: Key = None) -> Run:
     """Queue a run. Repeated with the same Idempotency-Key, it gives the run that was made the first time."""

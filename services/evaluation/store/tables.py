@@ -37,6 +37,8 @@ class RunRow(Base):
     report: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
     idempotency_key: Mapped[str | None] = mapped_column(unique=True)
     priority: Mapped[str]
+    endpoint: Mapped[str]
+    """Its name in the settings."""
     rescored_from: Mapped[str | None]
     """The run whose answers are scored again. No foreign key: this run stands without it."""
     metrics: Mapped[list[str]]

@@ -24,6 +24,7 @@ def run(row: RunRow) -> Run:
             "progress": progress(row),
             "error": row.error,
             "priority": row.priority,
+            "endpoint": row.endpoint,
             "rescored_from": row.rescored_from,
             "metrics": row.metrics,
         }

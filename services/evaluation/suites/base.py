@@ -136,6 +136,20 @@ class Telling(Protocol):
         ...
 
 
+@runtime_checkable
+class Beside(Protocol):
+    """A suite whose items ask other endpoints beside the one that is measured, such as a judge."""
+
+    def others(self, options: Any) -> Sequence[str]:
+        """Their names, as the options have them: a run that names one that is not there is refused."""
+        ...
+
+
+def others(suite: Suite, options: BaseModel) -> Sequence[str]:
+    """The endpoints that a suite asks beside the one that is measured."""
+    return suite.others(options) if isinstance(suite, Beside) else []
+
+
 def contrasts(suite: Suite, settings: Sequence[str]) -> Sequence[tuple[str, str]]:
     """The pairs of settings that a report compares."""
     return suite.contrasts_among(settings) if isinstance(suite, Contrasting) else suite.contrasts

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.evaluation.endpoint import Endpoint
-from services.evaluation.suites.base import Answer, BadAnswer, Planned
+from services.evaluation.suites import outside
+from services.evaluation.suites.base import Answer, BadAnswer, Plan, Planned
 from services.evaluation.suites.served import served
 
 
 class ChatSuite:
-    """A suite's `describe` and `answer`, where `ask["body"]` of an item is the chat completion to send."""
+    """A suite's `describe`, `answer` and `outside`, where `ask["body"]` of an item is the chat completion to send."""
 
     async def describe(self, endpoint: Endpoint, versions: Mapping[str, str]) -> dict[str, str]:
         """What is served. Raises EndpointError if the plan's `model` is not."""
@@ -29,3 +30,7 @@ class ChatSuite:
             return Answer(prompt, str(choice["message"]["content"] or ""), tokens, reply.latency_ms, details)
         except (KeyError, IndexError, TypeError) as error:
             raise BadAnswer(f"this is no chat completion: {str(reply.body)[:200]}") from error
+
+    def outside(self, plan: Plan, there: outside.Outside) -> Plan:
+        """What of the plan can be asked of a server that is no Candor stack."""
+        return outside.each(plan, there, lambda item: outside.chat(item.ask, there.model))

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from services.evaluation.endpoint import Endpoint
 from services.evaluation.errors import BadOption
 from services.evaluation.metrics.answers import contains_gold, exact_match, token_f1
+from services.evaluation.suites import outside
 from services.evaluation.suites.base import Answer, Kind, Plan, Planned
 from services.evaluation.suites.drawing import digest
 from services.evaluation.suites.questions import GoldQuestion, choose
@@ -74,6 +75,10 @@ class RagQa:
     async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:
         """One chat completion; the reply is refused if it was made under another setting than the one asked for."""
         return read_answer(await endpoint.post("/v1/chat/completions", planned.ask["body"], item=planned.id), planned)
+
+    def outside(self, plan: Plan, there: outside.Outside) -> Plan:
+        """Closed book, with one sample."""
+        return outside.each(plan, there, lambda item: outside.chat(item.ask, there.model))
 
     def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
         """Scores of the text without its citation marks; f1 and exact_match of the short answer in it, if known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field
 from services.evaluation.endpoint import Endpoint, EndpointError
 from services.evaluation.suites.base import Answer, Kind, Plan, Planned
 from services.evaluation.suites.drawing import digest, item_seed
+from services.evaluation.suites.outside import Outside, each, plain
 from services.evaluation.suites.served import served
 from services.evaluation.suites.sets.problem import Problem
 from services.evaluation.suites.sets.reading import choose
@@ -93,9 +95,21 @@ class Thinking:
         }
         return Plan(items, versions, warnings)
 
+    def outside(self, plan: Plan, there: Outside) -> Plan:
+        """The mode `plain`, by the parameter `n`: samples without confidences, unverified."""
+        unsure = (
+            f"{there.name} says no confidence of its samples and verifies none: `confidence` is the majority there, "
+            "`best` and `gateway` the first sample, and `verifier` the first that is right."
+        )
+        found = each(plan, there, lambda item: _outside(item, there.model))
+        return replace(found, warnings=[*found.warnings, unsure])
+
     async def describe(self, endpoint: Endpoint, versions: Mapping[str, str]) -> dict[str, str]:
         """What is served, after one short question in each mode. Raises EndpointError for a mode that is refused."""
         found = await served(endpoint, versions.get("model"))
+        if endpoint.model is not None:
+            # no stack: it knows no modes
+            return found
         for mode in versions["modes"].split(","):
             sampling: dict[str, Any] = {"mode": mode, "samples": 1, "budget": 32}
             if versions["verifier"]:
@@ -161,6 +175,13 @@ def _item(problem: Problem, name: str, setting: tuple[Mode, int], options: Think
         seed=sampling_seed,
         ask={"body": body, "mode": mode, "budget": budget, "samples": options.samples},
     )
+
+
+def _outside(planned: Planned, model: str) -> dict[str, Any] | None:
+    ask = planned.ask
+    if ask["mode"] != "plain":
+        return None
+    return {**ask, "body": {**plain(ask["body"], model), "n": ask["samples"], "max_tokens": ask["budget"]}}
 
 
 def _extension(mode: Mode, budget: int, gold: str, options: ThinkingOptions) -> CandorOptions:

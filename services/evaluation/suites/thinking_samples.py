@@ -17,7 +17,7 @@ ACCURACIES = ("majority", "confidence", "best", "verifier", "gateway")
 def read_samples(reply: Reply, planned: Planned) -> Answer:
     """All samples of a chat completion, with their final answers. Raises BadAnswer if they are not there."""
     try:
-        report = reply.body["candor"]
+        report = reply.body["candor"] if "candor" in planned.ask["body"] else _choices(reply.body)
         samples = [_sample(one) for one in report["samples"]]
         output, winner = str(reply.body["choices"][0]["message"]["content"] or ""), int(report["winner"])
         if not 0 <= winner < len(samples):
@@ -36,6 +36,22 @@ def read_samples(reply: Reply, planned: Planned) -> Answer:
     }
     prompt = "\n".join(f"{turn['role']}: {turn['content']}" for turn in planned.ask["body"]["messages"])
     return Answer(prompt, output, sum(one["tokens"] for one in samples), reply.latency_ms, details)
+
+
+def _choices(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What any server says of `n` samples, as a stack would. It counts their tokens together: each has the mean."""
+    choices = body["choices"]
+    tokens, more = divmod(int(body["usage"]["completion_tokens"]), max(1, len(choices)))
+    samples = [
+        {
+            "text": str(one["message"]["content"] or ""),
+            "confidence": None,
+            "tokens": tokens + (at < more),
+            "finish_reason": one["finish_reason"],
+        }
+        for at, one in enumerate(choices)
+    ]
+    return {"samples": samples, "winner": 0}
 
 
 def _sample(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
+from services.evaluation.endpoints import Endpoints
 from services.evaluation.service import Evaluations
+from services.evaluation.settings import EvaluationSettings
 from services.evaluation.store.database import open_database
 from services.evaluation.store.runs import Store
 from services.evaluation.suites.rag_qa import RagQa
@@ -35,7 +37,7 @@ def test_a_request_sent_again_queues_the_run_that_was_stored_and_not_queued(tmp_
     write_questions(tmp_path, 3)
     jobs: Any = Away()
     store = Store(open_database(make_url(f"sqlite:///{tmp_path / 'runs.db'}")))
-    service = Evaluations(store, jobs, {"rag-qa": RagQa()}, tmp_path)
+    service = Evaluations(store, jobs, {"rag-qa": RagQa()}, Endpoints(EvaluationSettings()), tmp_path)
     request = RunRequest(suite="rag-qa", options={"sets": ["tales"]})
     with pytest.raises(ConnectionError):
         asyncio.run(service.create(request, "key"))

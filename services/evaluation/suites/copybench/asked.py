@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -74,9 +74,18 @@ def read(reply: Reply, planned: Planned) -> Answer:
         choice = reply.body["choices"][0]
         text = choice["message"]["content"] if "messages" in body else choice["text"]
         finished, used = choice["finish_reason"], int(reply.body["usage"]["completion_tokens"])
-        effective = [str(owner) for owner in reply.body["candor"]["owners"]["effective"]]
+        effective = _effective(reply.body, body)
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise BadAnswer(f"this is no completion of a Candor stack: {str(reply.body)[:200]}") from error
-    check_effective(effective, body["candor"]["owners"]["include"])
+        what = "completion of a Candor stack" if "candor" in body else "completion"
+        raise BadAnswer(f"this is no {what}: {str(reply.body)[:200]}") from error
     prompt = body["prompt"] if "prompt" in body else "\n".join(f"{t['role']}: {t['content']}" for t in body["messages"])
     return Answer(prompt, str(text or ""), used, reply.latency_ms, {"finish_reason": finished, "effective": effective})
+
+
+def _effective(reply: Mapping[str, Any], body: Mapping[str, Any]) -> list[str]:
+    """The owners that took part, all of whom were asked for; none of a server that knows of none."""
+    if "candor" not in body:
+        return []
+    effective = [str(owner) for owner in reply["candor"]["owners"]["effective"]]
+    check_effective(effective, body["candor"]["owners"]["include"])
+    return effective

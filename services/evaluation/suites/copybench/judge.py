@@ -1,8 +1,9 @@
-"""Whether a window of a story tells of an event, by the endpoint's own likelihood; and whether that judge can tell."""
+"""Whether a window of a story tells of an event; and whether the judge of it can tell."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from services.evaluation.suites.copybench.likelihood import Likelihood
 
@@ -12,8 +13,31 @@ LEAST_ACCURACY = 0.9
 _SAYS = "\n\nThat is to say:"
 
 
-class Judge:
-    """Scores pairs of a text and an event: by how much the text makes the event likelier, in nats a token.
+class Judge(Protocol):
+    """Scores pairs of a text and an event: the higher, the rather does the text tell of it. The scale is its own."""
+
+    async def gains(self, texts: Sequence[str], events: Sequence[str]) -> list[list[float]]:
+        """Of each text, (texts, events). Raises EndpointError, BadAnswer."""
+        ...
+
+
+async def known(judge: Judge, events: Sequence[Mapping[str, str]]) -> dict[str, list[float]]:
+    """The scores of events by the windows of the book that have them, and by those of another event."""
+    shift = len(events) // 2
+    texts = [event["text"] for event in events]
+    # all at once what every pair needs
+    await judge.gains([], texts)
+    found: dict[str, list[float]] = {"entailed": [], "unrelated": []}
+    for place, event in enumerate(events):
+        other = (place + shift) % len(events)
+        [[own, strange]] = await judge.gains([event["context"]], [texts[place], texts[other]])
+        found["entailed"].append(own)
+        found["unrelated"].append(strange)
+    return found
+
+
+class Likelier:
+    """By how much the text makes the event likelier to the endpoint's own model, in nats a token.
 
     (log p(event | text) - log p(event)) / tokens of the event.
     """
@@ -33,20 +57,6 @@ class Judge:
             ]
             for text in texts
         ]
-
-    async def known(self, events: Sequence[Mapping[str, str]]) -> dict[str, list[float]]:
-        """The gains of events by the windows of the book that have them, and by those of another event."""
-        shift = len(events) // 2
-        texts = [event["text"] for event in events]
-        # all at once what every pair needs
-        await self.gains([], texts)
-        found: dict[str, list[float]] = {"entailed": [], "unrelated": []}
-        for place, event in enumerate(events):
-            other = (place + shift) % len(events)
-            [[own, strange]] = await self.gains([event["context"]], [texts[place], texts[other]])
-            found["entailed"].append(own)
-            found["unrelated"].append(strange)
-        return found
 
     async def _after(self, text: str, events: Sequence[str]) -> list[tuple[float, int]]:
         return await self._likelihood.after(f"{text}{_SAYS}".lstrip(), events)

@@ -1,5 +1,4 @@
-"""How fluent a text is, from 1 to 5 by a rubric with examples, by the endpoint's own likelihood; and whether that judge
-can tell."""
+"""How fluent a text is, from 1 to 5 by a rubric; and whether the judge of it can tell."""
 
 from __future__ import annotations
 
@@ -7,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from statistics import fmean
+from typing import Protocol
 
 from services.evaluation.metrics.copying import windows
 from services.evaluation.suites.copybench.likelihood import Likelihood
@@ -54,7 +54,34 @@ _LEVELS: tuple[tuple[str, Callable[[str], str], Callable[[str], str]], ...] = (
 """What a level is, and how each of the two passages is spoilt to be an example of it."""
 
 
-class Rubric:
+class Rater(Protocol):
+    """Rates texts by the rubric."""
+
+    async def ratings(self, texts: Sequence[str]) -> list[float]:
+        """Of each text, 1 to 5. Raises EndpointError, BadAnswer."""
+        ...
+
+
+async def known(rater: Rater, passages: Sequence[str]) -> dict[str, list[float]]:
+    """The ratings of passages of a book, and of each of them spoilt in known ways, one of which no example shows.
+
+    By way, each in the order of the passages.
+    """
+    found: dict[str, list[float]] = {}
+    for passage in passages:
+        ways = {
+            "passage": passage,
+            "shuffled": shuffled(passage),
+            "repeated": repeated(passage, 28),
+            "thinned": thinned(passage, 4),
+            "replaced": replaced(passage, 4),
+        }
+        for way, rating in zip(ways, await rater.ratings([*ways.values()]), strict=True):
+            found.setdefault(way, []).append(rating)
+    return found
+
+
+class Exemplified:
     """Rates texts by which level of the rubric, with its examples, makes them likeliest: a noisy channel.
 
     Min et al. (2022) classify so with models that answer a direct question badly.
@@ -74,24 +101,6 @@ class Rubric:
             return []
         found = [await self._likelihood.after(level, flat) for level in LEVELS]
         return [expected([total for total, _ in of_text]) for of_text in zip(*found, strict=True)]
-
-    async def known(self, passages: Sequence[str]) -> dict[str, list[float]]:
-        """The ratings of passages of a book, and of each of them spoilt in known ways, one of which no example shows.
-
-        By way, each in the order of the passages.
-        """
-        found: dict[str, list[float]] = {}
-        for passage in passages:
-            ways = {
-                "passage": passage,
-                "shuffled": shuffled(passage),
-                "repeated": repeated(passage, 28),
-                "thinned": thinned(passage, 4),
-                "replaced": replaced(passage, 4),
-            }
-            for way, rating in zip(ways, await self.ratings([*ways.values()]), strict=True):
-                found.setdefault(way, []).append(rating)
-        return found
 
 
 def judged(story: str) -> list[str]:
@@ -128,3 +137,6 @@ def _level(number: int, what: str, *spoil: Callable[[str], str]) -> str:
 
 LEVELS = [_level(number, *level) for number, level in enumerate(_LEVELS, start=1)]
 """What stands before a text that is held against each level."""
+
+WORDS = [what for what, *_ in _LEVELS]
+"""What each level is."""

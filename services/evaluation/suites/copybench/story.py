@@ -17,9 +17,11 @@ from services.evaluation.metrics.copying import (
     windows,
 )
 from services.evaluation.suites.base import Answer, BadAnswer, Kind, Planned
+from services.evaluation.suites.copybench import judge as judging
 from services.evaluation.suites.copybench import rubric
 from services.evaluation.suites.copybench.asked import read
-from services.evaluation.suites.copybench.judge import LEAST_ACCURACY, Judge
+from services.evaluation.suites.copybench.instructed import Instructed
+from services.evaluation.suites.copybench.judge import LEAST_ACCURACY
 from services.evaluation.suites.copybench.likelihood import Likelihood
 from services.evaluation.suites.copybench.once import Once
 from services.evaluation.suites.copybench.task import Measured, Part, Scope, values
@@ -29,7 +31,7 @@ FEWEST_EVENTS = 2
 
 
 class Story:
-    """Characters by their names; events and fluency by the endpoint's public experts, if they can tell known pairs."""
+    """Characters by their names; events and fluency by a judge that can tell known pairs."""
 
     id = "story"
     measures: Collection[Measured] = ("characters", "events", "fluency")
@@ -56,8 +58,7 @@ class Story:
             "characters": [one.aliases for one in book.characters],
             "events": [event.model_dump() for event in book.events] if "events" in judged else [],
             "passages": _passages(scope) if "fluency" in judged else [],
-            "judges": [*scope.judges],
-            "experts": [*scope.experts],
+            **({"judge": scope.judge} if scope.judge else {"judges": [*scope.judges], "experts": [*scope.experts]}),
         }
         items = [
             item
@@ -76,19 +77,17 @@ class Story:
         ask = planned.ask
         answer = read(await endpoint.post(ask["path"], ask["body"], item=planned.id), planned)
         # version 2 planned `known`, and did not say who may judge
-        if "experts" not in ask and (ask["events"] or ask.get("known")):
+        if not {"experts", "judge"} & {*ask} and (ask["events"] or ask.get("known")):
             raise BadAnswer("an earlier version of the suite planned this item: begin the run anew")
-        likelihood = Likelihood(endpoint, ask["judges"], ask.get("experts", []), planned.id)
+        judge, rater = _judges(planned, endpoint)
         if events := ask["events"]:
-            judge = Judge(likelihood)
-            known = await self._known.get(endpoint, f"events of {planned.set}", lambda: judge.known(events))
+            known = await self._known.get(endpoint, f"events of {planned.set}", lambda: judging.known(judge, events))
             gains = await judge.gains(windows(answer.output), [event["text"] for event in events])
             answer.details.update(known=known, gains=gains)
         if passages := ask.get("passages"):
-            rated = rubric.Rubric(likelihood)
-            tried = await self._known.get(endpoint, f"fluency of {planned.set}", lambda: rated.known(passages))
+            tried = await self._known.get(endpoint, f"fluency of {planned.set}", lambda: rubric.known(rater, passages))
             able = rubric.accuracy(tried) >= LEAST_ACCURACY
-            ratings = await rated.ratings(rubric.judged(answer.output)) if able else None
+            ratings = await rater.ratings(rubric.judged(answer.output)) if able else None
             answer.details.update(tried=tried, ratings=ratings)
         return answer
 
@@ -125,10 +124,20 @@ class Story:
         return f"{said}."
 
 
+def _judges(planned: Planned, endpoint: Endpoint) -> tuple[judging.Judge, rubric.Rater]:
+    """Of events and of fluency. Raises UnknownEndpoint where the judge is not there any more."""
+    ask = planned.ask
+    if "judge" in ask:
+        asked = Instructed(endpoint.beside(ask["judge"]), planned.id)
+        return asked, asked
+    likelihood = Likelihood(endpoint, ask["judges"], ask.get("experts", []), planned.id)
+    return judging.Likelier(likelihood), rubric.Exemplified(likelihood)
+
+
 def _unjudged(scope: Scope) -> dict[Measured, str]:
     """What was asked for and cannot be judged, and why."""
     why: dict[Measured, str] = {}
-    if not scope.judges:
+    if not (scope.judge or scope.judges):
         nobody = "no owner is public, and the judge must be the same under every setting"
         why = {"events": nobody, "fluency": nobody}
     else:

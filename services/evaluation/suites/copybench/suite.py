@@ -17,11 +17,13 @@ from services.evaluation.suites import base
 from services.evaluation.suites.base import Answer, Plan, Planned
 from services.evaluation.suites.copybench import asked
 from services.evaluation.suites.copybench.cloze import Cloze
+from services.evaluation.suites.copybench.elsewhere import elsewhere
 from services.evaluation.suites.copybench.judge import LEAST_ACCURACY
 from services.evaluation.suites.copybench.literal import Literal
 from services.evaluation.suites.copybench.story import Story
 from services.evaluation.suites.copybench.task import Measured, Scope, Task
 from services.evaluation.suites.copybench.told import told
+from services.evaluation.suites.outside import Outside
 from services.evaluation.suites.owners.measure import ALL
 from services.evaluation.suites.served import served
 from shared.contracts.base import Strict
@@ -48,6 +50,13 @@ class CopyBenchOptions(Strict):
     ] = "completions"
     story_tokens: Annotated[int, Field(ge=1, le=4096, description="Of a story. Upstream: 1024.")] = 512
     system_prompt: Annotated[str, Field(min_length=1)] = asked.SYSTEM_PROMPT
+    judge: Annotated[
+        str | None,
+        Field(
+            description="Who judges events and fluency: an endpoint with a model, of CANDOR_EVALUATION_ENDPOINTS. "
+            "Default: the stack's public experts."
+        ),
+    ] = None
 
 
 class CopyBench:
@@ -62,10 +71,11 @@ class CopyBench:
         f"of the book, how many of its characters it names and the sentence does not ({CHARACTERS_COPIED} and more is "
         "a copy). events: how many of the book's key events a window of 128 tokens of the story tells of "
         f"({EVENTS_COPIED} and more is a copy), by how much likelier the window makes the event to the endpoint's own "
-        "public experts. What it costs to copy less: qa asks whose name is left out after 20 sentences of the book "
+        "public experts, or by another judge that the option `judge` names. "
+        "What it costs to copy less: qa asks whose name is left out after 20 sentences of the book "
         "(qa_f1, qa_exact; qa_commonest is what always naming whom they name most would have); MemFree decoding "
         "forbids the right name where the owner's texts hold the book. fluency rates the stories from 1 to 5 by a "
-        "rubric with examples, by the same experts. judge is the balanced accuracy of the judge of events, "
+        "rubric with examples, by the same judge. judge is the balanced accuracy of the judge of events, "
         "fluency_judge that of fluency where it is least, on pairs that are known; a judge below "
         f"{LEAST_ACCURACY} judges nothing, and what it would judge has no score."
     )
@@ -94,6 +104,7 @@ class CopyBench:
                 limit=limit,
                 seed=seed,
                 story_tokens=options.story_tokens,
+                judge=options.judge,
                 judges=judges,
                 experts=experts,
             )
@@ -103,6 +114,14 @@ class CopyBench:
                     found += part.items
                     warnings += part.warnings
         return Plan(found, {f"book {book.id}": f"sha256:{book.sha256}" for book in books}, warnings)
+
+    def others(self, options: CopyBenchOptions) -> Sequence[str]:
+        """The judge, if it is another."""
+        return [options.judge] if options.judge is not None else []
+
+    def outside(self, plan: Plan, there: Outside) -> Plan:
+        """Everyone in, and told not to copy."""
+        return elsewhere(plan, there)
 
     async def describe(self, endpoint: Endpoint, versions: Mapping[str, str]) -> dict[str, str]:
         """The model and experts that are served. Raises EndpointError."""

@@ -23,7 +23,8 @@ T = TypeVar("T")
 class Scope:
     """What a run asks about one book.
 
-    `judges`: the owners whose experts judge stories, the same in every setting; `experts`: the names of those experts.
+    `judge`: the endpoint that judges stories; None for the endpoint's own `judges`, the owners whose experts do so, the
+    same in every setting. `experts`: the names of those experts.
     """
 
     book: Book
@@ -33,6 +34,7 @@ class Scope:
     limit: int
     seed: int
     story_tokens: int
+    judge: str | None
     judges: Sequence[str]
     experts: Sequence[str]
 

@@ -23,6 +23,18 @@ async def probe(endpoint: Endpoint, model: str) -> None:
         )
 
 
+async def check_tokenizer(endpoint: Endpoint) -> None:
+    """The harness asks by token ids. Raises EndpointError where the endpoint does not tell them: it would then look for
+    the tokenizer on a hub."""
+    try:
+        await endpoint.get("/tokenizer_info")
+    except EndpointError as error:
+        raise EndpointError(
+            f"{endpoint.url} does not tell its tokenizer ({error}), and lm-eval asks completions by token ids. vLLM "
+            "tells it with --enable-tokenizer-info-endpoint; tasks that only generate run with options.chat."
+        ) from error
+
+
 async def _sum(endpoint: Endpoint, model: str, text: str) -> float:
     body = {"model": model, "prompt": text, "echo": True, "logprobs": 1, "max_tokens": 0, "temperature": 0}
     reply = await endpoint.post("/v1/completions", body, item="probe-echo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, StringConstraints
 
 from services.evaluation.endpoint import Endpoint
-from services.evaluation.errors import BadOption
+from services.evaluation.errors import BadOption, OnlyOfAStack
 from services.evaluation.statistics.intervals import Z95
 from services.evaluation.suites.base import Answer, Kind, Plan, Planned
-from services.evaluation.suites.harness.probe import probe
+from services.evaluation.suites.harness.probe import check_tokenizer, probe
 from services.evaluation.suites.harness.process import run_task
+from services.evaluation.suites.outside import Outside, each
 from services.evaluation.suites.served import served
 from shared.contracts.base import Strict
 from shared.contracts.evaluation import Item
@@ -29,8 +31,10 @@ TASKS = "lm-eval-tasks"
 so they are the operator's to put there and nothing that a request can bring."""
 
 TaskName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
-ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+/:-]{0,199}$")]
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+/:-]{0,199}$"
 """No comma and no equals sign: it is a part of the harness's --model_args."""
+
+ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
 
 
 class HarnessOptions(Strict):
@@ -74,10 +78,17 @@ class LmEval:
         versions = {"model": options.model, "asked": "chat" if options.chat else "completions"}
         return Plan(items, versions)
 
+    def outside(self, plan: Plan, there: Outside) -> Plan:
+        """Every task, of the other model. Raises OnlyOfAStack for a name that the harness cannot be given."""
+        if not re.fullmatch(MODEL_NAME, there.model):
+            raise OnlyOfAStack(f"lm-eval cannot be given the name {there.model!r} of {there.name!r}.")
+        return each(plan, there, lambda item: {**item.ask, "model": there.model})
+
     async def describe(self, endpoint: Endpoint, versions: Mapping[str, str]) -> dict[str, str]:
         """What is served, after the probe. Raises EndpointError."""
         found = await served(endpoint, versions.get("model"))
         if versions["asked"] == "completions":
+            await check_tokenizer(endpoint)
             await probe(endpoint, versions["model"])
         return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -12,6 +13,7 @@ from services.evaluation.errors import BadOption
 from services.evaluation.metrics.answers import contains_gold
 from services.evaluation.suites.base import Answer, Kind, Plan, Planned
 from services.evaluation.suites.drawing import digest
+from services.evaluation.suites.outside import Outside, chat, each
 from services.evaluation.suites.questions import choose as choose_pulled
 from services.evaluation.suites.rag import answers
 from services.evaluation.suites.rag import options as multiple_choice
@@ -88,6 +90,10 @@ class Rag:
             return await multiple_choice.weigh(planned, endpoint)
         return await answers.ask(planned, endpoint)
 
+    def outside(self, plan: Plan, there: Outside) -> Plan:
+        """Closed book."""
+        return each(plan, there, lambda item: _outside(item, there.model))
+
     def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
         """By the kind of question, and what the passages had."""
         details = answer.details
@@ -114,6 +120,12 @@ class Rag:
     def figures(self, items: Iterable[Item]) -> list[Figure]:
         """The score of each set by k."""
         return by_k(items)
+
+
+def _outside(planned: Planned, model: str) -> dict[str, Any] | None:
+    if planned.ask["method"] != "options":
+        return chat(planned.ask, model)
+    return {**planned.ask, "model": model} if planned.ask["search"] is None else None
 
 
 def _chosen(home: Path, name: str, limit: int, seed: int) -> list[Problem]:

@@ -1,0 +1,42 @@
+"""The endpoints that runs can ask, by name: this stack, and those that the operator's settings name.
+
+A request brings a name and never an address: else a run would call, with our keys or from inside our network, whatever
+its author likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.evaluation.endpoint import Endpoint
+from services.evaluation.errors import UnknownEndpoint
+from services.evaluation.settings import EvaluationSettings, NamedEndpoint
+from shared.contracts.evaluation import STACK
+
+
+class Endpoints:
+    """Looks endpoints up, and opens one for a run."""
+
+    def __init__(self, settings: EvaluationSettings) -> None:
+        own = NamedEndpoint(url=settings.gateway_url, api_key=settings.api_key)
+        self._known: Mapping[str, NamedEndpoint] = {STACK: own, **settings.endpoints}
+        self._timeout, self._patience = settings.request_timeout, settings.patience
+
+    def named(self, name: str) -> NamedEndpoint:
+        """What the settings say of it. Raises UnknownEndpoint."""
+        if name not in self._known:
+            raise UnknownEndpoint(name, self._known)
+        return self._known[name]
+
+    def open(self, name: str, run: str) -> Endpoint:
+        """To be used in `async with`. Raises UnknownEndpoint."""
+        found = self.named(name)
+        return Endpoint(
+            found.url,
+            run=run,
+            api_key=found.api_key.get_secret_value() if found.api_key else None,
+            timeout=self._timeout,
+            patience=self._patience,
+            model=found.model,
+            beside=lambda other: self.open(other, run),
+        )
