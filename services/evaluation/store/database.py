@@ -29,14 +29,17 @@ def migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with engine.begin() as connection:
+        # services that start together would otherwise both make the tables
         if engine.dialect.name == "postgresql":
-            # replicas that start together would otherwise both make the tables
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('candor evaluation migrations'))")
+        elif engine.dialect.name == "sqlite":
+            # Python begins no transaction before DDL: a kill would leave the half of a migration, and no way on
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     """Readers beside a writer, waiting instead of failing when busy, and foreign keys that hold."""
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000", "foreign_keys=ON"):
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
