@@ -10,6 +10,16 @@ from typing import Any
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """PostgreSQL keeps no NUL, and half of a surrogate pair has no UTF-8: an endpoint's JSON can have both."""
 
+MOST_OF_AN_ERROR = 20_000
+"""Characters. An error can have a whole answer in it, and is kept with its item, its event and its run."""
+
+
+def short(error: str | None) -> str | None:
+    """An error as it is kept: of one that is too long the beginning, and how much is not there."""
+    if error is None or len(error) <= MOST_OF_AN_ERROR:
+        return error
+    return f"{error[:MOST_OF_AN_ERROR]} [cut: {len(error) - MOST_OF_AN_ERROR:,} characters more]"
+
 
 def clean(value: Any) -> Any:
     """The same text or JSON with U+FFFD for every character, and null for every number, that cannot be kept."""

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from services.evaluation.errors import AlreadyFinished
 from services.evaluation.store import wire
-from services.evaluation.store.clean import clean
+from services.evaluation.store.clean import clean, short
 from services.evaluation.store.reading import UNFINISHED, Reader
 from services.evaluation.store.tables import EventRow, ItemRow, RunRow
 from services.evaluation.suites.base import Answer, Plan, Planned
@@ -137,7 +137,7 @@ class Store(Reader):
             row = _lock(session, run, status=status)
             if row is None:
                 return False
-            row.finished, row.error = int(time.time()), clean(error)
+            row.finished, row.error = int(time.time()), clean(short(error))
             ended = _announce(session, row)
             if report is not None:
                 row.report = clean(report.model_copy(update={"run": ended}).model_dump(mode="json"))
@@ -199,7 +199,12 @@ def _append(session: Session, row: RunRow, name: str, data: str) -> None:
 def _fill(item: ItemRow, outcome: Outcome) -> None:
     kept = asdict(outcome.answer) if outcome.answer is not None else {}
     status = "failed" if outcome.error is not None else "scored"
-    for name, value in {**kept, "scores": dict(outcome.scores), "status": status, "error": outcome.error}.items():
+    for name, value in {
+        **kept,
+        "scores": dict(outcome.scores),
+        "status": status,
+        "error": short(outcome.error),
+    }.items():
         setattr(item, name, clean(value))
 
 

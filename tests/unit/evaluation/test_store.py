@@ -175,6 +175,19 @@ def test_what_no_database_keeps_is_kept_as_something_else(store: Store) -> None:
     assert kept.figures[0].series[0].y == [None]
 
 
+def test_of_an_error_that_is_too_long_the_beginning_is_kept_and_the_cut_is_marked(store: Store) -> None:
+    store.begin("run", {})
+    store.record("run", 0, None, {}, "no " * 1_000_000)
+    store.record("run", 1, None, {}, "n" * 20_000)
+    store.end("run", "failed", error=f"The last error: {'no ' * 1_000_000}")
+    first, second = store.items("run")[:2]
+    errors = [first.error or "", store.run("run").error or ""]
+    assert all(error.endswith(" characters more]") and 20_000 < len(error) < 20_100 for error in errors)
+    assert errors[0].endswith("[cut: 2,980,000 characters more]")
+    assert second.error == "n" * 20_000
+    assert max(len(event.data) for event in store.events("run", after=0)) < 30_000
+
+
 def test_half_a_plan_is_no_run(store: Store) -> None:
     items = [Planned(f"q{n % 3}@rag", f"q{n}", "tales", "rag", "Who?", ["Anna"], n, {}) for n in range(5)]
     with pytest.raises(IntegrityError):
