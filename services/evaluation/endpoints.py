@@ -6,12 +6,14 @@ its author likes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from services.evaluation.endpoint import Endpoint
 from services.evaluation.errors import UnknownEndpoint
 from services.evaluation.settings import EvaluationSettings, NamedEndpoint
 from shared.contracts.evaluation import STACK
+
+_BESIDE = "endpoint "
 
 
 class Endpoints:
@@ -27,6 +29,15 @@ class Endpoints:
         if name not in self._known:
             raise UnknownEndpoint(name, self._known)
         return self._known[name]
+
+    def beside(self, names: Iterable[str]) -> dict[str, str]:
+        """As versions: which model each of these is, that are asked beside the one measured. Raises UnknownEndpoint."""
+        found = {name: self.named(name) for name in names}
+        return {f"{_BESIDE}{name}": f"{one.model} at {one.url}" for name, one in found.items()}
+
+    def named_in(self, versions: Iterable[str]) -> list[str]:
+        """Those of which `beside` gave these versions."""
+        return [name.removeprefix(_BESIDE) for name in versions if name.startswith(_BESIDE)]
 
     def open(self, name: str, run: str) -> Endpoint:
         """To be used in `async with`. Raises UnknownEndpoint."""

@@ -78,6 +78,15 @@ class BadPlan(InvalidRequest):
         super().__init__(f"The plan of the suite {suite!r} cannot be run: {what}", field="suite")
 
 
+class SuiteFailed(CandorError):
+    """A suite raised what it is not to raise, or gave what nothing can be made of: a fault of its code."""
+
+    code = "suite_failed"
+
+    def __init__(self, suite: str, part: str, what: str) -> None:
+        super().__init__(f"The suite {suite!r} failed in {part}: {what}")
+
+
 class MissingData(CandorError):
     """The suite's data is not on this machine."""
 

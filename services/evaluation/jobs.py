@@ -20,7 +20,8 @@ from shared.contracts.evaluation import Priority
 
 _QUEUE = "evaluation-runs"
 _WORKFLOW_VERSION = "evaluation-1"
-"""DBOS takes up only workflows of its own version: raise it when the order of steps in `work.py` changes."""
+"""DBOS takes up only workflows of its own version. It stays: a workflow here has no steps that could be others, since
+what is done is in the store."""
 
 _ORDER: dict[Priority, int] = {"high": 1, "normal": 2, "low": 3}
 """DBOS takes the smallest number first, and of one number the oldest."""
@@ -72,14 +73,14 @@ class Jobs:
         DBOS.destroy()
 
     def _take_up(self, run: str) -> None:
-        """DBOS carries on by itself what it knows to be under way."""
+        """DBOS carries on by itself what it knows to be under way, and of its version."""
         status = DBOS.get_workflow_status(run)
-        if status is None:
-            # killed between storing the run and queueing it
-            self.queue(run)
-        elif status.status not in _UNDER_WAY:
-            # the database was away for so long that not even the failure could be kept
-            self._store.end(run, "failed", error=f"The job ended without a result ({status.status}).")
+        if status is not None:
+            if status.status in _UNDER_WAY and status.app_version in (None, _WORKFLOW_VERSION):
+                return
+            # another version's, or ended without the run's end: what is done is in the store, and the rest is not
+            DBOS.delete_workflow(run)
+        self.queue(run)
 
 
 @DBOS.workflow(name="evaluate")

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
+from services.evaluation import sound
+from services.evaluation.calling import tried
+from services.evaluation.endpoint import EndpointError
 from services.evaluation.estimates import corrected, estimate, paired, pairs
 from services.evaluation.measured import Group, Place, gather
 from services.evaluation.rescoring import kinds
 from services.evaluation.statistics.intervals import proportion
-from services.evaluation.suites.base import Kind, Suite, contrasts, figures, summary
+from services.evaluation.suites.base import RATES, BadAnswer, Kind, Suite, contrasts, figures, summary
 from shared.contracts.evaluation import Cell, Comparison, Estimate, Item, Report, Run
-
-T = TypeVar("T")
-
-RATES = ("truncated", "unparsed")
-"""Metrics that stand beside every score, where a suite has them."""
-
-_log = structlog.get_logger()
+from shared.contracts.figure import Figure
+from shared.http.errors import CandorError
 
 
 def build_report(run: Run, items: Sequence[Item], suite: Suite) -> Report:
@@ -30,7 +26,7 @@ def build_report(run: Run, items: Sequence[Item], suite: Suite) -> Report:
     groups, metrics = gather(items), kinds(suite, run.metrics)
     settings = list(dict.fromkeys(setting for _, setting in groups))
     faults: list[str] = []
-    against = _said("what to compare", lambda: list(contrasts(suite, settings)), faults)
+    against = _part(suite, "contrasts", lambda: contrasts(suite, settings), tuple[str, str], faults)
     compared = [*suite.compared, *(name for name in run.metrics if name not in suite.compared)]
     comparisons = [
         comparison
@@ -44,22 +40,23 @@ def build_report(run: Run, items: Sequence[Item], suite: Suite) -> Report:
         metrics=list(metrics),
         cells=cells(groups, metrics),
         comparisons=corrected(comparisons),
-        figures=_said("its figures", lambda: figures(suite, items), faults),
-        summary=[*_said("its summary", lambda: summary(suite, items), faults), *faults],
+        figures=_part(suite, "figures", lambda: _drawn(suite, items), Figure, faults),
+        summary=[*_part(suite, "summary", lambda: summary(suite, items), str, faults), *faults],
     )
 
 
-def _said(what: str, say: Callable[[], list[T]], faults: list[str]) -> list[T]:
+def _part(suite: Suite, part: str, say: Callable[[], Any], kind: Any, faults: list[str]) -> list[Any]:
     """What a suite says beyond the scores; its fault costs the report no more than that."""
     try:
-        return say()
-    except SQLAlchemyError:
-        # the items could not be read: no fault of the suite's
-        raise
-    except Exception as fault:
-        _log.exception("a suite failed in the report", of=what)
-        faults.append(f"The suite failed to say {what}: {type(fault).__name__}: {fault}")
+        return tried(suite.id, part, lambda: sound.checked(list[kind], say()))
+    except (CandorError, EndpointError, BadAnswer) as fault:
+        faults.append(str(fault))
         return []
+
+
+def _drawn(suite: Suite, items: Sequence[Item]) -> list[Any]:
+    """The figures as they are read again from where the report is kept."""
+    return [figure.model_dump(mode="json") for figure in figures(suite, items)]
 
 
 def cells(groups: Mapping[Place, Group], metrics: Mapping[str, Kind]) -> list[Cell]:

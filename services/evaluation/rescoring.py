@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from services.evaluation import sound
+from services.evaluation.calling import tried
 from services.evaluation.errors import BadMetric
 from services.evaluation.metrics.answers import contains_gold, exact_match, token_f1
 from services.evaluation.suites.base import Answer, Kind, Planned, Suite
@@ -32,7 +34,8 @@ def kinds(suite: Suite, added: Sequence[str]) -> dict[str, Kind]:
     return {**suite.metrics, **{name: ADDED[name][0] for name in added if name not in suite.metrics}}
 
 
-def score_again(suite: Suite, added: Sequence[str], planned: Planned, answer: Answer) -> dict[str, float]:
-    """The scores of an answer. Raises whatever the suite raises of an answer that it cannot read."""
+def scored(suite: Suite, added: Sequence[str], planned: Planned, answer: Answer) -> dict[str, float]:
+    """The scores of an answer. Raises BadAnswer or SuiteFailed for one that the suite cannot read."""
     more = {name: ADDED[name][1](answer.output, planned.gold) for name in added}
-    return {**more, **suite.score(planned, answer)}
+    own = tried(suite.id, "score", lambda: sound.scores(suite.score(planned, answer), suite.metrics))
+    return {**more, **own}

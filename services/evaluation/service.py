@@ -8,18 +8,20 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ValidationError
-
+from services.evaluation import sound
+from services.evaluation.calling import tried
 from services.evaluation.compare import Measured, compare_runs
 from services.evaluation.endpoints import Endpoints
-from services.evaluation.errors import BadOption, NotComparable, NotFinished, UnknownSuite, fault_in
+from services.evaluation.errors import BadOption, NotComparable, NotFinished, SuiteFailed, UnknownSuite
 from services.evaluation.joined import joined
 from services.evaluation.measured import gather
+from services.evaluation.options import read
 from services.evaluation.page.compared import compared_page
 from services.evaluation.page.run import run_page
 from services.evaluation.plans import check
@@ -67,12 +69,12 @@ class Evaluations:
 
     def suites(self) -> list[SuiteView]:
         """What can be run, with the JSON schema of its options."""
-        return [_view(suite) for suite in self._suites.values()]
+        return [view for suite in self._suites.values() if (view := _view(suite)) is not None]
 
     async def create(self, request: RunRequest, key: str | None) -> Run:
         """Plan a run, store it and queue it.
 
-        Raises UnknownSuite, UnknownEndpoint, OnlyOfAStack, BadOption, BadPlan, MissingData, KeyReused.
+        Raises UnknownSuite, UnknownEndpoint, OnlyOfAStack, BadOption, BadPlan, MissingData, SuiteFailed, KeyReused.
         """
         return await asyncio.to_thread(self._create, request, key)
 
@@ -155,16 +157,16 @@ class Evaluations:
     def _plan(self, suite: Suite, request: RunRequest) -> Plan:
         """What is asked, as its endpoint is asked it."""
         there = self._endpoints.named(request.endpoint)
-        options = _options(suite, request)
-        beside = {name: self._beside(name) for name in others(suite, options)}
+        options = read(suite, request.options)
+        named = tried(suite.id, "others", lambda: sound.checked(list[str], others(suite, options)))
+        beside = {name: self._beside(name) for name in named}
         planning = partial(suite.plan, options, request.limit, request.seed, self._home)
-        if there.model is None:
-            plan = planning()
-        else:
-            plan = planned_for(Outside(request.endpoint, there.model), suite, planning)
+        if there.model is not None:
+            planning = partial(planned_for, Outside(request.endpoint, there.model), suite, planning)
+        plan = tried(suite.id, "plan", lambda: sound.plan(suite.id, planning()))
         elsewhere = [there.url] * (request.endpoint != STACK) + [one.url for one in beside.values()]
         sent = [f"What is asked, with the texts in it, is sent to {url}." for url in dict.fromkeys(elsewhere)]
-        asked = {f"endpoint {name}": f"{one.model} at {one.url}" for name, one in beside.items()}
+        asked = self._endpoints.beside(beside)
         return replace(plan, versions={**plan.versions, **asked}, warnings=[*plan.warnings, *sent])
 
     def _beside(self, name: str) -> NamedEndpoint:
@@ -226,19 +228,6 @@ class Evaluations:
         return build_report(now, self._store.all_items(run), self._suite(now.suite))
 
 
-def _options(suite: Suite, request: RunRequest) -> BaseModel:
-    """The suite's options as given and defaulted; the first fault becomes an error that names the option."""
-    try:
-        return suite.options.model_validate(request.options)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        name = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            known = ", ".join(suite.options.model_fields)
-            raise BadOption(name, f"The suite {suite.id} has no option {name!r}. It has: {known}.") from error
-        raise BadOption(name, fault_in(f"options.{name}", fault)) from error
-
-
 def _versions(suite: Suite) -> dict[str, str]:
     return {"candor": code_version(), "suite": f"{suite.id}/{suite.version}"}
 
@@ -251,14 +240,21 @@ def _digest(items: Iterable[Planned]) -> str:
     return content.hexdigest()
 
 
-def _view(suite: Suite) -> SuiteView:
-    return SuiteView(
-        id=suite.id,
-        version=suite.version,
-        title=suite.title,
-        description=suite.description,
-        options=suite.options.model_json_schema(),
-    )
+def _view(suite: Suite) -> SuiteView | None:
+    """A suite as it is listed; none of one that fails to say it, whose fault is logged and costs the others nothing."""
+
+    def said() -> SuiteView:
+        return SuiteView(
+            id=suite.id,
+            version=suite.version,
+            title=suite.title,
+            description=suite.description,
+            options=sound.json_kept(suite.options.model_json_schema()),
+        )
+
+    with suppress(SuiteFailed):
+        return tried(suite.id, "listing", said)
+    return None
 
 
 def _new_id() -> str:

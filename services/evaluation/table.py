@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from services.evaluation.report import RATES
+from services.evaluation.suites.base import RATES
 from shared.contracts.evaluation import Cell, Estimate, Paired, Pairing, Report, RunDifference, RunsCompared
 
 _READING = (

@@ -1,40 +1,44 @@
-"""What the workflow of a run does: each item is a durable step.
+"""What the workflow of a run does: the items that the store has not are asked, scored and kept.
 
-DBOS keeps which steps are done; the store keeps what they gave, and refuses to ask an item again that it has, for
-the moment between the two. So a killed process asks again only the items that were under way.
+Which items are done is in the store alone. So a killed process asks again only the items that were under way, and a
+run is carried on by code of another version as by its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import structlog
-from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.evaluation import sound
+from services.evaluation.calling import awaited, words
 from services.evaluation.endpoint import Endpoint, EndpointError
 from services.evaluation.endpoints import Endpoints
-from services.evaluation.errors import UnknownEndpoint
 from services.evaluation.report import build_report
-from services.evaluation.rescoring import score_again
+from services.evaluation.rescoring import scored
+from services.evaluation.serving import OtherModel, describe
 from services.evaluation.settings import EvaluationSettings
 from services.evaluation.store.patience import patiently
-from services.evaluation.store.reading import Rescored
+from services.evaluation.store.reading import UNFINISHED, Rescored
 from services.evaluation.store.runs import Outcome, Store
 from services.evaluation.suites.base import Answer, BadAnswer, Suite
 from services.evaluation.suites.registry import SUITES
 from shared.contracts.evaluation import Run
+from shared.http.errors import CandorError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _PAGE = 100
 """Answers scored again at a time."""
+
+_LOOK_SECONDS = 0.5
+"""Between two looks at whether a run was cancelled."""
 
 _log = structlog.get_logger()
 
@@ -45,7 +49,7 @@ class Stopped(Exception):
 
 @dataclass
 class Tally:
-    """How many items this life of the workflow has seen done, those of earlier lives included, and when to stop."""
+    """How many items are done, those of earlier lives of the service included, and when to stop."""
 
     rate: float
     after: int
@@ -72,55 +76,70 @@ class Work:
 
     async def carry_out(self, run: str) -> None:
         """From queued to a final status. Whatever goes wrong but a kill or a cancel becomes the run's error."""
+        error = None
         try:
-            await self._items(run)
-        except (Stopped, EndpointError, UnknownEndpoint) as error:
-            await self._kept(self._end, run, str(error))
-        except Exception as error:
+            await self._unless_ended(run, self._carried(run))
+        except (Stopped, OtherModel, EndpointError, CandorError) as stopped:
+            error = str(stopped)
+        except Exception as fault:
             _log.exception("an evaluation failed unexpectedly", run=run)
-            await self._kept(self._end, run, f"{type(error).__name__}: {error}")
-        else:
-            await self._kept(self._end, run, None)
+            error = words(fault)
+        # however long the database is away: all that the run has done would else be left without an end
+        await patiently(math.inf, self._end, run, error)
 
-    async def _items(self, run: str) -> None:
+    async def _unless_ended(self, run: str, work: Coroutine[Any, Any, None]) -> None:
+        """The work, dropped with its requests under way once the run has been ended from outside."""
+        working, watching = asyncio.create_task(work), asyncio.create_task(self._ended(run))
+        try:
+            await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            working.cancel()
+            watching.cancel()
+            await asyncio.gather(working, watching, return_exceptions=True)
+        if not working.cancelled():
+            working.result()
+
+    async def _ended(self, run: str) -> None:
+        while True:
+            if (await patiently(math.inf, self.store.run, run)).status not in UNFINISHED:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _carried(self, run: str) -> None:
         about = await self._kept(self.store.run, run)
         if about.suite not in SUITES:
             # a plug-in that was taken away between two lives of the service
             raise Stopped(f"The suite {about.suite!r} is not installed any more.")
-        suite, settings = SUITES[about.suite], self.settings
         if about.rescored_from is not None:
-            await self._score_again(about, suite)
-            return
-        async with Endpoints(settings).open(about.endpoint, run) as endpoint:
-            versions = await DBOS.run_step_async({"name": "begin"}, suite.describe, endpoint, about.versions)
-            if not await self._kept(self.store.begin, run, versions):
+            await self._score_again(about, SUITES[about.suite])
+        else:
+            await self._ask(about, SUITES[about.suite])
+
+    async def _ask(self, about: Run, suite: Suite) -> None:
+        settings, endpoints = self.settings, Endpoints(self.settings)
+        async with endpoints.open(about.endpoint, about.id) as endpoint:
+            served = await describe(about, suite, endpoint, endpoints)
+            if not await self._kept(self.store.begin, about.id, served.versions, served.warnings):
                 return
-            tally = Tally(settings.failure_rate, settings.failures_after)
-            positions = iter(range(about.progress.total))
-            workers = [self._worker(run, positions, suite, endpoint, tally) for _ in range(settings.concurrency)]
-            # not a TaskGroup: it would wrap the exception with which DBOS cancels, and DBOS would not know it again
+            tally = Tally(settings.failure_rate, settings.failures_after, about.progress.done, about.progress.failed)
+            positions = iter(await self._kept(self.store.to_ask, about.id))
+            workers = [self._worker(about.id, positions, suite, endpoint, tally) for _ in range(settings.concurrency)]
+            # not a TaskGroup: it would wrap what a worker raises
             ended = await asyncio.gather(*workers, return_exceptions=True)
         for error in ended:
             if isinstance(error, BaseException):
                 raise error
         # of a run that is through all items count, however few they are
         if tally.too_many_failed(after=1):
-            await self._stop(run, f"{tally.failed} of {tally.done} items failed")
+            await self._stop(about.id, f"{tally.failed} of {tally.done} items failed")
 
     async def _worker(self, run: str, positions: Iterator[int], suite: Suite, endpoint: Endpoint, tally: Tally) -> None:
-        """Take the next item until there is none.
-
-        All workers share one iterator and one event loop, and `run_step_async` draws its step's number before it
-        first waits: item n has the same number in every life of the workflow, whichever worker takes it.
-        """
+        """Take the next item until there is none; all workers share one iterator."""
         try:
             for position in positions:
                 if tally.too_many_failed() or tally.broken:
                     return
-                scored = await DBOS.run_step_async(
-                    {"name": "item", "preemptible": True}, self._item, run, position, suite, endpoint
-                )
-                tally.count(scored)
+                tally.count(await self._item(run, position, suite, endpoint))
         except BaseException:
             tally.broken = True
             raise
@@ -129,22 +148,24 @@ class Work:
         """Ask, score and keep one item; whether it could be scored."""
         planned = await self._kept(self.store.planned, run, position)
         if planned is None:
-            # kept, and killed before DBOS noted the step: the outcome is in the store
+            # kept meanwhile by another process of the service
             return await self._kept(self.store.was_scored, run, position)
-        answer, scores, error = None, {}, None
+        answer, scores, error = None, dict[str, float](), None
+
+        async def ask() -> Answer:
+            return sound.answer(await suite.answer(planned, endpoint))
+
         try:
-            answer = _sound(await suite.answer(planned, endpoint))
-            scores = _finite(suite.score(planned, answer))
-        except (EndpointError, BadAnswer) as refused:
+            answer = await awaited(suite.id, "answer", ask)
+            # in a thread: one that takes long, or for ever, stops no other run
+            scores = await asyncio.to_thread(scored, suite, [], planned, answer)
+        except (EndpointError, BadAnswer, CandorError) as refused:
             error = str(refused)
-        except Exception as fault:
-            _log.exception("a suite failed on an item", run=run, item=planned.id)
-            error = f"{type(fault).__name__}: {fault}"
         await self._kept(self.store.record, run, position, answer, scores, error)
         return error is None
 
     async def _score_again(self, about: Run, suite: Suite) -> None:
-        """Score the answers that the run was made with. No steps: what is scored already is in the store."""
+        """Score the answers that the run was made with."""
         if not await self._kept(self.store.begin, about.id, {}):
             return
         after = -1
@@ -166,6 +187,10 @@ class Work:
 
     def _end(self, run: str, error: str | None) -> None:
         about = self.store.run(run)
+        if about.status not in UNFINISHED:
+            return
+        if error is None and about.progress.done < about.progress.total:
+            error = f"Of {about.progress.total} items {about.progress.done} are done: the others were dropped."
         suite = SUITES.get(about.suite)
         report = None
         try:
@@ -182,25 +207,6 @@ class Work:
         return await patiently(self.settings.patience, call, *args, **kwargs)
 
 
-def _sound(answer: Answer) -> Answer:
-    """The answer, if its numbers are numbers: what the endpoint says of its tokens is not checked before."""
-    if answer.tokens is not None and (not isinstance(answer.tokens, int) or not 0 <= answer.tokens < 2**31):
-        raise BadAnswer(f"the answer says that it has {str(answer.tokens)[:80]!r} tokens")
-    try:
-        json.dumps(answer.details)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise BadAnswer(f"the suite's details of the answer are no JSON ({error})") from error
-    return answer
-
-
-def _finite(scores: Mapping[str, float]) -> dict[str, float]:
-    """The scores, if each is a number that a mean can be made of."""
-    for name, value in scores.items():
-        if not math.isfinite(value):
-            raise BadAnswer(f"its {name} is {value}")
-    return dict(scores)
-
-
 def _scored_again(items: Sequence[Rescored], suite: Suite, about: Run) -> list[Outcome]:
     return [_outcome(item, suite, about) for item in items]
 
@@ -213,10 +219,7 @@ def _outcome(item: Rescored, suite: Suite, about: Run) -> Outcome:
         error = item.error or "there is no answer to score"
     else:
         try:
-            scores = _finite(score_again(suite, about.metrics, item.planned, item.answer))
-        except BadAnswer as refused:
+            scores = scored(suite, about.metrics, item.planned, item.answer)
+        except (EndpointError, BadAnswer, CandorError) as refused:
             error = str(refused)
-        except Exception as fault:
-            _log.exception("a suite failed on an answer of before", run=about.id, item=item.planned.id)
-            error = f"{type(fault).__name__}: {fault}"
     return Outcome(item.position, item.answer, scores, error)

@@ -8,7 +8,7 @@ from services.evaluation.page import plots
 from services.evaluation.page.items import Entry, pieces
 from services.evaluation.page.plots import Named
 from services.evaluation.page.render import placed, render
-from services.evaluation.report import RATES
+from services.evaluation.suites.base import RATES
 from shared.contracts.evaluation import Pairing, RunDifference, RunsCompared
 
 _MINUS = " − "  # noqa: RUF001 - a minus sign

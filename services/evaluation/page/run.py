@@ -9,7 +9,7 @@ from services.evaluation.page.figures import drawn
 from services.evaluation.page.items import pieces
 from services.evaluation.page.plots import Named
 from services.evaluation.page.render import placed, render
-from services.evaluation.report import RATES
+from services.evaluation.suites.base import RATES
 from shared.contracts.evaluation import Item, Report
 
 

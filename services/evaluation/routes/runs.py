@@ -17,6 +17,7 @@ from services.evaluation.errors import (
     NotComparable,
     NotFinished,
     OnlyOfAStack,
+    SuiteFailed,
     UnknownEndpoint,
     UnknownItem,
     UnknownRun,
@@ -53,7 +54,7 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_le
     "",
     status_code=202,
     responses=problems(
-        UnknownSuite, UnknownEndpoint, OnlyOfAStack, BadOption, BadPlan, MissingData, KeyReused, NotReady
+        UnknownSuite, UnknownEndpoint, OnlyOfAStack, BadOption, BadPlan, MissingData, KeyReused, SuiteFailed, NotReady
     ),
 )
 async def create_evaluation(body: RunRequest, service: Service, response: Response, idempotency_key: Key = None) -> Run:

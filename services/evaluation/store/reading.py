@@ -77,6 +77,12 @@ class Reader:
         with Session(self._engine) as session:
             return list(session.scalars(select(RunRow.id).where(RunRow.status.in_(UNFINISHED)).order_by(RunRow.id)))
 
+    def to_ask(self, run: str) -> list[int]:
+        """The positions of the items that are not done, in order."""
+        query = select(ItemRow.position).where(ItemRow.run == run, ItemRow.status == "planned")
+        with Session(self._engine) as session:
+            return list(session.scalars(query.order_by(ItemRow.position)))
+
     def planned(self, run: str, position: int) -> Planned | None:
         """The item at a position; None if it is done already."""
         with Session(self._engine) as session:

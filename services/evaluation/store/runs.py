@@ -121,13 +121,14 @@ class Store(Reader):
                 raise
             return found
 
-    def begin(self, run: str, versions: Mapping[str, str]) -> bool:
+    def begin(self, run: str, versions: Mapping[str, str], warnings: Sequence[str] = ()) -> bool:
         """Queued to running, with what was learned of the endpoint. False if the run has ended already."""
         with Session(self._engine) as session, session.begin():
             row = _lock(session, run, status="running")
             if row is None:
                 return False
             row.versions = {**row.versions, **clean(versions)}
+            row.warnings = list(dict.fromkeys([*row.warnings, *clean(warnings)]))
             _announce(session, row)
             return True
 

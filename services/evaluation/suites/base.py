@@ -32,6 +32,10 @@ many answers or a change, of which the interval is the bootstrap's whatever they
 its interval is Wilson's and its test McNemar's."""
 
 
+RATES = ("truncated", "unparsed")
+"""Scores that stand beside every other, where a suite has them; they need not be among its metrics."""
+
+
 @dataclass(frozen=True)
 class Planned:
     """One item to be answered: a question under a setting. `ask` is JSON of the suite's own, kept until then.

@@ -1,0 +1,356 @@
+"""What a run becomes when its suite, its endpoint or its database fails: no fault goes further than its place."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
+
+from services.evaluation import work
+from services.evaluation.endpoint import EndpointError
+from services.evaluation.settings import EvaluationSettings
+from services.evaluation.store import patience
+from services.evaluation.store.database import open_database
+from services.evaluation.store.runs import Store
+from services.evaluation.suites.base import Answer, BadAnswer, Plan, Planned
+from services.evaluation.suites.rag_qa import RagQaOptions
+from services.evaluation.work import Work
+from shared.contracts.evaluation import Run, RunRequest
+from shared.contracts.figure import Plot, Series
+
+WELL = Answer("Who?", "Anna", 1, 2.0, {})
+
+
+class Faulty:
+    """A suite of ten items whose parts are what a test makes them: `answer` and `score` those of the fourth."""
+
+    id, version, title, description = "faulty", "1", "Faulty", "Of a test."
+    options, contrasts, compared = RagQaOptions, (), ("right",)
+    metrics: Mapping[str, Any] = {"right": "proportion"}
+    serves: Mapping[str, str] = {"endpoint": "here", "weights": "one"}
+
+    def __init__(self, **parts: Callable[..., Any]) -> None:
+        self.parts, self.asked = parts, list[str]()
+
+    def plan(self, options: Any, limit: int, seed: int, home: Path) -> Plan:
+        return Plan([Planned(f"q{n}@rag", f"q{n}", "set", "rag", "Who?", ["Anna"], n, {}) for n in range(10)])
+
+    async def describe(self, endpoint: Any, versions: Any) -> Any:
+        return self.parts.get("describe", lambda: self.serves)()
+
+    async def answer(self, planned: Planned, endpoint: Any) -> Any:
+        self.asked.append(planned.id)
+        return await self.parts["answer"]() if planned.id == "q3@rag" and "answer" in self.parts else WELL
+
+    def score(self, planned: Planned, answer: Answer) -> Any:
+        if planned.id == "q3@rag" and "score" in self.parts:
+            return self.parts["score"]()
+        return {"right": 1.0}
+
+    def figures(self, items: Any) -> Any:
+        return self.parts.get("figures", list)()
+
+    def summary(self, items: Any) -> Any:
+        return self.parts.get("summary", list)()
+
+    def contrasts_among(self, settings: Any) -> Any:
+        return self.parts.get("contrasts", list)()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(open_database(make_url(f"sqlite:///{tmp_path / 'runs.db'}")))
+    yield opened
+    opened.close()
+
+
+def carried(store: Store, suite: Any, monkeypatch: pytest.MonkeyPatch, *, patience: float = 0.0) -> Run:
+    """The run of a suite, carried out from where it is."""
+    monkeypatch.setitem(work.SUITES, "faulty", suite)
+    if not store.runs(after=None, limit=1):
+        plan = suite.plan(None, 10, 0, Path())
+        store.create("run", RunRequest(suite="faulty"), plan, {"suite": "faulty/1"}, None)
+    settings = EvaluationSettings(patience=patience, concurrency=2)
+    asyncio.run(asyncio.wait_for(Work(settings, store).carry_out("run"), 20))
+    return store.run("run")
+
+
+def leaving() -> Any:
+    sys.exit("goodbye")
+
+
+def raising(fault: BaseException) -> Callable[..., Any]:
+    def part(*_: Any) -> Any:
+        raise fault
+
+    return part
+
+
+class Wordless(Exception):
+    def __str__(self) -> str:
+        return str(1 / 0)
+
+
+async def itself_cancelled() -> Any:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(10)
+
+
+def deep(levels: int) -> dict[str, Any]:
+    found = dict[str, Any]()
+    for _ in range(levels):
+        found = {"in": found}
+    return found
+
+
+def details(value: Any) -> Callable[[Answer], Answer]:
+    return lambda answer: Answer(answer.prompt, answer.output, 1, 2.0, value)
+
+
+ANSWERS: dict[str, tuple[Callable[..., Any], str]] = {
+    "exits": (lambda _: leaving(), "The suite 'faulty' failed in answer: SystemExit: goodbye"),
+    "interrupts": (raising(KeyboardInterrupt()), "failed in answer: KeyboardInterrupt"),
+    "raises": (raising(ZeroDivisionError("no")), "failed in answer: ZeroDivisionError: no"),
+    "wordless": (raising(Wordless()), "failed in answer: Wordless"),
+    "cancels itself": (lambda _: itself_cancelled(), "failed in answer: CancelledError"),
+    "another task's cancel": (raising(asyncio.CancelledError()), "failed in answer: CancelledError"),
+    "no answer": (lambda _: "Anna", "no Answer, but of the type str"),
+    "no output": (lambda _: Answer("Who?", None, 1, 2.0, {}), "prompt and output are to be texts"),  # type: ignore[arg-type]
+    "true tokens": (lambda _: Answer("Who?", "A", True, 2.0, {}), "says that it has 'True' tokens"),
+    "no latency": (lambda _: Answer("Who?", "A", 1, float("nan"), {}), "latency_ms is 'nan'"),
+    "no object": (details([1]), "are to be an object: they are of the type list"),
+    "no JSON": (details({"when": {1, 2}}), "no JSON"),
+    "too deep": (details(deep(200)), "nested more than 100 deep"),
+    "much too deep": (details(deep(100_000)), "no JSON"),
+}
+
+SCORES: dict[str, tuple[Callable[..., Any], str]] = {
+    "exits": (leaving, "failed in score: SystemExit: goodbye"),
+    "stops": (raising(StopIteration()), "failed in score: StopIteration"),
+    "no scores": (lambda: [1.0], "numbers by name: they are of the type list"),
+    "no number": (lambda: {"right": float("nan")}, "right is 'nan', of which no mean"),
+    "no end": (lambda: {"right": float("-inf")}, "right is '-inf', of which no mean"),
+    "too great": (lambda: {"right": 10**400}, "of which no mean"),
+    "a text": (lambda: {"right": "1.0"}, "right is '1.0', of which no mean"),
+    "a truth": (lambda: {"right": True}, "right is 'True', of which no mean"),
+    "nothing": (lambda: {"right": None}, "right is 'None', of which no mean"),
+    "another name": (lambda: {"wrong": 1.0}, "no metric of the suite is made of the score 'wrong'; its metrics: right"),
+    "no name": (lambda: {1: 1.0}, "no metric of the suite is made of the score 1"),
+}
+
+
+class Each(Faulty):
+    """An item for each fault, and one without."""
+
+    def plan(self, options: Any, limit: int, seed: int, home: Path) -> Plan:
+        names = [f"answer: {name}" for name in ANSWERS] + [f"score: {name}" for name in SCORES] + ["well"]
+        return Plan([Planned(name, name, "set", "rag", "Who?", ["Anna"], 0, {}) for name in names])
+
+    async def answer(self, planned: Planned, endpoint: Any) -> Any:
+        part, _, name = planned.id.partition(": ")
+        found = ANSWERS[name][0](WELL) if part == "answer" else WELL
+        return await found if asyncio.iscoroutine(found) else found
+
+    def score(self, planned: Planned, answer: Answer) -> Any:
+        part, _, name = planned.id.partition(": ")
+        return SCORES[name][0]() if part == "score" else {"right": 1.0}
+
+
+def test_whatever_a_suite_does_in_an_item_costs_that_item(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANDOR_EVALUATION_FAILURE_RATE", "1")
+    ended = carried(store, Each(), monkeypatch)
+    errors = {item.id: item.error for item in store.items("run")}
+    says = {"answer": ANSWERS, "score": SCORES}
+    told = {f"{part}: {name}": text for part, faults in says.items() for name, (_, text) in faults.items()}
+    assert {name: text for name, text in told.items() if text not in (errors[name] or "")} == {}, errors
+    assert (ended.status, ended.progress.failed, errors["well"]) == ("succeeded", len(told), None)
+    report = store.report("run")
+    assert report is not None
+    assert (report.cells[0].items, report.cells[0].failed) == (1, len(told))
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [{"right": 0.5, "truncated": 1.0, "unparsed": 0.0}, {"right": 1}, {}],
+    ids=["rates", "a whole number", "none"],
+)
+def test_scores_of_metrics_and_rates_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch, scores: Any) -> None:
+    carried(store, Faulty(score=lambda: scores), monkeypatch)
+    assert store.items("run")[3].scores == scores
+
+
+def test_a_suite_without_metrics_has_scores_of_any_name(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = Faulty(score=lambda: {"acc": 0.5})
+    suite.metrics, suite.compared = {}, ()
+    assert carried(store, suite, monkeypatch).progress.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (leaving, "The suite 'faulty' failed in describe: SystemExit: goodbye"),
+        (lambda: None, "The suite 'faulty' failed in describe: TypeError: what it gave is of the type NoneType"),
+        (lambda: {"weights": 1}, "The suite 'faulty' failed in describe: TypeError: what it gave is of the type dict"),
+        (raising(EndpointError("nobody there")), "nobody there"),
+        (raising(BadAnswer("no model")), "no model"),
+    ],
+)
+def test_a_fault_in_describing_ends_the_run_and_says_whose_it_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch, fault: Callable[..., Any], says: str
+) -> None:
+    ended = carried(store, Faulty(describe=fault), monkeypatch)
+    assert (ended.status, ended.progress.done) == ("failed", 0)
+    assert says in (ended.error or "")
+
+
+def plot(x: list[Any], **more: Any) -> Plot:
+    series = Series.model_construct(name="a", x=x, y=[1.0], low=None, high=None)
+    return Plot.model_construct(
+        **{"kind": "line", "title": "t", "x_title": "", "y_title": "", "series": [series], **more}
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "fault"),
+    [
+        ("summary", leaving),
+        ("summary", lambda: "one text"),
+        ("summary", lambda: [1]),
+        ("summary", raising(BadAnswer("none"))),
+        ("figures", leaving),
+        ("figures", lambda: ["a figure"]),
+        ("figures", lambda: [plot([float("nan")])]),
+        ("figures", lambda: [plot([1.0], kind="pie")]),
+        ("contrasts", leaving),
+        ("contrasts", lambda: [("rag",)]),
+        ("contrasts", lambda: [("rag", ["rag"])]),
+    ],
+)
+def test_a_fault_in_telling_costs_the_report_that_part(
+    store: Store, monkeypatch: pytest.MonkeyPatch, part: str, fault: Callable[..., Any]
+) -> None:
+    assert carried(store, Faulty(**{part: fault}), monkeypatch).status == "succeeded"
+    report = store.report("run")
+    assert report is not None
+    assert report.cells[0].scores["right"].mean == 1
+    [said] = report.summary
+    assert said.startswith(("The suite 'faulty' failed in " + part, "none"))
+
+
+def half_done(store: Store, monkeypatch: pytest.MonkeyPatch) -> Faulty:
+    """A run killed after four items; the suite that asked them."""
+    suite = Faulty()
+    monkeypatch.setitem(work.SUITES, "faulty", suite)
+    store.create("run", RunRequest(suite="faulty"), suite.plan(None, 10, 0, Path()), {"suite": "faulty/1"}, None)
+    store.begin("run", suite.serves)
+    for position in (0, 1, 2, 5):
+        store.record("run", position, WELL, {"right": 1.0}, None)
+    return suite
+
+
+def test_a_run_is_carried_on_with_the_items_that_are_not_done(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = half_done(store, monkeypatch)
+    ended = carried(store, suite, monkeypatch)
+    assert (ended.status, ended.progress.done, ended.warnings) == ("succeeded", 10, [])
+    assert sorted(suite.asked) == [f"q{n}@rag" for n in (3, 4, 6, 7, 8, 9)]
+
+
+def test_a_run_whose_endpoint_serves_other_weights_after_a_restart_ends_and_says_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = half_done(store, monkeypatch)
+    suite.serves = {"endpoint": "here", "weights": "two"}
+    ended = carried(store, suite, monkeypatch)
+    assert (ended.status, ended.progress.done, suite.asked) == ("failed", 4, [])
+    assert "where weights was 'one' it is 'two' now" in (ended.error or "")
+    assert ended.versions["weights"] == "one"
+    report = store.report("run")
+    assert report is not None
+    assert report.cells[0].items == 4
+
+
+def test_a_run_whose_endpoint_was_moved_goes_on_with_a_warning(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = half_done(store, monkeypatch)
+    suite.serves = {"endpoint": "there", "weights": "one"}
+    ended = carried(store, suite, monkeypatch)
+    assert (ended.status, ended.progress.done) == ("succeeded", 10)
+    assert ended.warnings == ["The endpoint was at here, and after 4 items at there."]
+
+
+def test_a_run_that_had_no_item_yet_takes_the_weights_that_are_there(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = Faulty()
+    store.create("run", RunRequest(suite="faulty"), suite.plan(None, 10, 0, Path()), {}, None)
+    store.begin("run", {"weights": "none that answered"})
+    assert carried(store, suite, monkeypatch).versions["weights"] == "one"
+
+
+def test_an_endpoint_that_is_back_later_than_the_service_is_waited_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite, tries = half_done(store, monkeypatch), iter([False, True])
+
+    def describe() -> Mapping[str, str]:
+        if not next(tries):
+            raise EndpointError("cannot be reached")
+        return suite.serves
+
+    suite.parts = {"describe": describe}
+    assert carried(store, suite, monkeypatch).status == "succeeded"
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_run_whose_database_is_away_at_its_end_ends_once_it_is_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    monkeypatch.setattr(patience, "_PAUSE_SECONDS", 0.01)
+    kept, calls = store.end, list[str]()
+
+    def end(run: str, status: Any, **more: Any) -> bool:
+        calls.append(status)
+        if committed:
+            kept(run, status, **more)
+        if len(calls) < 5:
+            raise OperationalError("", {}, Exception("away"))
+        return kept(run, status, **more)
+
+    monkeypatch.setattr(Store, "end", lambda _, run, status, **more: end(run, status, **more))
+    ended = carried(store, Faulty(), monkeypatch)
+    assert (ended.status, ended.error, ended.progress.done) == ("succeeded", None, 10)
+    assert store.report("run") is not None
+
+
+def test_a_cancelled_run_drops_what_is_under_way_though_the_suite_does_not_let_go(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def clings() -> Answer:
+        await asyncio.to_thread(store.cancel, "run")
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            return WELL
+        raise AssertionError("never cancelled")
+
+    suite = Faulty(answer=clings)
+    ended = carried(store, suite, monkeypatch)
+    assert (ended.status, ended.error) == ("cancelled", None)
+
+
+def test_a_score_that_takes_long_keeps_no_other_item_waiting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def waits() -> dict[str, float]:
+        for _ in range(1000):
+            if store.run("run").progress.done == 9:
+                return {"right": 1.0}
+        return {"right": 0.0}
+
+    carried(store, Faulty(score=waits), monkeypatch)
+    assert store.items("run")[3].scores == {"right": 1.0}
