@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from numbers import Real
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from services.evaluation.errors import BadPlan, fault_in
 from services.evaluation.store.clean import clean
@@ -128,7 +128,7 @@ class _Strict(BaseModel):
 
 _Text = Annotated[str, BeforeValidator(clean)]
 _Texts = Annotated[list[_Text], Field(strict=False)]
-_Name = Annotated[_Text, Field(min_length=1, max_length=500)]
+_Name = Annotated[str, Field(min_length=1, max_length=500), BeforeValidator(clean)]
 """Indexed, and PostgreSQL has no room for more."""
 
 
@@ -140,7 +140,7 @@ class _Item(_Strict):
     question: _Text
     gold: _Texts
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)]
-    ask: Annotated[dict[str, Any], AfterValidator(json_kept)]
+    ask: Annotated[dict[str, Any], BeforeValidator(json_kept)]
     cluster: _Text | None
 
 

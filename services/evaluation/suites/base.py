@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 
 from services.evaluation.endpoint import Endpoint
 from shared.contracts.evaluation import Item
@@ -31,6 +31,9 @@ interval, or Wilson's where all are zeros or ones; continuous is a mean of what 
 many answers or a change, of which the interval is the bootstrap's whatever they are; a proportion is of zeros and ones:
 its interval is Wilson's and its test McNemar's."""
 
+
+ServedName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+"""What an endpoint calls a model or a datastore."""
 
 RATES = ("truncated", "unparsed")
 """Scores that stand beside every other, where a suite has them; they need not be among its metrics."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from services.evaluation.suites.base import Planned
+from services.evaluation.suites.base import Planned, ServedName
 from services.evaluation.suites.drawing import item_seed
 from services.evaluation.suites.questions import GoldQuestion, Selection
 from shared.contracts.base import Strict
@@ -25,8 +25,8 @@ class RagQaOptions(Strict):
     sets: Annotated[list[str], Field(min_length=1)] = DEFAULT_SETS
     settings: Annotated[list[Setting], Field(min_length=1)] = ["closed_book", "rag", "rag_without_owner"]
     questions: Selection = "extractive"
-    model: str = "candor"
-    datastore: str = "main"
+    model: ServedName = "candor"
+    datastore: ServedName = "main"
     index: Index = "hybrid"
     k: Annotated[int, Field(ge=1, le=20)] = RetrievalOptions().k
     samples: Annotated[int, Field(ge=1, le=64)] = 1

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field
 
 from services.evaluation.endpoint import Endpoint, EndpointError
-from services.evaluation.suites.base import Answer, Kind, Plan, Planned
+from services.evaluation.suites.base import Answer, Kind, Plan, Planned, ServedName
 from services.evaluation.suites.drawing import digest, item_seed
 from services.evaluation.suites.outside import Outside, each, plain
 from services.evaluation.suites.served import served
@@ -40,7 +40,7 @@ class ThinkingOptions(Strict):
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     verify: Annotated[bool, Field(description="Have the endpoint's math verifier check every sample too.")] = True
     instruction: str = INSTRUCTION
-    model: str = "candor"
+    model: ServedName = "candor"
 
 
 class Thinking:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from services.evaluation.suites.base import Planned
+from services.evaluation.suites.base import Planned, ServedName
 from services.evaluation.suites.drawing import item_seed
 from services.evaluation.suites.sets.problem import Problem
 from shared.contracts.base import Strict
@@ -41,10 +41,10 @@ class RagOptions(Strict):
         Literal["options", "letter"],
         Field(description="options: the most probable text of a choice. letter: the letter in a generated answer."),
     ] = "options"
-    datastore: str = "main"
+    datastore: ServedName = "main"
     budget: Annotated[int, Field(ge=1, le=4096)] = 56
     worked_budget: Annotated[int, Field(ge=1, le=4096, description="Of problems with a worked solution.")] = 256
-    model: str = "candor"
+    model: ServedName = "candor"
 
 
 @dataclass(frozen=True)
