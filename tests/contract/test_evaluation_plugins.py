@@ -46,6 +46,7 @@ def reply(path: str, body: Body) -> tuple[int, Body]:
 
 
 FAULTY = """
+import sys
 from capitals import Capitals, Options
 from services.evaluation.suites.base import Plan, Planned
 
@@ -77,6 +78,15 @@ class Unkeepable(Capitals):
         answer.details["when"] = {1, 2}
         return answer
 
+class Leaving(Capitals):
+    id = "leaving"
+    def plan(self, options, limit, seed, home):
+        if limit == 2: sys.exit("no plan today")
+        return super().plan(options, limit, seed, home)
+    async def answer(self, planned, endpoint):
+        if planned.setting == "rag": sys.exit("no answer today")
+        return await super().answer(planned, endpoint)
+
 class Optionless(Capitals):
     id, options = "optionless", dict
 
@@ -89,7 +99,7 @@ class Unkind(Capitals):
 class Unnamed(Capitals):
     id = ["a", "list"]
 """
-LOADED = ("Tripping", "Twice", "Doubled", "Nothing", "Unkeepable")
+LOADED = ("Tripping", "Twice", "Doubled", "Nothing", "Unkeepable", "Leaving")
 LEFT_OUT = ("Optionless", "Uncompared", "Unkind", "Unnamed")
 
 
@@ -101,6 +111,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     )
     install(site, "capitals", example(), "capitals = capitals:Capitals")
     install(site, "broken", "import nothing_of_this_name", "broken = broken:Suite")
+    install(site, "exit", "import sys\nsys.exit('not today')", "exit = exit:Suite")
     install(site, "partial", "class Suite: id = 'partial'", "partial = partial:Suite")
     install(
         site,
@@ -172,6 +183,16 @@ def test_a_plan_that_cannot_be_kept_or_paired_is_refused(service: Service, suite
     response = service.http.post("/v1/evaluations", json={"suite": suite, "limit": 2})
     assert (response.status_code, response.json()["code"]) == (422, "bad_plan")
     assert says in response.json()["detail"]
+
+
+def test_a_suite_that_calls_exit_ends_neither_the_service_nor_its_run(service: Service) -> None:
+    refused = service.http.post("/v1/evaluations", json={"suite": "leaving", "limit": 2})
+    assert (refused.status_code, refused.json()["code"]) == (500, "suite_failed")
+    assert "'leaving' failed in plan: SystemExit: no plan today" in refused.json()["detail"]
+    run = service.wait(service.create(suite="leaving", limit=1)["id"], seconds=60)
+    assert (run["status"], run["progress"]) == ("failed", {"done": 2, "total": 2, "failed": 1})
+    assert "'leaving' failed in answer: SystemExit: no answer today" in run["error"]
+    assert service.wait(service.create(suite="capitals", limit=1)["id"])["status"] == "succeeded"
 
 
 def test_an_answer_that_is_no_json_is_an_error_of_the_item(service: Service) -> None:

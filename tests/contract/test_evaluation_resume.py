@@ -46,6 +46,41 @@ def test_a_service_told_to_stop_in_mid_run_leaves_it_to_the_next_process(tmp_pat
             assert second.wait(run)["progress"] == {"done": 30, "total": 30, "failed": 0}
 
 
+def test_a_run_that_other_code_began_is_carried_on_whatever_dbos_has_of_it(tmp_path: Path) -> None:
+    write_questions(tmp_path, 10)
+    kinds = ["another step", "another version", "no end of the run"]
+    with oracle() as endpoint:
+        endpoint.delay = 0.3
+        with serving(tmp_path, endpoint.url, concurrency="1", runs="3") as first:
+            runs = {kind: first.create(limit=10, options={"sets": ["tales"]})["id"] for kind in kinds}
+            for run in runs.values():
+                first.wait(run, done=3)
+            first.kill()
+        kept = {run: _scored(tmp_path / "evaluation.db", run) for run in runs.values()}
+        with sqlite3.connect(tmp_path / "evaluation-jobs.db") as jobs:
+            jobs.execute("DELETE FROM operation_outputs")
+            jobs.execute(
+                "INSERT INTO operation_outputs (workflow_uuid, function_id, function_name) VALUES (?, 1, 'before')",
+                (runs["another step"],),
+            )
+            change = "UPDATE workflow_status SET {} WHERE workflow_uuid = ?"
+            jobs.execute(change.format("application_version = 'evaluation-0'"), (runs["another version"],))
+            jobs.execute(change.format("status = 'ERROR'"), (runs["no end of the run"],))
+        endpoint.delay = 0.0
+        with serving(tmp_path, endpoint.url) as second:
+            ended = {kind: second.wait(run) for kind, run in runs.items()}
+            items = {run: second.items(run) for run in runs.values()}
+    assert {kind: (run["status"], run["error"]) for kind, run in ended.items()} == dict.fromkeys(
+        kinds, ("succeeded", None)
+    )
+    for run, done in kept.items():
+        asked = {
+            one["id"]: endpoint.asked[f"{run}.{one['id'].replace(':', '-').replace('@', '-')}"] for one in items[run]
+        }
+        assert len(done) >= 3
+        assert {asked[item] for item in done} == {1}
+
+
 def _scored(database: Path, run: str) -> set[str]:
     """The items that the database had when no process was there."""
     with sqlite3.connect(database) as connection:
