@@ -103,7 +103,8 @@ def test_a_plan_that_is_none_is_refused_and_says_whose_it_is(
 def test_what_a_plan_is_meant_to_raise_and_to_be_goes_through(tmp_path: Path) -> None:
     with pytest.raises(MissingData):
         created(tmp_path, Planning(raising(MissingData("There is none."))))
-    asked: Any = Plan(iter([replace(ITEM, gold=("Anna",), ask={1: (2, 3)})]))  # type: ignore[arg-type]
+    item: dict[str, Any] = {"gold": ("Anna",), "ask": {1: (2, 3)}}
+    asked: Any = Plan(iter([replace(ITEM, **item)]))  # type: ignore[arg-type]
     assert created(tmp_path, Planning(lambda: asked)).progress.total == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,14 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
-from services.evaluation import work
 from services.evaluation.endpoint import EndpointError
 from services.evaluation.settings import EvaluationSettings
 from services.evaluation.store import patience
 from services.evaluation.store.database import open_database
 from services.evaluation.store.runs import Store
 from services.evaluation.suites.base import Answer, BadAnswer, Plan, Planned
-from services.evaluation.suites.rag_qa import RagQaOptions
+from services.evaluation.suites.rag_request import RagQaOptions
+from services.evaluation.suites.registry import SUITES
 from services.evaluation.work import Work
 from shared.contracts.evaluation import Run, RunRequest
 from shared.contracts.figure import Plot, Series
@@ -31,7 +31,8 @@ class Faulty:
     """A suite of ten items whose parts are what a test makes them: `answer` and `score` those of the fourth."""
 
     id, version, title, description = "faulty", "1", "Faulty", "Of a test."
-    options, contrasts, compared = RagQaOptions, (), ("right",)
+    options, contrasts = RagQaOptions, ()
+    compared: Sequence[str] = ("right",)
     metrics: Mapping[str, Any] = {"right": "proportion"}
     serves: Mapping[str, str] = {"endpoint": "here", "weights": "one"}
 
@@ -72,7 +73,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def carried(store: Store, suite: Any, monkeypatch: pytest.MonkeyPatch, *, patience: float = 0.0) -> Run:
     """The run of a suite, carried out from where it is."""
-    monkeypatch.setitem(work.SUITES, "faulty", suite)
+    monkeypatch.setitem(SUITES, "faulty", suite)
     if not store.runs(after=None, limit=1):
         plan = suite.plan(None, 10, 0, Path())
         store.create("run", RunRequest(suite="faulty"), plan, {"suite": "faulty/1"}, None)
@@ -248,7 +249,7 @@ def test_a_fault_in_telling_costs_the_report_that_part(
 def half_done(store: Store, monkeypatch: pytest.MonkeyPatch) -> Faulty:
     """A run killed after four items; the suite that asked them."""
     suite = Faulty()
-    monkeypatch.setitem(work.SUITES, "faulty", suite)
+    monkeypatch.setitem(SUITES, "faulty", suite)
     store.create("run", RunRequest(suite="faulty"), suite.plan(None, 10, 0, Path()), {"suite": "faulty/1"}, None)
     store.begin("run", suite.serves)
     for position in (0, 1, 2, 5):
