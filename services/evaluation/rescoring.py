@@ -37,5 +37,5 @@ def kinds(suite: Suite, added: Sequence[str]) -> dict[str, Kind]:
 def scored(suite: Suite, added: Sequence[str], planned: Planned, answer: Answer) -> dict[str, float]:
     """The scores of an answer. Raises BadAnswer or SuiteFailed for one that the suite cannot read."""
     more = {name: ADDED[name][1](answer.output, planned.gold) for name in added}
-    own = tried(suite.id, "score", lambda: sound.scores(suite.score(planned, answer), suite.metrics))
+    own = tried(suite.id, "score", lambda: sound.scores(suite, suite.score(planned, answer)))
     return {**more, **own}

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 from services.evaluation.errors import BadPlan, fault_in
 from services.evaluation.store.clean import clean
-from services.evaluation.suites.base import RATES, Answer, BadAnswer, Kind, Plan, Planned, Separation
+from services.evaluation.suites.base import Answer, BadAnswer, Plan, Planned, Suite, names
 
 T = TypeVar("T")
 
@@ -53,19 +53,18 @@ def answer(found: Any) -> Answer:
     return Answer(found.prompt, found.output, tokens, latency, details)
 
 
-def scores(found: Any, metrics: Mapping[str, Kind]) -> dict[str, float]:
-    """The scores, if a mean can be made of each and a metric has a use for it. Raises BadAnswer.
+def scores(suite: Suite, found: Any) -> dict[str, float]:
+    """The scores, if a mean can be made of each and the suite has a use for it. Raises BadAnswer.
 
     A suite that declares no metric has scores of any name: they stand with the item alone.
     """
     if not isinstance(found, Mapping):
         raise BadAnswer(f"the suite's scores are to be numbers by name: they are {_kind(found)}")
-    used = {*metrics, *RATES}
-    for kind in metrics.values():
-        used |= {kind.score, kind.group} if isinstance(kind, Separation) else set()
+    used = names(suite)
     for name in found:
-        if not isinstance(name, str) or (metrics and name not in used):
-            raise BadAnswer(f"no metric of the suite is made of the score {name!r}; its metrics: {', '.join(metrics)}")
+        if not isinstance(name, str) or (suite.metrics and name not in used):
+            metrics = ", ".join(suite.metrics)
+            raise BadAnswer(f"no metric of the suite is made of the score {name!r}; its metrics: {metrics}")
     return {name: _number(name, value) for name, value in found.items()}
 
 

@@ -144,12 +144,27 @@ class Telling(Protocol):
 
 
 @runtime_checkable
+class Keeping(Protocol):
+    """A suite whose items have scores that no metric is made of, such as for its own figures."""
+
+    unreported: Sequence[str]
+    """Their names."""
+
+
+@runtime_checkable
 class Beside(Protocol):
     """A suite whose items ask other endpoints beside the one that is measured, such as a judge."""
 
     def others(self, options: Any) -> Sequence[str]:
         """Their names, as the options have them: a run that names one that is not there is refused."""
         ...
+
+
+def names(suite: Suite) -> set[str]:
+    """What its items can be scored by."""
+    made_of = [kind for kind in suite.metrics.values() if isinstance(kind, Separation)]
+    used = {name for kind in made_of for name in (kind.score, kind.group)}
+    return {*suite.metrics, *RATES, *used, *(suite.unreported if isinstance(suite, Keeping) else ())}
 
 
 def others(suite: Suite, options: BaseModel) -> Sequence[str]:

@@ -188,6 +188,14 @@ def test_scores_of_metrics_and_rates_are_kept(store: Store, monkeypatch: pytest.
     assert store.items("run")[3].scores == scores
 
 
+def test_a_score_that_is_for_the_suite_alone_is_kept_if_it_says_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite: Any = Faulty(score=lambda: {"overlap": 0.5})
+    suite.unreported = ["overlap"]
+    assert carried(store, suite, monkeypatch).progress.failed == 0
+
+
 def test_a_suite_without_metrics_has_scores_of_any_name(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     suite = Faulty(score=lambda: {"acc": 0.5})
     suite.metrics, suite.compared = {}, ()

@@ -44,6 +44,7 @@ class Membership:
     )
     options: type[BaseModel] = MembershipOptions
     metrics: Mapping[str, Kind] = METRICS
+    unreported = tuple(f"overlap_{n}" for n in NGRAMS)
     contrasts: Sequence[tuple[str, str]] = ()
     compared: Sequence[str] = list(METRICS)
 
