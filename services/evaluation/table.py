@@ -10,8 +10,8 @@ from shared.contracts.evaluation import Cell, Estimate, Paired, Pairing, Report,
 _READING = (
     "[low, high] are 95% intervals: Wilson's for proportions, the bootstrap's for other means and for differences. "
     "They and the tests take clusters (questions on one document, say) whole. p is two-sided, of McNemar's exact test "
-    "for proportions, of a rank-swap test for areas under ROC curves and of a sign-flip test for other means; p (Holm) "
-    "is corrected for all comparisons of its table."
+    "for proportions, of a rank-swap test for areas under ROC curves and for shares found at so many false alarms, and "
+    "of a sign-flip test for other means; p (Holm) is corrected for all comparisons of its table."
 )
 
 
