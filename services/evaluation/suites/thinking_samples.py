@@ -44,6 +44,7 @@ def _choices(body: Mapping[str, Any]) -> dict[str, Any]:
     tokens, more = divmod(int(body["usage"]["completion_tokens"]), max(1, len(choices)))
     samples = [
         {
+            # null where thinking used up the budget, say: of one sample of many that is an answer not found, `unparsed`
             "text": str(one["message"]["content"] or ""),
             "confidence": None,
             "tokens": tokens + (at < more),
