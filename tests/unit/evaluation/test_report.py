@@ -6,6 +6,7 @@ import pytest
 
 from services.evaluation.report import build_report
 from services.evaluation.statistics.intervals import wilson
+from services.evaluation.statistics.paired import holm
 from services.evaluation.suites.rag_qa import RagQa
 from services.evaluation.table import markdown
 from shared.contracts.evaluation import Comparison, Estimate, Item, Report, Run, RunProgress
@@ -94,6 +95,21 @@ def test_a_score_that_is_no_proportion_is_tested_by_flipping_signs(report: Repor
     assert comparison.difference.low < comparison.difference.mean < comparison.difference.high
     # all nine differences have one sign: the smallest p there is for nine pairs
     assert comparison.p == pytest.approx(2 / 2**9, abs=0.002)
+
+
+def test_holms_family_is_every_comparison_of_the_report_over_sets_settings_and_metrics() -> None:
+    items = [
+        one.model_copy(update={"set": name})
+        for name, better in (("tales", 8), ("news", 3))
+        for place, setting in enumerate(("closed_book", "rag", "rag_without_owner"))
+        for one in (item(n, setting, contains_gold=float(n < better * (place == 1)), f1=n / 10) for n in range(10))
+    ]
+    comparisons = build_report(RUN, items, RagQa()).comparisons
+    places = {(one.set, one.setting, one.metric) for one in comparisons}
+    assert len(places) == len(comparisons) == 2 * 2 * 2
+    assert [one.p_holm for one in comparisons] == holm([one.p for one in comparisons])
+    smallest = min(comparisons, key=lambda one: one.p)
+    assert smallest.p_holm == pytest.approx(8 * smallest.p)
 
 
 def test_a_run_without_a_finished_item_has_an_empty_report() -> None:
