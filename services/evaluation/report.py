@@ -10,6 +10,7 @@ import numpy as np
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.evaluation.cautions import few_clusters
 from services.evaluation.estimates import corrected, estimate, paired, pairs
 from services.evaluation.measured import Group, Place, gather
 from services.evaluation.rescoring import kinds
@@ -39,13 +40,15 @@ def build_report(run: Run, items: Sequence[Item], suite: Suite) -> Report:
         for metric in compared
         if (comparison := _compare(one, metric, contrast, groups, metrics[metric])) is not None
     ]
+    found = cells(groups, metrics)
     return Report(
         run=run,
         metrics=list(metrics),
-        cells=cells(groups, metrics),
+        cells=found,
         comparisons=corrected(comparisons),
         figures=_said("its figures", lambda: figures(suite, items), faults),
         summary=[*_said("its summary", lambda: summary(suite, items), faults), *faults],
+        warnings=few_clusters(found, metrics, comparisons),
     )
 
 

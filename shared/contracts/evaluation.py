@@ -223,6 +223,8 @@ class Report(BaseModel):
     """Plots as data, the suite's own."""
     summary: list[str] = []
     """The figures in plain words, a paragraph each; of suites that say any."""
+    warnings: list[str] = []
+    """What keeps its intervals from being trusted."""
 
 
 class RunDifference(Paired):

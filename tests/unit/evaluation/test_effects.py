@@ -92,7 +92,11 @@ def test_the_time_of_an_answer_is_compared_over_the_same_questions() -> None:
     assert series.low is not None
     assert series.high is not None
     # the means of what was answered under each setting are some 370 apart
-    assert 4 < series.low[0] < series.y[0] < series.high[0] < 6
+    [low], [mean], [high] = series.low, series.y, series.high
+    assert low is not None
+    assert mean is not None
+    assert high is not None
+    assert 4 < low < mean < high < 6
     assert "Beyond chance after Holm's correction: without papers." in plot.note
 
 

@@ -79,6 +79,23 @@ def test_items_of_a_cluster_that_fail_together_are_no_independent_failures() -> 
     assert together.high > 0.6
 
 
+def test_figures_of_few_documents_say_so_and_those_that_are_wilsons_alone_need_not() -> None:
+    def of(documents: int, **scores: float) -> Report:
+        items = [item(n, "rag", **scores) for n in range(40)]
+        return build_report(
+            RUN, [one.model_copy(update={"cluster": f"d{int(one.id[1:-4]) % documents}"}) for one in items], RagQa()
+        )
+
+    few = of(4, contains_gold=1.0, f1=0.5)
+    text = markdown(few)
+    assert "| tales | rag | 40 in 4 clusters | 0 |" in text
+    assert few.cells[0].clusters == 4
+    [warning] = few.warnings
+    assert "tales (4)" in warning
+    assert f"- {warning}" in text
+    assert of(4, contains_gold=1.0).warnings == of(10, contains_gold=1.0, f1=0.5).warnings == []
+
+
 def test_only_questions_scored_under_both_settings_are_compared(report: Report) -> None:
     comparison = _compared(report, "contains_gold")
     assert (comparison.setting, comparison.against, comparison.items) == ("rag", "closed_book", 9)
