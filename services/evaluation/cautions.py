@@ -26,5 +26,5 @@ def few_clusters(
     return [
         f"Fewer than {FEWEST} clusters (an item that shares none is one): {listed}. The bootstrap's intervals, which "
         "are those of differences and of means that are no proportions, are too narrow there: of 5 clusters they hold "
-        "the truth some 85 times in 100, not 95."
+        "the truth 81 to 89 times in 100, not 95."
     ]
