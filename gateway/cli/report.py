@@ -35,7 +35,7 @@ def show_report(report: Report, console: Console) -> None:
         console.print(_pairs([(f"{one.setting} - {one.against}", one) for one in report.comparisons]))
     if run.progress.failed:
         console.print(Text(f"{run.progress.failed} of {run.progress.total} items failed.", style="bold red"))
-    for warning in run.warnings:
+    for warning in [*run.warnings, *report.warnings]:
         console.print(Text(f"Note: {warning}", style="yellow"))
     console.print(Text(_READING, style="dim"))
 
@@ -67,7 +67,7 @@ def _cells(cells: list[Cell], names: list[str]) -> Table:
     for cell in cells:
         beside = [f"{found.mean:.1%}" if (found := getattr(cell, rate)) is not None else "" for rate in rates]
         scores = [_interval(cell.scores[name], gap="\n") if name in cell.scores else "" for name in metrics]
-        table.add_row(cell.set, cell.setting, str(cell.items), f"{cell.failure.mean:.1%}", *beside, *scores)
+        table.add_row(cell.set, cell.setting, _count(cell), f"{cell.failure.mean:.1%}", *beside, *scores)
     return table
 
 
@@ -75,7 +75,7 @@ def _scores(cells: Sequence[Cell], names: Sequence[str]) -> Table:
     """A line for each score, of cells that have more of them than there is room for beside each other."""
     table = Table("set", "setting", "n", "failed", "metric", "score", box=box.SIMPLE_HEAD, pad_edge=False)
     for cell in cells:
-        about = [cell.set, cell.setting, str(cell.items), f"{cell.failure.mean:.1%}"]
+        about = [cell.set, cell.setting, _count(cell), f"{cell.failure.mean:.1%}"]
         rates = [(name, rate) for name in _RATES if (rate := getattr(cell, name)) is not None]
         scores = [(name, cell.scores[name]) for name in names if name not in _RATES and name in cell.scores]
         for name, found in [*rates, *scores] or [("", None)]:
@@ -90,8 +90,13 @@ def _pairs(found: Sequence[tuple[str, Comparison | RunDifference]]) -> Table:
     table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
     for label, one in found:
         difference = _interval(one.difference, signed=True)
-        table.add_row(one.set, one.metric, label, str(one.items), difference, _p(one.p), _p(one.p_holm), one.test)
+        table.add_row(one.set, one.metric, label, _count(one), difference, _p(one.p), _p(one.p_holm), one.test)
     return table
+
+
+def _count(one: Cell | Comparison | RunDifference) -> str:
+    """How many items, and below it in how many clusters where that is not as many."""
+    return str(one.items) if one.clusters == one.items else f"{one.items}\nin {one.clusters} clusters"
 
 
 def _p(probability: float) -> str:

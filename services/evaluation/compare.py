@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.evaluation.cautions import few_clusters
 from services.evaluation.errors import NotComparable
 from services.evaluation.estimates import Pair, corrected, paired, pairs
 from services.evaluation.measured import Group, Place
@@ -46,14 +47,18 @@ def compare_runs(found: Sequence[Measured]) -> RunsCompared:
             if (difference := _difference(pairing, both, metric, base.metrics[metric])) is not None
         ]
     runs, kinds = [one.run for one in found], {name: base.metrics[name] for name in shared}
+    scores = [RunCells(run=one.run.id, cells=cells(one.groups, kinds)) for one in found]
     return RunsCompared(
         runs=runs,
         metrics=shared,
         differing=_differing(runs),
-        cells=[RunCells(run=one.run.id, cells=cells(one.groups, kinds)) for one in found],
+        cells=scores,
         pairings=pairings,
         differences=corrected(differences),
-        warnings=_warnings(found, shared, pairings),
+        warnings=[
+            *_warnings(found, shared, pairings),
+            *few_clusters([cell for one in scores for cell in one.cells], kinds, differences),
+        ],
     )
 
 

@@ -80,6 +80,8 @@ def _test(both: Sequence[Pair], metric: str, kind: Kind) -> tuple[Test, float]:
     clusters = _clusters(both)
     if isinstance(kind, Separation):
         groups = _two(both, kind)
+        if kind.fpr is not None:
+            return "tpr_swap", 1.0 if groups is None else separation.tpr_swap(*groups, kind.fpr)
         return "rank_swap", 1.0 if groups is None else separation.rank_swap(*groups)
     differences = [pair.one.scores[metric] - pair.other.scores[metric] for pair in both]
     if kind == "proportion" and {*differences} <= {-1.0, 0.0, 1.0}:

@@ -10,6 +10,7 @@ import numpy as np
 
 from services.evaluation import sound
 from services.evaluation.calling import tried
+from services.evaluation.cautions import few_clusters
 from services.evaluation.endpoint import EndpointError
 from services.evaluation.estimates import corrected, estimate, paired, pairs
 from services.evaluation.measured import Group, Place, gather
@@ -35,13 +36,15 @@ def build_report(run: Run, items: Sequence[Item], suite: Suite) -> Report:
         for metric in compared
         if (comparison := _compare(one, metric, contrast, groups, metrics[metric])) is not None
     ]
+    found = cells(groups, metrics)
     return Report(
         run=run,
         metrics=list(metrics),
-        cells=cells(groups, metrics),
+        cells=found,
         comparisons=corrected(comparisons),
         figures=_part(suite, "figures", lambda: _drawn(suite, items), Figure, faults),
         summary=[*_part(suite, "summary", lambda: summary(suite, items), str, faults), *faults],
+        warnings=few_clusters(found, metrics, comparisons),
     )
 
 

@@ -10,8 +10,8 @@ from shared.contracts.evaluation import Cell, Estimate, Paired, Pairing, Report,
 _READING = (
     "[low, high] are 95% intervals: Wilson's for proportions, the bootstrap's for other means and for differences. "
     "They and the tests take clusters (questions on one document, say) whole. p is two-sided, of McNemar's exact test "
-    "for proportions, of a rank-swap test for areas under ROC curves and of a sign-flip test for other means; p (Holm) "
-    "is corrected for all comparisons of its table."
+    "for proportions, of a rank-swap test for areas under ROC curves and for shares found at so many false alarms, and "
+    "of a sign-flip test for other means; p (Holm) is corrected for all comparisons of its table."
 )
 
 
@@ -29,7 +29,7 @@ def markdown(report: Report) -> str:
         _cells([("", cell) for cell in report.cells], report.metrics),
         _comparisons([(f"{one.setting} - {one.against}", one.set, one.metric, one) for one in report.comparisons]),
         _READING,
-        *(f"- {warning}" for warning in run.warnings),
+        *(f"- {warning}" for warning in [*run.warnings, *report.warnings]),
         *([f"**{run.error}**"] if run.error else []),
     ]
     return _joined(parts)
@@ -76,7 +76,7 @@ def _cells(cells: Sequence[tuple[str, Cell]], metrics: Sequence[str]) -> str:
             *([name] if runs else []),
             cell.set,
             cell.setting,
-            str(cell.items),
+            _count(cell),
             f"{cell.failed} ({cell.failure.mean:.1%})" if cell.failed else "0",
             *(f"{found.mean:.1%}" if (found := getattr(cell, rate)) is not None else "" for rate in rates),
             *(_interval(cell.scores[metric]) if metric in cell.scores else "" for metric in shown),
@@ -88,7 +88,7 @@ def _cells(cells: Sequence[tuple[str, Cell]], metrics: Sequence[str]) -> str:
 
 def _comparisons(found: Sequence[tuple[str, str, str, Paired]]) -> str:
     rows = [
-        [name, metric, label, str(one.items), _interval(one.difference, signed=True), _p(one.p), _p(one.p_holm)]
+        [name, metric, label, _count(one), _interval(one.difference, signed=True), _p(one.p), _p(one.p_holm)]
         for label, name, metric, one in found
     ]
     return _table(["set", "metric", "difference of", "pairs", "difference", "p", "p (Holm)"], rows) if rows else ""
@@ -97,6 +97,11 @@ def _comparisons(found: Sequence[tuple[str, str, str, Paired]]) -> str:
 def _pairings(found: Sequence[Pairing], names: Mapping[str, str]) -> str:
     rows = [[one.set, _label(one, names), str(one.paired), str(one.unpaired), str(one.different)] for one in found]
     return _table(["set", "of", "paired", "in one run only", "same id, other question"], rows) if rows else ""
+
+
+def _count(one: Cell | Paired) -> str:
+    """How many items, and in how many clusters where that is not as many."""
+    return str(one.items) if one.clusters == one.items else f"{one.items} in {one.clusters} clusters"
 
 
 def _interval(estimate: Estimate, *, signed: bool = False) -> str:

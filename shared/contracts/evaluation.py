@@ -12,7 +12,7 @@ from shared.contracts.figure import Figure
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ItemStatus = Literal["planned", "scored", "failed"]
 Priority = Literal["low", "normal", "high"]
-Test = Literal["mcnemar", "cluster_flip", "sign_flip", "rank_swap"]
+Test = Literal["mcnemar", "cluster_flip", "sign_flip", "rank_swap", "tpr_swap"]
 ReportFormat = Literal["json", "markdown", "html"]
 
 
@@ -190,9 +190,9 @@ class Paired(BaseModel):
 
     `items` are the questions scored both times, in so many `clusters`. `p` is two-sided, of `test`: McNemar's exact
     test for a metric of zeros and ones (`cluster_flip`: of clusters that are flipped whole, over all flips);
-    `rank_swap` for an area under the ROC curve, which swaps the ranks of each cluster's items; otherwise a
-    randomisation test that flips the signs of the differences of each cluster. `p_holm` is p after Holm's correction
-    for all comparisons of the report.
+    `rank_swap` for an area under the ROC curve, which swaps the ranks of each cluster's items, and `tpr_swap`, by the
+    same swaps, for the share found at so many false alarms; otherwise a randomisation test that flips the signs of the
+    differences of each cluster. `p_holm` is p after Holm's correction for all comparisons of the report.
     """
 
     items: int
@@ -223,6 +223,8 @@ class Report(BaseModel):
     """Plots as data, the suite's own."""
     summary: list[str] = []
     """The figures in plain words, a paragraph each; of suites that say any."""
+    warnings: list[str] = []
+    """What keeps its intervals from being trusted."""
 
 
 class RunDifference(Paired):

@@ -25,6 +25,7 @@ _TESTS = {
     "cluster_flip": "cluster flip, exact",
     "sign_flip": "sign flip",
     "rank_swap": "rank swap",
+    "tpr_swap": "rank swap, of the TPR",
 }
 
 

@@ -37,6 +37,7 @@ def run_page(report: Report, items: Sequence[Item]) -> Iterator[str]:
         title=f"{run.suite}, {run.id}",
         run=run,
         summary=report.summary,
+        warnings=[*run.warnings, *report.warnings],
         rows=rows,
         metrics=metrics,
         names=[run.id],

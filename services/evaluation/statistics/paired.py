@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -12,6 +13,9 @@ from services.evaluation.statistics.draws import rows
 
 _AT_A_TIME = 500_000
 """Signs held at a time."""
+
+_SMALLEST = sys.float_info.min
+"""An exact p below it is given as this: no test has p = 0."""
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -26,7 +30,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
         tail += term
         term = term * (discordant - count) // (count + 1)
     probability: float = 2 * tail / 2**discordant
-    return min(1.0, probability)
+    return min(1.0, max(_SMALLEST, probability))
 
 
 def sign_flip(
@@ -60,7 +64,7 @@ def cluster_flip(differences: Sequence[float], clusters: Sequence[Hashable]) -> 
     """The same test of whole differences (of zeros and ones), over every flip there is: McNemar's for clusters.
 
     When every pair is a cluster of its own, it is `mcnemar`. The flips' sums are the convolution, over the sizes of
-    the clusters' sums, of binomial distributions; a probability below the smallest float is 0.
+    the clusters' sums, of binomial distributions.
     """
     if len(differences) == 0:
         return 1.0
@@ -75,7 +79,7 @@ def cluster_flip(differences: Sequence[float], clusters: Sequence[Hashable]) -> 
         shifted = np.convolve(shifted, spread)
     total = int(np.abs(sums).sum())
     outcomes = np.abs(2 * np.arange(total + 1) - total)
-    return min(1.0, float(shifted[outcomes >= observed].sum()))
+    return min(1.0, max(_SMALLEST, float(shifted[outcomes >= observed].sum())))
 
 
 def holm(probabilities: Sequence[float]) -> list[float]:

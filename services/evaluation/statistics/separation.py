@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ _AT_A_TIME = 2_000_000
 """Weights held at a time."""
 
 Array = NDArray[np.float64]
+
+_Statistic = Callable[..., Array]
+"""Its last two arguments are weights of the positives and of the negatives, (rows, items): a value each row."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def auc(groups: TwoGroups, *, resamples: int = RESAMPLES, seed: int = 0) -> Esti
     The area under the ROC curve (Hanley & McNeil 1982), with the percentile bootstrap's interval over clusters: those
     of each group are drawn among themselves, so that no resample lacks a group.
     """
-    return _interval(groups, lambda *weights: _auc(groups.positives, groups.negatives, *weights), resamples, seed)
+    return _interval(groups, partial(_auc, groups.positives, groups.negatives), resamples, seed)
 
 
 def tpr(groups: TwoGroups, fpr: float, *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
@@ -65,7 +69,7 @@ def tpr(groups: TwoGroups, fpr: float, *, resamples: int = RESAMPLES, seed: int 
     With fewer than 1 / fpr negatives no false positive is allowed at all: it is then the share of positives below
     every negative. The bootstrap of so extreme a quantile is rough.
     """
-    return _interval(groups, lambda *weights: _tpr(groups.positives, groups.negatives, fpr, *weights), resamples, seed)
+    return _interval(groups, partial(_tpr, groups.positives, groups.negatives, fpr=fpr), resamples, seed)
 
 
 def auc_difference(one: TwoGroups, other: TwoGroups, *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
@@ -83,8 +87,8 @@ def tpr_difference(
     """TPR at an FPR of `one` less that of `other`, as `auc_difference`."""
 
     def difference(*weights: Array) -> Array:
-        first = _tpr(one.positives, one.negatives, fpr, *weights)
-        return first - _tpr(other.positives, other.negatives, fpr, *weights)
+        first = _tpr(one.positives, one.negatives, *weights, fpr=fpr)
+        return first - _tpr(other.positives, other.negatives, *weights, fpr=fpr)
 
     return _interval(one, difference, resamples, seed)
 
@@ -97,29 +101,44 @@ def rank_swap(one: TwoGroups, other: TwoGroups, *, draws: int = 10_000, seed: in
     (Besag & Clifford 1991): a p that is far from small needs no ten thousand. Ranks are over both groups, so that a
     scale or offset that all items share is no difference.
     """
+    return _swapped(one, other, _auc, draws, seed)
+
+
+def tpr_swap(one: TwoGroups, other: TwoGroups, fpr: float, *, draws: int = 10_000, seed: int = 0) -> float:
+    """The two-sided p of equal TPR at an FPR, by the same swaps as `rank_swap` but of this statistic.
+
+    Two scores can have the same AUC and find another share at few false alarms, and the other way round.
+    """
+    return _swapped(one, other, partial(_tpr, fpr=fpr), draws, seed)
+
+
+def _swapped(one: TwoGroups, other: TwoGroups, statistic: _Statistic, draws: int, seed: int) -> float:
+    """The p of a difference of `statistic` between the two, of ranks that are swapped by cluster."""
     (first, first_negative), (second, second_negative) = _ranked(one), _ranked(other)
-    positives, negatives = np.concatenate([first, second]), np.concatenate([first_negative, second_negative])
-    # an item of a swap is two candidates, of which one has weight 1: so every draw is a weighted AUC of the same
+    found = partial(statistic, np.concatenate([first, second]), np.concatenate([first_negative, second_negative]))
     swapped = np.unique(np.concatenate([one.positive_clusters, one.negative_clusters]), return_inverse=True)[1]
-    of_positives, of_negatives = swapped[: len(first)], swapped[len(first) :]
-    observed = abs(_auc_of(first, first_negative) - _auc_of(second, second_negative))
-    random, extreme, done = np.random.default_rng(seed), 0, 0
-    for some in rows(draws, 2 * len(swapped), _AT_A_TIME, most=1000):
-        flip = random.integers(0, 2, size=(some, int(swapped.max()) + 1)).astype(np.float64)
-        here, there = flip[:, of_positives], flip[:, of_negatives]
+
+    def differences(flips: Array) -> Array:
+        # an item of a swap is two candidates, of which one has weight 1: so every draw is weights of the same
+        here, there = flips[:, swapped[: len(first)]], flips[:, swapped[len(first) :]]
         weights = np.hstack([1 - here, here]), np.hstack([1 - there, there])
         against = np.hstack([here, 1 - here]), np.hstack([there, 1 - there])
-        found = np.abs(_auc(positives, negatives, *weights) - _auc(positives, negatives, *against))
+        return np.abs(found(*weights) - found(*against))
+
+    clusters = int(swapped.max()) + 1
+    observed = differences(np.zeros((1, clusters)))[0]
+    random, extreme, done = np.random.default_rng(seed), 0, 0
+    for some in rows(draws, 2 * len(swapped), _AT_A_TIME, most=1000):
+        flips = random.integers(0, 2, size=(some, clusters)).astype(np.float64)
         # the tolerance: equal differences summed in another order differ in their last bits
-        counts = extreme + np.cumsum(found >= observed - 1e-12)
+        counts = extreme + np.cumsum(differences(flips) >= observed - 1e-12)
         if counts[-1] >= ENOUGH:
             return ENOUGH / (done + 1 + int(np.argmax(counts >= ENOUGH)))
         extreme, done = int(counts[-1]), done + some
     return (1 + extreme) / (1 + draws)
 
 
-def _interval(groups: TwoGroups, statistic: Callable[..., Array], resamples: int, seed: int) -> Estimate:
-    """`statistic` takes weights of the positives, (rows, m), and of the negatives, (rows, n)."""
+def _interval(groups: TwoGroups, statistic: _Statistic, resamples: int, seed: int) -> Estimate:
     random, found = np.random.default_rng(seed), []
     whole = statistic(np.ones((1, len(groups.positives))), np.ones((1, len(groups.negatives))))[0]
     for some in rows(resamples, len(groups.positives) + len(groups.negatives), _AT_A_TIME):
@@ -137,10 +156,6 @@ def _drawn(clusters: NDArray[np.int64], resamples: int, random: np.random.Genera
     return weights
 
 
-def _auc_of(positives: Array, negatives: Array) -> float:
-    return float(_auc(positives, negatives, np.ones((1, len(positives))), np.ones((1, len(negatives))))[0])
-
-
 def _auc(positives: Array, negatives: Array, of_positives: Array, of_negatives: Array) -> Array:
     """The AUC under each row of weights, (rows,): weighted pairs won, by sums over the sorted negatives."""
     order = np.argsort(negatives, kind="stable")
@@ -153,7 +168,7 @@ def _auc(positives: Array, negatives: Array, of_positives: Array, of_negatives: 
     return area
 
 
-def _tpr(positives: Array, negatives: Array, fpr: float, of_positives: Array, of_negatives: Array) -> Array:
+def _tpr(positives: Array, negatives: Array, of_positives: Array, of_negatives: Array, *, fpr: float) -> Array:
     """The TPR under each row of weights, (rows,)."""
     order, positive_order = np.argsort(negatives, kind="stable"), np.argsort(positives, kind="stable")
     sums = _sums(of_negatives[:, order])

@@ -8,6 +8,7 @@ from typing import Any
 from services.evaluation.endpoint import Endpoint
 from services.evaluation.suites import outside
 from services.evaluation.suites.base import Answer, BadAnswer, Plan, Planned
+from services.evaluation.suites.said import said
 from services.evaluation.suites.served import served
 
 
@@ -27,7 +28,7 @@ class ChatSuite:
             details = {"finish_reason": choice["finish_reason"], "candor": reply.body.get("candor")}
             tokens = (reply.body.get("usage") or {}).get("completion_tokens")
             prompt = "\n".join(f"{turn['role']}: {turn['content']}" for turn in body["messages"])
-            return Answer(prompt, str(choice["message"]["content"] or ""), tokens, reply.latency_ms, details)
+            return Answer(prompt, said(choice), tokens, reply.latency_ms, details)
         except (KeyError, IndexError, TypeError) as error:
             raise BadAnswer(f"this is no chat completion: {str(reply.body)[:200]}") from error
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from services.evaluation.endpoint import Reply
 from services.evaluation.suites.base import Answer, BadAnswer, Planned
+from services.evaluation.suites.said import said
 
 
 def read_answer(reply: Reply, planned: Planned) -> Answer:
@@ -16,7 +17,7 @@ def read_answer(reply: Reply, planned: Planned) -> Answer:
     """
     try:
         choice = reply.body["choices"][0]
-        output, finished = str(choice["message"]["content"] or ""), choice["finish_reason"]
+        output, finished = said(choice), choice["finish_reason"]
     except (KeyError, IndexError, TypeError) as error:
         raise BadAnswer(f"this is no chat completion: {str(reply.body)[:200]}") from error
     report = reply.body.get("candor")

@@ -47,7 +47,7 @@ class Thinking:
     """The suite. An item is one problem in one mode and budget: one request, whose samples give all scores."""
 
     id = "thinking"
-    version = "1"
+    version = "2"
     title = "NoThinking against thinking and plain, at equal token budgets"
     description = (
         "Problems with a final answer, each answered by parallel samples in each mode with the same budget of tokens a "
@@ -55,8 +55,9 @@ class Thinking:
         "(self-certainty, Borda p = 0.5) and best (the most confident) are the accuracy of the answer that the "
         "samples choose together; verifier that of the first sample that the endpoint's verifier, which knows the gold "
         "answer, accepts (pass@samples where it is never wrong; verifier_agrees is the share of samples on which it "
-        "agrees with us); gateway that of the answer given. tokens are of a sample, truncated and unparsed shares of "
-        "the samples; milliseconds is the time of the request with all its samples."
+        "agrees with us, where the gold answer is a number and we decide); gateway that of the answer given. tokens "
+        "are of a sample, truncated and unparsed shares of the samples; milliseconds is the time of the request with "
+        "all its samples."
     )
     options: type[BaseModel] = ThinkingOptions
     metrics: Mapping[str, Kind] = {

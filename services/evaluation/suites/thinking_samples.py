@@ -44,6 +44,7 @@ def _choices(body: Mapping[str, Any]) -> dict[str, Any]:
     tokens, more = divmod(int(body["usage"]["completion_tokens"]), max(1, len(choices)))
     samples = [
         {
+            # null where thinking used up the budget, say: of one sample of many that is an answer not found, `unparsed`
             "text": str(one["message"]["content"] or ""),
             "confidence": None,
             "tokens": tokens + (at < more),
@@ -81,7 +82,8 @@ def scores(gold: Sequence[str], details: Mapping[str, Any], latency_ms: float) -
         "milliseconds": latency_ms,
     }
     checked = zip((one["verified"] for one in samples), right, strict=True)
-    agreeing = [verified == truth for verified, truth in checked if verified is not None]
+    # where the verifier says what is right, it would agree with itself
+    agreeing = [verified == truth for verified, truth in checked if verified is not None and _by_number(gold)]
     return found | ({"verifier_agrees": sum(agreeing) / len(agreeing)} if agreeing else {})
 
 
@@ -92,10 +94,9 @@ def correct(gold: Sequence[str], samples: Sequence[Mapping[str, Any]]) -> list[b
     question's own sum for its answer, as 38 + 72 equals 110. Elsewhere what the verifier said, and without one whether
     the final answer is the gold text.
     """
-    by_number = any(value(answer) is not None for answer in gold)
     return [
         any(same(one["final"], answer) for answer in gold)
-        if by_number or one["verified"] is None
+        if _by_number(gold) or one["verified"] is None
         else bool(one["verified"])
         for one in samples
     ]
@@ -103,7 +104,12 @@ def correct(gold: Sequence[str], samples: Sequence[Mapping[str, Any]]) -> list[b
 
 def _said(final: str, gold: Sequence[str]) -> bool:
     """Whether there is an answer; where the gold one is a number, only a number is."""
-    return value(final) is not None if any(value(answer) is not None for answer in gold) else bool(final)
+    return value(final) is not None if _by_number(gold) else bool(final)
+
+
+def _by_number(gold: Sequence[str]) -> bool:
+    """Whether the suite decides what is right, by the number."""
+    return any(value(answer) is not None for answer in gold)
 
 
 def choice(rule: str, samples: Sequence[Mapping[str, Any]], right: Sequence[bool]) -> int | None:

@@ -80,3 +80,19 @@ def test_more_scores_than_the_terminal_is_wide_have_a_line_each() -> None:
     assert "qwen2 truth 6 0.0% a_score_of_a_long_name_0 0.500 [0.250, 0.750]" in rows
     assert rows.count("a_score_of_a_long_name_8 0.500 [0.250, 0.750]") == 2
     assert "…" not in target.getvalue()
+
+
+def test_items_in_fewer_clusters_are_told_with_them_and_what_warns_of_it_is_shown() -> None:
+    half = Estimate(mean=0.5, low=0.25, high=0.75)
+    cell = Cell(set="squad", setting="rag", items=40, failed=0, clusters=4, failure=half, scores={"f1": half})
+    comparison = Comparison(
+        set="squad", metric="f1", setting="rag", against="closed_book", items=39, clusters=3, difference=half,
+        test="sign_flip", p=0.25, p_holm=0.25,
+    )  # fmt: skip
+    report = Report(run=RUN, metrics=["f1"], cells=[cell], comparisons=[comparison], warnings=["Few clusters."])
+    target = io.StringIO()
+    show_report(report, Console(file=target, width=120))
+    told = " ".join(target.getvalue().split())
+    assert "squad rag 40 50.0% 0.500 in 4 clusters [0.250, 0.750]" in told
+    assert "in 3 clusters" in told
+    assert "Note: Few clusters." in told

@@ -9,7 +9,7 @@ from services.evaluation.errors import NotComparable
 from services.evaluation.measured import gather
 from services.evaluation.statistics.intervals import bootstrap
 from services.evaluation.table import compared_markdown
-from shared.contracts.evaluation import Item, Run, RunProgress
+from shared.contracts.evaluation import Item, Run, RunProgress, RunsCompared
 
 METRICS: dict[str, Any] = {"right": "proportion", "f1": "mean", "truncated": "proportion"}
 
@@ -54,7 +54,7 @@ def test_runs_are_compared_over_the_questions_that_both_answered() -> None:
 
 
 def test_a_run_that_is_the_other_one_scored_again_is_said_to_be() -> None:
-    items = [item(n, float(n < 2)) for n in range(4)]
+    items = [item(n, float(n < 2)) for n in range(12)]
     compared = compare_runs([measured("a", items), measured("b", items, rescored_from="a")])
     assert compared.warnings == ["b is a scored again: both are of the same answers."]
     assert compare_runs([measured("a", items), measured("b", items, rescored_from="c")]).warnings == []
@@ -77,6 +77,17 @@ def test_questions_on_one_document_are_flipped_together() -> None:
     # three documents, all for the other: two of the eight flips are as extreme
     assert right.p == pytest.approx(2 / 8)
     assert f1.p == pytest.approx(2 / 8, abs=0.02)
+
+
+def test_a_comparison_says_how_many_clusters_it_is_of_and_warns_of_few() -> None:
+    def of(documents: int) -> RunsCompared:
+        runs = [[item(n, float(n % 5 < more), cluster=f"d{n % documents}") for n in range(40)] for more in (1, 3)]
+        return compare_runs([measured("a", runs[0]), measured("b", runs[1])])
+
+    few = of(4)
+    assert "| tales | right | rag: B - A | 40 in 4 clusters | +0.400 [" in compared_markdown(few)
+    assert any("Fewer than 10 clusters" in one and "tales (4)" in one for one in few.warnings)
+    assert of(10).warnings == []
 
 
 def test_every_further_run_is_compared_with_the_first_and_corrected_for_all() -> None:

@@ -6,7 +6,7 @@ import random
 
 from services.evaluation.estimates import estimate
 from services.evaluation.measured import gather
-from services.evaluation.suites.owners.effects import gathered, told
+from services.evaluation.suites.owners.effects import costs, gathered, told
 from services.evaluation.suites.owners.suite import MEASURES
 from services.evaluation.suites.rag.curves import by_k
 from shared.contracts.evaluation import Item
@@ -69,6 +69,48 @@ def test_a_clear_effect_on_another_owners_text_is_told() -> None:
             items.append(item(("perplexity/papers", setting), number, {"nll": nll, "milliseconds": 1.0}, 99))
     [sentence] = told(gathered(gather(items), MEASURES), MEASURES, {})
     assert "held-out text of papers" in sentence
+
+
+def timed(place: tuple[str, str], number: int, milliseconds: float, documents: int = 99) -> Item:
+    return item(place, number, {"contains_gold": 1.0, "milliseconds": milliseconds}, documents)
+
+
+def test_the_time_of_an_answer_is_compared_over_the_same_questions() -> None:
+    """Law's questions take ten times as long, and most of them failed with all in: that is no cost of leaving out."""
+    random.seed(3)
+    items = []
+    for owner, takes, first in (("news", 100.0, 0), ("law", 1000.0, 20)):
+        for number in range(first, first + 20):
+            own = takes * random.uniform(0.5, 1.5)
+            if owner == "news" or number < 22:
+                items.append(timed((f"questions/{owner}", "all"), number, own))
+            items.append(timed((f"questions/{owner}", "without papers"), number, own + 5 + random.gauss(0, 1)))
+    plot = costs(gather(items))
+    assert isinstance(plot, Plot)
+    [series] = plot.series
+    assert series.x == ["without papers"]
+    assert series.low is not None
+    assert series.high is not None
+    # the means of what was answered under each setting are some 370 apart
+    [low], [mean], [high] = series.low, series.y, series.high
+    assert low is not None
+    assert mean is not None
+    assert high is not None
+    assert 4 < low < mean < high < 6
+    assert "Beyond chance after Holm's correction: without papers." in plot.note
+
+
+def test_questions_on_one_document_are_no_independent_evidence_of_a_cost() -> None:
+    items = []
+    for number in range(40):
+        slower = 100.0 + 10 * (number % 2)
+        items += [timed(("questions/news", "all"), number, 100.0, 2)]
+        items += [timed(("questions/news", "without news"), number, slower, 2)]
+    plot = costs(gather(items))
+    assert isinstance(plot, Plot)
+    assert (plot.series[0].y, plot.series[0].low, plot.series[0].high) == ([5.0], [0.0], [10.0])
+    assert "Beyond chance after Holm's correction: none." in plot.note
+    assert costs(gather([timed(("questions/news", "all"), 1, 1.0)])) is None
 
 
 def test_the_curve_by_k_has_the_intervals_of_the_table() -> None:

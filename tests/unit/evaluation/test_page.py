@@ -189,6 +189,7 @@ def test_a_suites_own_figures_are_drawn_and_its_summary_told() -> None:
     report = report.model_copy(update={"figures": [line, bar, matrix], "summary": ["Nobody lost anything."]})
     page = Page("".join(run_page(report, [item(1, 1.0)])))
     assert "Nobody lost anything." in page.text
+    assert "Fewer than 10 clusters (an item that shares none is one): tales (1)." in page.text
     assert "Higher is better." in page.text
     plots = page.plots()
     assert plots[0][1][0]["error_y"]["array"] == [pytest.approx(0.2), 0]

@@ -41,11 +41,11 @@ def test_f1_and_exact_match_are_of_the_short_answer_and_contains_of_the_whole() 
     assert (scores["contains_gold"], scores["f1"], scores["exact_match"]) == (1, 0, 0)
 
 
-def test_a_message_without_content_is_an_answer_that_says_nothing() -> None:
-    body = reply().body
-    body["choices"][0]["message"]["content"] = None
+def test_an_empty_answer_says_nothing_and_is_wrong() -> None:
+    body = reply("").body
     del body["candor"]
-    assert read_answer(Reply(body, 3.0), planned("closed_book")).output == ""
+    answer = read_answer(Reply(body, 3.0), planned("closed_book"))
+    assert RagQa().score(planned("closed_book"), answer)["contains_gold"] == 0
 
 
 def test_closed_book_can_be_asked_of_an_endpoint_that_knows_nothing_of_candor() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from services.evaluation.report import build_report
 from services.evaluation.statistics.intervals import wilson
+from services.evaluation.statistics.paired import holm
 from services.evaluation.suites.rag_qa import RagQa
 from services.evaluation.table import markdown
 from shared.contracts.evaluation import Comparison, Estimate, Item, Report, Run, RunProgress
@@ -78,6 +79,23 @@ def test_items_of_a_cluster_that_fail_together_are_no_independent_failures() -> 
     assert together.high > 0.6
 
 
+def test_figures_of_few_documents_say_so_and_those_that_are_wilsons_alone_need_not() -> None:
+    def of(documents: int, **scores: float) -> Report:
+        items = [item(n, "rag", **scores) for n in range(40)]
+        return build_report(
+            RUN, [one.model_copy(update={"cluster": f"d{int(one.id[1:-4]) % documents}"}) for one in items], RagQa()
+        )
+
+    few = of(4, contains_gold=1.0, f1=0.5)
+    text = markdown(few)
+    assert "| tales | rag | 40 in 4 clusters | 0 |" in text
+    assert few.cells[0].clusters == 4
+    [warning] = few.warnings
+    assert "tales (4)" in warning
+    assert f"- {warning}" in text
+    assert of(4, contains_gold=1.0).warnings == of(10, contains_gold=1.0, f1=0.5).warnings == []
+
+
 def test_only_questions_scored_under_both_settings_are_compared(report: Report) -> None:
     comparison = _compared(report, "contains_gold")
     assert (comparison.setting, comparison.against, comparison.items) == ("rag", "closed_book", 9)
@@ -94,6 +112,21 @@ def test_a_score_that_is_no_proportion_is_tested_by_flipping_signs(report: Repor
     assert comparison.difference.low < comparison.difference.mean < comparison.difference.high
     # all nine differences have one sign: the smallest p there is for nine pairs
     assert comparison.p == pytest.approx(2 / 2**9, abs=0.002)
+
+
+def test_holms_family_is_every_comparison_of_the_report_over_sets_settings_and_metrics() -> None:
+    items = [
+        one.model_copy(update={"set": name})
+        for name, better in (("tales", 8), ("news", 3))
+        for place, setting in enumerate(("closed_book", "rag", "rag_without_owner"))
+        for one in (item(n, setting, contains_gold=float(n < better * (place == 1)), f1=n / 10) for n in range(10))
+    ]
+    comparisons = build_report(RUN, items, RagQa()).comparisons
+    places = {(one.set, one.setting, one.metric) for one in comparisons}
+    assert len(places) == len(comparisons) == 2 * 2 * 2
+    assert [one.p_holm for one in comparisons] == holm([one.p for one in comparisons])
+    smallest = min(comparisons, key=lambda one: one.p)
+    assert smallest.p_holm == pytest.approx(8 * smallest.p)
 
 
 def test_a_run_without_a_finished_item_has_an_empty_report() -> None:

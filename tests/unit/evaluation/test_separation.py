@@ -1,7 +1,7 @@
 """AUC, TPR at a low FPR and their paired test, against scikit-learn, scipy, enumeration and closed forms."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from services.evaluation.statistics.separation import (
     rank_swap,
     tpr,
     tpr_difference,
+    tpr_swap,
     two_groups,
 )
 from services.evaluation.suites.base import Separation
@@ -114,20 +115,32 @@ def test_a_paired_difference_is_narrower_than_two_intervals_and_zero_of_the_same
     assert tpr_difference(one, other, 0.1).mean == pytest.approx(tpr(one, 0.1).mean - tpr(other, 0.1).mean)
 
 
-def _exact_swap(one: TwoGroups, other: TwoGroups) -> float:
-    """Every swap of single items, with AUC by counting pairs."""
+def _area(members: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+    """By counting pairs."""
+    before, after = members[:, None], others[None, :]
+    return float(((before < after) + 0.5 * (before == after)).mean())
+
+
+def _share(members: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+    """Of the members, those below the second lowest of the others: at a false alarm rate that allows one."""
+    return float((members < np.sort(others)[1]).mean())
+
+
+def _exact_swap(
+    one: TwoGroups, other: TwoGroups, of: Callable[[NDArray[np.float64], NDArray[np.float64]], float] = _area
+) -> float:
+    """Every swap of single items."""
     first = stats.rankdata(np.concatenate([one.positives, one.negatives]))
     second = stats.rankdata(np.concatenate([other.positives, other.negatives]))
     count = len(one.positives)
 
-    def area(ranks: NDArray[np.float64]) -> float:
-        before, after = ranks[:count, None], ranks[None, count:]
-        return float(((before < after) + 0.5 * (before == after)).mean())
+    def difference(here: NDArray[np.float64], there: NDArray[np.float64]) -> float:
+        return abs(of(here[:count], here[count:]) - of(there[:count], there[count:]))
 
-    observed, extreme = abs(area(first) - area(second)), 0
+    observed, extreme = difference(first, second), 0
     for swaps in itertools.product([False, True], repeat=len(first)):
         here, there = np.where(swaps, second, first), np.where(swaps, first, second)
-        extreme += int(abs(area(here) - area(there)) >= observed - 1e-12)
+        extreme += int(difference(here, there) >= observed - 1e-12)
     return extreme / float(2 ** len(first))
 
 
@@ -139,12 +152,49 @@ def test_the_swap_test_is_close_to_the_enumeration_of_all_swaps(seed: int) -> No
     exact = _exact_swap(one, other)
     # four standard errors of a test that stops early, and two draws in ten thousand
     assert rank_swap(one, other) == pytest.approx(exact, rel=0.2, abs=0.0002)
+    exact = _exact_swap(one, other, of=_share)
+    assert tpr_swap(one, other, 0.2) == pytest.approx(exact, rel=0.2, abs=0.0002)
+
+
+def test_a_tpr_is_tested_by_swaps_of_its_own_and_not_by_those_of_the_auc() -> None:
+    """A fifth of the members is known by heart in one setting; in the other all are a little likelier."""
+    random = np.random.default_rng(4)
+    others, members = random.normal(0, 1, 100), random.normal(0, 1, 100)
+    few = grouped(np.where(np.arange(100) < 20, members - 6, members).tolist(), others.tolist())
+    all_a_little = grouped((members - 0.35).tolist(), (others + random.normal(0, 0.1, 100)).tolist())
+    assert tpr(few, 0.01).mean - tpr(all_a_little, 0.01).mean > 0.15
+    assert rank_swap(few, all_a_little) > 0.3
+    assert tpr_swap(few, all_a_little, 0.01) < 0.01
+    # and where the AUC differs, the share found at few false alarms need not
+    none = grouped(np.maximum(members, others.min()).tolist(), others.tolist())
+    all_better = grouped(np.maximum(members - 1, others.min()).tolist(), others.tolist())
+    assert rank_swap(none, all_better) < 0.001
+    assert tpr_swap(none, all_better, 0.001) == 1.0
+
+
+def test_a_cluster_is_swapped_whole() -> None:
+    """Four members on one document, found in one setting only: of two documents no swap can say anything."""
+    one = grouped([0.0] * 4, [1.0] * 4, [0, 0, 0, 0, 1, 1, 1, 1])
+    other = grouped([1.0] * 4, [0.0] * 4, [0, 0, 0, 0, 1, 1, 1, 1])
+    assert rank_swap(one, other) >= 0.4
+    assert tpr_swap(one, other, 0.01) >= 0.4
+    alone = grouped([0.0] * 4, [1.0] * 4), grouped([1.0] * 4, [0.0] * 4)
+    assert tpr_swap(*alone, 0.01) < 0.1
 
 
 def test_the_swap_test_sees_no_difference_in_a_scale_that_all_items_share() -> None:
     positives, negatives = normal(2, 20, 20, 1.0)
     other = grouped([3 * one + 5 for one in positives], [3 * one + 5 for one in negatives])
     assert rank_swap(grouped(positives, negatives), other) == 1.0
+
+
+def test_the_tprs_swap_test_rejects_no_more_often_than_its_level_when_nothing_differs() -> None:
+    random, probabilities = np.random.default_rng(8), []
+    for _ in range(150):
+        first, second = (random.normal(0, 1, 80) - np.repeat([0.8, 0.0], 40) for _ in range(2))
+        scores = [grouped(one[:40].tolist(), one[40:].tolist()) for one in (first, second)]
+        probabilities.append(tpr_swap(scores[0], scores[1], 0.05, draws=300))
+    assert sum(p <= 0.05 for p in probabilities) <= 14
 
 
 def test_the_swap_test_rejects_no_more_often_than_its_level_when_nothing_differs() -> None:
@@ -176,9 +226,15 @@ def test_a_metric_over_two_groups_is_estimated_compared_and_tested_like_any_othe
     assert (between.items, between.clusters, between.test) == (60, 60, "rank_swap")
     assert between.difference.mean == pytest.approx(2 * found.mean - 1)
     assert between.p < 0.001
-    found = estimate(one, "tpr", Separation("loss", "member", 0.1))
+    at = Separation("loss", "member", 0.1)
+    found, between = estimate(one, "tpr", at), paired(both, "tpr", at)
     assert found is not None
     assert found.mean == pytest.approx(tpr(grouped(members, others), 0.1).mean)
+    assert between is not None
+    assert (between.test, between.p) == (
+        "tpr_swap",
+        tpr_swap(grouped(members, others, range(60)), grouped(others, members, range(60)), 0.1),
+    )
 
 
 def test_one_group_alone_has_no_such_metric() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.evaluation.statistics.intervals import Z95, bootstrap, wilson
-from services.evaluation.statistics.paired import mcnemar, sign_flip
+from services.evaluation.statistics.paired import cluster_flip, mcnemar, sign_flip
 
 COUNTS = st.integers(1, 3000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))
 SMALL = st.lists(st.sampled_from([-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=9)
@@ -49,7 +49,14 @@ def test_mcnemar_is_the_sum_of_the_binomial_outcomes_no_likelier_than_the_one_se
 
 @given(st.integers(0, 4000), st.integers(0, 4000))
 def test_mcnemar_is_symmetric_and_a_probability_also_for_thousands_of_pairs(first: int, second: int) -> None:
-    assert 0 <= mcnemar(first, second) == mcnemar(second, first) <= 1
+    assert 0 < mcnemar(first, second) == mcnemar(second, first) <= 1
+
+
+def test_no_test_is_certain_however_many_questions_agree() -> None:
+    """Two to the power of minus 2,000 is no float."""
+    assert 0 < mcnemar(0, 2001) < 1e-300
+    assert 0 < cluster_flip([1.0] * 4002, [place // 2 for place in range(4002)]) < 1e-300
+    assert 0 < sign_flip([0.5] * 2001) <= 1e-4
 
 
 def test_mcnemar_of_a_large_even_table_approaches_its_normal_limit() -> None:

@@ -24,6 +24,8 @@ def test_the_sum_of_the_question_is_not_its_answer_though_a_verifier_accepts_it(
 def test_an_answer_that_is_no_number_is_the_verifiers_business() -> None:
     samples = [sample("y + x", True), sample("x + y", None), sample("x + y", False)]
     assert correct(["x + y"], samples) == [True, True, False]
+    # and that it agrees with itself says nothing of it
+    assert "verifier_agrees" not in scores(["x + y"], {"samples": samples, "winner": 0}, 5.0)
 
 
 def test_without_a_verifier_its_rule_is_that_of_one_that_is_never_wrong() -> None:

@@ -10,6 +10,7 @@ from services.evaluation.endpoint import Reply
 from services.evaluation.suites.base import Answer, BadAnswer, Planned
 from services.evaluation.suites.consent import check_effective
 from services.evaluation.suites.owners.measure import ALL, without
+from services.evaluation.suites.said import said
 
 Through = Literal["completions", "chat"]
 What = Literal["passage", "story", "name"]
@@ -72,14 +73,13 @@ def read(reply: Reply, planned: Planned) -> Answer:
     body = planned.ask["body"]
     try:
         choice = reply.body["choices"][0]
-        text = choice["message"]["content"] if "messages" in body else choice["text"]
-        finished, used = choice["finish_reason"], int(reply.body["usage"]["completion_tokens"])
+        text, finished, used = said(choice), choice["finish_reason"], int(reply.body["usage"]["completion_tokens"])
         effective = _effective(reply.body, body)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         what = "completion of a Candor stack" if "candor" in body else "completion"
         raise BadAnswer(f"this is no {what}: {str(reply.body)[:200]}") from error
     prompt = body["prompt"] if "prompt" in body else "\n".join(f"{t['role']}: {t['content']}" for t in body["messages"])
-    return Answer(prompt, str(text or ""), used, reply.latency_ms, {"finish_reason": finished, "effective": effective})
+    return Answer(prompt, text, used, reply.latency_ms, {"finish_reason": finished, "effective": effective})
 
 
 def _effective(reply: Mapping[str, Any], body: Mapping[str, Any]) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import Counter
-from functools import lru_cache
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from services.evaluation.endpoint import Endpoint
 from services.evaluation.suites.base import BadAnswer
@@ -21,7 +22,6 @@ Counts = tuple[Counter[int], int]
 """How often each token occurs, and how many there are."""
 
 
-@lru_cache(maxsize=4)
 def corpus(home: Path, owners: tuple[str, ...]) -> tuple[str, str]:
     """Training documents of public owners, in the order of their ids' hashes, and the SHA-256 of it all."""
     found = [one for owner in owners for one in documents(home, owner) if one.split == "train"]
@@ -31,22 +31,26 @@ def corpus(home: Path, owners: tuple[str, ...]) -> tuple[str, str]:
 
 
 class Frequencies:
-    """Counts by endpoint and corpus: asked once by a process."""
+    """Counts by corpus and by the open endpoint, which is a run's own: asked once for each run.
+
+    Another run may find another model behind the same address, whose tokens have other numbers.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], Counts] = {}
+        self._known: WeakKeyDictionary[Endpoint, dict[str, Counts]] = WeakKeyDictionary()
 
     async def of(self, home: Path, owners: tuple[str, ...], digest: str, endpoint: Endpoint, item: str) -> Counts:
         """The tokens of the corpus. Raises EndpointError, and BadAnswer where its text is not what was planned with."""
-        if (known := self._known.get((endpoint.url, digest))) is not None:
-            return known
-        text, now = corpus(home, owners)
+        known = self._known.setdefault(endpoint, {})
+        if digest in known:
+            return known[digest]
+        text, now = await asyncio.to_thread(corpus, home, owners)
         if now != digest:
             raise BadAnswer("the public text that tokens are counted in has changed since the run was planned")
         counts: Counter[int] = Counter()
         for start in range(0, len(text), _PIECE):
             counts.update(await tokens(endpoint, text[start : start + _PIECE], item, begins=False))
-        return self._known.setdefault((endpoint.url, digest), (counts, counts.total()))
+        return known.setdefault(digest, (counts, counts.total()))
 
 
 async def tokens(endpoint: Endpoint, text: str, item: str, *, begins: bool) -> list[int]:

@@ -12,6 +12,7 @@ from services.evaluation.suites.base import Answer, BadAnswer, Kind, Planned
 from services.evaluation.suites.consent import check_effective
 from services.evaluation.suites.drawing import drawn, item_seed
 from services.evaluation.suites.owners.measure import Effect, Effects, Part, Scope, heatmap
+from services.evaluation.suites.said import said
 from services.evaluation.suites.texts import Document, documents
 from shared.contracts.figure import Heatmap
 
@@ -95,7 +96,7 @@ def _item(document: Document, owner: str, setting: str, scope: Scope, out: str |
 
 def _read(reply: Reply, planned: Planned) -> Answer:
     try:
-        text, used = str(reply.body["choices"][0]["text"]), int(reply.body["usage"]["completion_tokens"])
+        text, used = said(reply.body["choices"][0]), int(reply.body["usage"]["completion_tokens"])
         effective = [str(owner) for owner in reply.body["candor"]["owners"]["effective"]]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BadAnswer(f"this is no text completion of a Candor stack: {str(reply.body)[:200]}") from error

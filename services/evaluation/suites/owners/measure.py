@@ -19,6 +19,10 @@ ALL = "all"
 """The setting in which every owner takes part whose default is in."""
 
 
+SURE = 0.05
+"""Below it, p after Holm's correction is more than chance."""
+
+
 def without(owner: str) -> str:
     """The setting in which one owner is left out."""
     return f"without {owner}"
@@ -138,7 +142,7 @@ class Effect:
     @property
     def clear(self) -> bool:
         """Whether it is more than chance among so many effects."""
-        return self.p_holm < 0.05
+        return self.p_holm < SURE
 
 
 Effects = Mapping[tuple[str, str], Effect]

@@ -13,6 +13,7 @@ from services.evaluation.suites.drawing import digest, item_seed
 from services.evaluation.suites.owners.measure import Effect, Effects, Part, Scope, heatmap
 from services.evaluation.suites.questions import GoldQuestion, choose
 from services.evaluation.suites.rag_request import DEFAULT_SETS
+from services.evaluation.suites.said import said
 from shared.contracts.candor import CandorOptions, OwnerChoice, SamplingOptions
 from shared.contracts.figure import Heatmap
 
@@ -110,7 +111,7 @@ def _read(reply: Reply, planned: Planned) -> Answer:
         choice, report = reply.body["choices"][0], reply.body["candor"]
         passages = [(str(one["document"]), str(one["owner"])) for one in report["passages"]]
         effective, failed = [str(owner) for owner in report["owners"]["effective"]], report.get("failed", [])
-        output, finished = str(choice["message"]["content"] or ""), choice["finish_reason"]
+        output, finished = said(choice), choice["finish_reason"]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BadAnswer(f"this is no answer of a Candor stack: {str(reply.body)[:200]}") from error
     if failed:

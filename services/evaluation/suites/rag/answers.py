@@ -10,6 +10,7 @@ from services.evaluation.metrics.answers import contains_gold, exact_match, toke
 from services.evaluation.metrics.maths import final_answer, same
 from services.evaluation.suites.base import Answer, BadAnswer, Planned
 from services.evaluation.suites.rag.plan import CLOSED_BOOK
+from services.evaluation.suites.said import said
 from services.evaluation.suites.sets.problem import LETTERS
 
 _CITATION = re.compile(r"\s*\[\d+\]")
@@ -27,7 +28,7 @@ async def ask(planned: Planned, endpoint: Endpoint) -> Answer:
     reply = await endpoint.post("/v1/chat/completions", body, item=planned.id)
     try:
         choice, report = reply.body["choices"][0], reply.body.get("candor") or {}
-        output, finished = str(choice["message"]["content"] or ""), choice["finish_reason"]
+        output, finished = said(choice), choice["finish_reason"]
         passages = report.get("passages", [])
         details = {
             "finish_reason": finished,
