@@ -18,6 +18,7 @@ from services.evaluation.suites.base import Kind, Suite, contrasts, figures, sum
 from shared.contracts.evaluation import Cell, Comparison, Estimate, Item, Report, Run
 
 T = TypeVar("T")
+Row = TypeVar("Row", bound=tuple[str, Cell])
 
 RATES = ("truncated", "unparsed")
 """Metrics that stand beside every score, where a suite has them."""
@@ -65,6 +66,20 @@ def _said(what: str, say: Callable[[], list[T]], faults: list[str]) -> list[T]:
 def cells(groups: Mapping[Place, Group], metrics: Mapping[str, Kind]) -> list[Cell]:
     """The scores of each set under each setting."""
     return [_cell(place, group, metrics) for place, group in groups.items()]
+
+
+def tables(rows: Sequence[Row], metrics: Sequence[str]) -> list[tuple[list[str], list[Row]]]:
+    """The rows of sets that have the same of these metrics together, under those.
+
+    One table of sets that are measured by different things would be wide and mostly empty.
+    """
+    measured: dict[str, set[str]] = {}
+    for _, cell in rows:
+        measured.setdefault(cell.set, set()).update(cell.scores)
+    found: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple(name for name in metrics if name in measured[row[1].set]), []).append(row)
+    return [([*shown], alike) for shown, alike in found.items()]
 
 
 def _cell(place: Place, group: Group, metrics: Mapping[str, Kind]) -> Cell:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from services.evaluation.report import RATES
+from services.evaluation.report import RATES, tables
 from shared.contracts.evaluation import Cell, Estimate, Paired, Pairing, Report, RunDifference, RunsCompared
 
 _READING = (
@@ -67,9 +67,14 @@ def _label(one: RunDifference | Pairing, names: Mapping[str, str]) -> str:
 
 
 def _cells(cells: Sequence[tuple[str, Cell]], metrics: Sequence[str]) -> str:
-    """The scores, with the rates of what has none or was cut off; the first column only where runs are told apart."""
+    """The scores, sets that are measured alike in a table."""
+    shown = [name for name in metrics if name not in RATES]
+    return "\n\n".join(_alike(rows, some) for some, rows in tables(cells, shown))
+
+
+def _alike(cells: Sequence[tuple[str, Cell]], metrics: Sequence[str]) -> str:
+    """A table, with the rates of what has none or was cut off; the first column only where runs are told apart."""
     rates = [name for name in RATES if any(getattr(cell, name) is not None for _, cell in cells)]
-    shown = [name for name in metrics if name not in RATES and any(name in cell.scores for _, cell in cells)]
     runs = ["run"] if any(name for name, _ in cells) else []
     rows = [
         [
@@ -79,11 +84,11 @@ def _cells(cells: Sequence[tuple[str, Cell]], metrics: Sequence[str]) -> str:
             str(cell.items),
             f"{cell.failed} ({cell.failure.mean:.1%})" if cell.failed else "0",
             *(f"{found.mean:.1%}" if (found := getattr(cell, rate)) is not None else "" for rate in rates),
-            *(_interval(cell.scores[metric]) if metric in cell.scores else "" for metric in shown),
+            *(_interval(cell.scores[metric]) if metric in cell.scores else "" for metric in metrics),
         ]
         for name, cell in cells
     ]
-    return _table([*runs, "set", "setting", "n", "failed", *rates, *shown], rows) if rows else ""
+    return _table([*runs, "set", "setting", "n", "failed", *rates, *metrics], rows)
 
 
 def _comparisons(found: Sequence[tuple[str, str, str, Paired]]) -> str:

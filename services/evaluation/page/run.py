@@ -9,7 +9,7 @@ from services.evaluation.page.figures import drawn
 from services.evaluation.page.items import pieces
 from services.evaluation.page.plots import Named
 from services.evaluation.page.render import placed, render
-from services.evaluation.report import RATES
+from services.evaluation.report import RATES, tables
 from shared.contracts.evaluation import Item, Report
 
 
@@ -20,7 +20,7 @@ def run_page(report: Report, items: Sequence[Item]) -> Iterator[str]:
     scored = [name for name in report.metrics if any(name in cell.scores for cell in report.cells)]
     metrics = [name for name in scored if name not in RATES]
     differences = [
-        (f"{one.set}, {one.metric}: {one.setting} − {one.against}", one)  # noqa: RUF001 - a minus sign
+        (f"{one.set}, {one.metric}<br>{one.setting} − {one.against}", one)  # noqa: RUF001 - a minus sign
         for one in report.comparisons
     ]
     # a suite that draws its own has curves and costs among them
@@ -37,7 +37,7 @@ def run_page(report: Report, items: Sequence[Item]) -> Iterator[str]:
         title=f"{run.suite}, {run.id}",
         run=run,
         summary=report.summary,
-        rows=rows,
+        tables=tables(rows, metrics),
         metrics=metrics,
         names=[run.id],
         comparisons=report.comparisons,
