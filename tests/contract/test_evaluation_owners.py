@@ -162,8 +162,8 @@ def test_the_summary_has_a_paragraph_for_each_owner_left_out(service: Service, f
     told = report(service, finished).summary
     [medicine] = [one for one in told if one.startswith("medicine")]
     assert (
-        "as between 7.4 equally likely ones with everyone in, and as between 20.1 without medicine, which is 2.72 times "
-        "as many." in medicine
+        "as between 7.4 equally likely ones with everyone in, and as between 20.1 without medicine, which is 2.72 "
+        "times as many." in medicine
     )
     assert (
         "Of 5 questions on documents of medicine, 5 are answered rightly with everyone in and 0 without medicine. That "

@@ -78,8 +78,11 @@ def test_a_clear_effect_on_another_owners_text_is_told() -> None:
 @pytest.mark.parametrize(
     ("count", "says"),
     [
-        (4, "Fewer than 5 questions are too few to say whether it changes how many questions on documents of news are"),
-        (5, "Of 5 questions on documents of news, 5 are answered rightly with everyone in and 0 without news. That may"),
+        (4, "Fewer than 5 questions are too few to say whether it changes how many questions on documents of news"),
+        (
+            5,
+            "Of 5 questions on documents of news, 5 are answered rightly with everyone in and 0 without news.",
+        ),
     ],
 )
 def test_of_fewer_than_five_no_difference_is_told(count: int, says: str) -> None:

@@ -82,8 +82,8 @@ class Perplexity:
         before, after = math.exp(effect.before.mean), math.exp(effect.after.mean)
         ratio = math.exp(effect.difference.mean)
         return (
-            f"In {effect.items} texts of {owner} that no expert was trained on, the model is as unsure of the next word "
-            f"as between {before:.1f} equally likely ones with everyone in, and as between {after:.1f} without "
+            f"In {effect.items} texts of {owner} that no expert was trained on, the model is as unsure of the next "
+            f"word as between {before:.1f} equally likely ones with everyone in, and as between {after:.1f} without "
             f"{left_out}, which is {ratio:.2f} times as many."
         )
 
