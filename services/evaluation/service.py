@@ -197,9 +197,7 @@ class Evaluations:
 
     def _compare(self, runs: Sequence[str]) -> RunsCompared:
         if not 2 <= len({*runs}) == len(runs) <= MOST_COMPARED:
-            raise NotComparable(
-                f"Name 2 to {MOST_COMPARED} different runs, such as ?runs=A&runs=B: the first is the base."
-            )
+            raise NotComparable(f"Name 2 to {MOST_COMPARED} different runs: the others are compared with the first.")
         return compare_runs([self._measured(run) for run in runs])
 
     def _measured(self, run: str) -> Measured:
@@ -236,6 +234,10 @@ def _options(suite: Suite, request: RunRequest) -> BaseModel:
         if fault["type"] == "extra_forbidden":
             known = ", ".join(suite.options.model_fields)
             raise BadOption(name, f"The suite {suite.id} has no option {name!r}. It has: {known}.") from error
+        if fault["type"] == "missing":
+            field = suite.options.model_fields.get(name)
+            about = (field and field.description) or ""
+            raise BadOption(name, f"The suite {suite.id} needs the option {name!r}. {about}".rstrip()) from error
         raise BadOption(name, fault_in(f"options.{name}", fault)) from error
 
 

@@ -22,7 +22,7 @@ def markdown(report: Report) -> str:
     progress = f"{run.status}, {run.progress.done} of {run.progress.total} items, {run.progress.failed} failed"
     parts = [
         f"# {run.suite} ({run.id})",
-        f"{progress}; at most {run.limit} questions a set, seed {run.seed}.",
+        f"{progress}; limit {run.limit} a set, seed {run.seed}.",
         f"Versions: {versions}.",
         *([f"The answers are those of {run.rescored_from}, scored again."] if run.rescored_from else []),
         *report.summary,
