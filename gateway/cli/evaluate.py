@@ -104,7 +104,7 @@ def _option(text: str) -> tuple[str, Any]:
     """NAME=JSON; what is no JSON is a string, so that words need no quotes."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise typer.BadParameter(f"{text!r} is not NAME=JSON")
+        raise typer.BadParameter(f"{text!r} is not NAME=JSON, such as samples=5")
     try:
         return name, loads(value)
     except ValueError:

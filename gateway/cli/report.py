@@ -20,9 +20,7 @@ _READING = "[low, high] are 95% intervals. p is two-sided; p (Holm) is corrected
 def show_report(report: Report, console: Console) -> None:
     """Print the scores of each set and setting, then the paired comparisons."""
     run = report.run
-    console.print(
-        Text(f"{run.suite}, run {run.id}: at most {run.limit} questions a set, seed {run.seed}", style="bold")
-    )
+    console.print(Text(f"{run.suite}, run {run.id}: limit {run.limit} a set, seed {run.seed}", style="bold"))
     if run.rescored_from:
         console.print(Text(f"The answers are those of {run.rescored_from}, scored again."))
     for paragraph in report.summary:

@@ -91,7 +91,9 @@ def _write(
             part.replace(file)
     finally:
         part.unlink(missing_ok=True)
-    errors.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB", soft_wrap=True, markup=False)
+    kilobytes = file.stat().st_size / 1e3
+    size = f"{kilobytes:.0f} kB" if kilobytes < 1000 else f"{kilobytes / 1e3:.1f} MB"
+    errors.print(f"{file}: {size}", soft_wrap=True, markup=False)
 
 
 async def _copied(

@@ -28,6 +28,8 @@ def runs(
         return
     if found.data:
         out.print(_table(found.data))
+    elif after is None:
+        out.print("There is no run yet. Start one with: candor eval run rag-qa", soft_wrap=True)
     if found.has_more:
         out.print(f"Older ones: candor eval list --after {found.last_id}", soft_wrap=True)
 

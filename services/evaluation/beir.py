@@ -29,6 +29,9 @@ class CorpusDocument:
     text: str
 
 
+_PARTS = "corpus.jsonl, queries.jsonl and qrels/test.tsv"
+
+
 @dataclass(frozen=True)
 class Beir:
     """A folder that has been read and found whole.
@@ -125,7 +128,10 @@ def _file(folder: Path, name: str) -> Path:
     for path in (folder / f"{name}.jsonl", folder / f"{name}.parquet"):
         if path.is_file():
             return path
-    raise BadBeir(f"There is no {folder / name}.jsonl (nor .parquet): a folder in BEIR's format has one.")
+    if not folder.is_dir():
+        unpack = ": unpack it first" if folder.is_file() else ""
+        raise BadBeir(f"{folder} is no folder{unpack}. One in BEIR's format has {_PARTS}.")
+    raise BadBeir(f"There is no {folder / name}.jsonl (nor .parquet): a folder in BEIR's format has {_PARTS}.")
 
 
 def _documents(path: Path) -> Iterator[CorpusDocument]:

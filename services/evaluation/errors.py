@@ -48,7 +48,9 @@ class UnknownRun(NotFound):
     code = "unknown_run"
 
     def __init__(self, run: str) -> None:
-        super().__init__(f"There is no evaluation {run!r}.")
+        super().__init__(
+            f"There is no evaluation {run!r}. `candor eval list` and GET /v1/evaluations have those there are."
+        )
 
 
 class UnknownItem(NotFound):

@@ -37,4 +37,8 @@ def _validated(suite: Suite, given: Mapping[str, Any]) -> BaseModel:
         if fault["type"] == "extra_forbidden":
             known = ", ".join(suite.options.model_fields)
             raise BadOption(name, f"The suite {suite.id} has no option {name!r}. It has: {known}.") from error
+        if fault["type"] == "missing":
+            field = suite.options.model_fields.get(name)
+            about = (field and field.description) or ""
+            raise BadOption(name, f"The suite {suite.id} needs the option {name!r}. {about}".rstrip()) from error
         raise BadOption(name, fault_in(f"options.{name}", fault)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from services.evaluation.suites.base import RATES, BadAnswer, Kind, Suite, contr
 from shared.contracts.evaluation import Cell, Comparison, Estimate, Item, Report, Run
 from shared.contracts.figure import Figure
 from shared.http.errors import CandorError
+
+Row = TypeVar("Row", bound=tuple[str, Cell])
 
 
 def build_report(run: Run, items: Sequence[Item], suite: Suite) -> Report:
@@ -65,6 +67,20 @@ def _drawn(suite: Suite, items: Sequence[Item]) -> list[Any]:
 def cells(groups: Mapping[Place, Group], metrics: Mapping[str, Kind]) -> list[Cell]:
     """The scores of each set under each setting."""
     return [_cell(place, group, metrics) for place, group in groups.items()]
+
+
+def tables(rows: Sequence[Row], metrics: Sequence[str]) -> list[tuple[list[str], list[Row]]]:
+    """The rows of sets that have the same of these metrics together, under those.
+
+    One table of sets that are measured by different things would be wide and mostly empty.
+    """
+    measured: dict[str, set[str]] = {}
+    for _, cell in rows:
+        measured.setdefault(cell.set, set()).update(cell.scores)
+    found: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple(name for name in metrics if name in measured[row[1].set]), []).append(row)
+    return [([*shown], alike) for shown, alike in found.items()]
 
 
 def _cell(place: Place, group: Group, metrics: Mapping[str, Kind]) -> Cell:

@@ -199,9 +199,7 @@ class Evaluations:
 
     def _compare(self, runs: Sequence[str]) -> RunsCompared:
         if not 2 <= len({*runs}) == len(runs) <= MOST_COMPARED:
-            raise NotComparable(
-                f"Name 2 to {MOST_COMPARED} different runs, such as ?runs=A&runs=B: the first is the base."
-            )
+            raise NotComparable(f"Name 2 to {MOST_COMPARED} different runs: the others are compared with the first.")
         return compare_runs([self._measured(run) for run in runs])
 
     def _measured(self, run: str) -> Measured:

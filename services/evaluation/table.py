@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from services.evaluation.report import tables
 from services.evaluation.suites.base import RATES
 from shared.contracts.evaluation import Cell, Estimate, Paired, Pairing, Report, RunDifference, RunsCompared
 
@@ -22,7 +23,7 @@ def markdown(report: Report) -> str:
     progress = f"{run.status}, {run.progress.done} of {run.progress.total} items, {run.progress.failed} failed"
     parts = [
         f"# {run.suite} ({run.id})",
-        f"{progress}; at most {run.limit} questions a set, seed {run.seed}.",
+        f"{progress}; limit {run.limit} a set, seed {run.seed}.",
         f"Versions: {versions}.",
         *([f"The answers are those of {run.rescored_from}, scored again."] if run.rescored_from else []),
         *report.summary,
@@ -67,9 +68,14 @@ def _label(one: RunDifference | Pairing, names: Mapping[str, str]) -> str:
 
 
 def _cells(cells: Sequence[tuple[str, Cell]], metrics: Sequence[str]) -> str:
-    """The scores, with the rates of what has none or was cut off; the first column only where runs are told apart."""
+    """The scores, sets that are measured alike in a table."""
+    shown = [name for name in metrics if name not in RATES]
+    return "\n\n".join(_alike(rows, some) for some, rows in tables(cells, shown))
+
+
+def _alike(cells: Sequence[tuple[str, Cell]], metrics: Sequence[str]) -> str:
+    """A table, with the rates of what has none or was cut off; the first column only where runs are told apart."""
     rates = [name for name in RATES if any(getattr(cell, name) is not None for _, cell in cells)]
-    shown = [name for name in metrics if name not in RATES and any(name in cell.scores for _, cell in cells)]
     runs = ["run"] if any(name for name, _ in cells) else []
     rows = [
         [
@@ -79,11 +85,11 @@ def _cells(cells: Sequence[tuple[str, Cell]], metrics: Sequence[str]) -> str:
             _count(cell),
             f"{cell.failed} ({cell.failure.mean:.1%})" if cell.failed else "0",
             *(f"{found.mean:.1%}" if (found := getattr(cell, rate)) is not None else "" for rate in rates),
-            *(_interval(cell.scores[metric]) if metric in cell.scores else "" for metric in shown),
+            *(_interval(cell.scores[metric]) if metric in cell.scores else "" for metric in metrics),
         ]
         for name, cell in cells
     ]
-    return _table([*runs, "set", "setting", "n", "failed", *rates, *shown], rows) if rows else ""
+    return _table([*runs, "set", "setting", "n", "failed", *rates, *metrics], rows)
 
 
 def _comparisons(found: Sequence[tuple[str, str, str, Paired]]) -> str:

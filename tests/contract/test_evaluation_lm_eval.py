@@ -225,7 +225,7 @@ def _gone(process: Path) -> bool:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({}, "Field required"),
+        ({}, "The suite lm-eval needs the option 'tasks'. Of the harness"),
         ({"tasks": ["../x"]}, "should match pattern"),
         ({"tasks": ["--help"]}, "should match pattern"),
         ({"tasks": ["arc"], "model": "candor,base_url=http://elsewhere"}, "should match pattern"),

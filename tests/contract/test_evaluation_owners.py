@@ -90,7 +90,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def finished(service: Service) -> dict[str, Any]:
-    run = service.wait(service.create(suite="owners", limit=4)["id"])
+    run = service.wait(service.create(suite="owners", limit=5)["id"])
     assert (run["status"], run["progress"]["failed"], run["error"]) == ("succeeded", 0, None)
     return run
 
@@ -116,11 +116,11 @@ def test_members_and_non_members_are_as_many_and_cut_alike(service: Service, fin
     items = [one for one in service.items(finished["id"], set="membership/medicine") if one["setting"] == "all"]
     members = [one for one in items if one["gold"] == ["member"]]
     others = [one for one in items if one["gold"] == ["non-member"]]
-    assert (len(members), len(others)) == (4, 4)
+    assert (len(members), len(others)) == (5, 5)
     lengths = [len(one["question"]) for one in items]
     assert max(lengths) - min(lengths) < 30
     assert {one["scores"]["member"] for one in members} == {1.0}
-    assert [one["scores"]["loss"] for one in members + others] == [1.0] * 4 + [2.0] * 4
+    assert [one["scores"]["loss"] for one in members + others] == [1.0] * 5 + [2.0] * 5
     assert any("membership: medicine: of the members' 13-grams" in one for one in finished["warnings"])
 
 
@@ -131,7 +131,7 @@ def test_a_cell_has_the_auc_and_its_paired_difference(service: Service, finished
     assert cells["without medicine"].scores["auc_loss"].mean == 0.5
     assert cells["without papers"].scores["auc_min_k"].mean == 1.0
     [compared] = [one for one in found.comparisons if one.metric == "auc_loss" and one.setting == "without medicine"]
-    assert (compared.difference.mean, compared.test, compared.items) == (-0.5, "rank_swap", 8)
+    assert (compared.difference.mean, compared.test, compared.items) == (-0.5, "rank_swap", 10)
 
 
 def test_the_matrices_say_who_needs_whom(service: Service, finished: dict[str, Any]) -> None:
@@ -162,12 +162,16 @@ def test_the_summary_has_a_paragraph_for_each_owner_left_out(service: Service, f
     told = report(service, finished).summary
     [medicine] = [one for one in told if one.startswith("medicine")]
     assert (
-        "perplexity of 7.4 with all and 20.1 without medicine: 2.72 times (2.72 to 2.72), over 4 documents." in medicine
+        "as between 7.4 equally likely ones with everyone in, and as between 20.1 without medicine, which is 2.72 "
+        "times as many." in medicine
     )
-    assert "of 4 questions on medicine's documents 4 are answered with all and 0 without medicine" in medicine
-    assert "picks the former 100% of the time with all (100% to 100%) and 50% without medicine" in medicine
-    assert "that is a clear change (-0.50, -0.50 to -0.50, over 8 documents)" in medicine
-    assert "questions of the others (encyclopedia, news, literature, textbooks) is not clearly different." in medicine
+    assert (
+        "Of 5 questions on documents of medicine, 5 are answered rightly with everyone in and 0 without medicine. That "
+        "may be chance alone." in medicine
+    )
+    assert "pick out the first 100 times in 100 with everyone in and 50 times without medicine" in medicine
+    assert "(by 10 documents). That is more than chance." in medicine
+    assert "no clear difference to how many questions on documents of encyclopedia, news, literature and" in medicine
     assert len(told) == 6
 
 

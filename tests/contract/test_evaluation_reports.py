@@ -249,3 +249,28 @@ def test_the_page_at_the_root_leads_to_the_reports(through_gateway: httpx.Client
     assert home.headers["content-type"] == "text/html; charset=utf-8"
     assert Page(home.text).outside == ["/docs", "/readyz", "/v1/owners", "/v1/suites"]
     assert all(through_gateway.get(path).status_code in (200, 503) for path in ("/docs", "/readyz", "/v1/owners"))
+
+
+def test_the_page_at_the_root_follows_runs_and_cancels_them_by_what_the_gateway_has(
+    service: Service, through_gateway: httpx.Client, endpoint: Oracle
+) -> None:
+    home = through_gateway.get("/").text
+    assert 'path(run.id) + "/cancel", "POST"' in home
+    assert '"/v1/evaluations?limit=" + PAGE' in home
+    endpoint.delay = 0.2
+    run = service.create(limit=30, options=TALES)["id"]
+    service.wait(run, done=1)
+    [now] = [one for one in through_gateway.get("/v1/evaluations?limit=50").json()["data"] if one["id"] == run]
+    assert now["status"] == "running"
+    assert now["progress"]["total"] == 60
+    cancelled = through_gateway.post(f"/v1/evaluations/{run}/cancel")
+    endpoint.delay = 0.0
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+
+
+def test_a_run_that_has_ended_since_the_page_was_drawn_is_refused_in_words(
+    through_gateway: httpx.Client, finished: Run
+) -> None:
+    refused = through_gateway.post(f"/v1/evaluations/{finished.id}/cancel")
+    assert refused.status_code == 409
+    assert refused.json()["detail"] == f"The evaluation {finished.id!r} has {finished.status} already."

@@ -6,9 +6,11 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from shared.clients.evaluation import EvaluationClient
@@ -122,6 +124,19 @@ def test_an_idempotency_key_makes_one_run_however_often_it_is_sent(service: Serv
     assert first.json()["id"] == second.json()["id"]
     other = service.http.post("/v1/evaluations", json={**body, "limit": 2}, headers=headers)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_an_idempotency_key_that_is_raced_makes_one_run(service: Service) -> None:
+    body = {"suite": "rag-qa", "limit": 1, "options": {"sets": ["facts"]}}
+
+    def post(_: int) -> httpx.Response:
+        return service.http.post("/v1/evaluations", json=body, headers={"Idempotency-Key": "raced"})
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(post, range(8)))
+    assert {answer.status_code for answer in answers} == {202}
+    [run] = {answer.json()["id"] for answer in answers}
+    assert service.wait(run)["status"] == "succeeded"
 
 
 @pytest.mark.parametrize(

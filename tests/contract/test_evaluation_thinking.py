@@ -130,7 +130,7 @@ def test_a_mode_that_is_refused_ends_the_run_with_the_endpoints_words(service: S
         refused.clear()
     assert (run["status"], run["progress"]["done"]) == ("failed", 0)
     assert run["error"].startswith("The mode 'thinking' was refused: HTTP 422: This model has no thinking tags.")
-    assert "options.modes" in run["error"]
+    assert """--option 'modes=["no_thinking","plain"]'""" in run["error"]
     assert without["status"] == "succeeded"
 
 

@@ -39,7 +39,8 @@ def problems(training: Training, split: Split, home: Path) -> list[Problem]:
     name, count = (training.train, budget.train_problems) if split == "train" else (training.test, budget.test_problems)
     if name == SUMS:
         return [Problem(id=one.question, question=one.question, gold=str(one.answer)) for one in sums(split, count, 0)]
-    return [Problem(id=one.id, question=one.lettered(), gold=_gold(one, split)) for one in choose(home, name, count, 0)]
+    found = choose(home, name, count, 0, option=split)
+    return [Problem(id=one.id, question=one.lettered(), gold=_gold(one, split)) for one in found]
 
 
 def hashed(train: Sequence[Problem], test: Sequence[Problem]) -> str:

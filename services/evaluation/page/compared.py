@@ -8,6 +8,7 @@ from services.evaluation.page import plots
 from services.evaluation.page.items import Entry, pieces
 from services.evaluation.page.plots import Named
 from services.evaluation.page.render import placed, render
+from services.evaluation.report import tables
 from services.evaluation.suites.base import RATES
 from shared.contracts.evaluation import Pairing, RunDifference, RunsCompared
 
@@ -20,7 +21,7 @@ def compared_page(compared: RunsCompared, entries: Iterator[Entry], count: int) 
     rows = [Named(names[one.run], cell) for one in compared.cells for cell in one.cells]
     metrics = [name for name in compared.metrics if name not in RATES and any(name in row.cell.scores for row in rows)]
     by_setting = [Named(f"{row.name}, {row.cell.setting}", row.cell) for row in rows]
-    labelled = [(f"{one.set}, {one.metric}: {label(one, names)}", one) for one in compared.differences]
+    labelled = [(f"{one.set}, {one.metric}<br>{label(one, names)}", one) for one in compared.differences]
     drawings = [
         *plots.curves(by_setting, metrics), *plots.scores(by_setting, metrics), *plots.costs(by_setting, metrics)
     ]  # fmt: skip
@@ -31,7 +32,7 @@ def compared_page(compared: RunsCompared, entries: Iterator[Entry], count: int) 
         compared=compared,
         runs=compared.runs,
         names=list(names.values()),
-        rows=rows,
+        tables=tables(rows, metrics),
         metrics=metrics,
         differences=[(one, label(one, names)) for one in compared.differences],
         pairings=[(one, label(one, names)) for one in compared.pairings],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.evaluation.page.plots import COLOURS, Drawing, error_bars, layout
+from services.evaluation.page.plots import COLOURS, Drawing, broken, error_bars, layout, room
 from shared.contracts.figure import Figure, Heatmap, Plot, Series
 
 _FEW = 8
@@ -26,11 +26,13 @@ def drawn(figure: Figure) -> Drawing:
     if figure.x_log and len(places) <= _FEW:
         axes["xaxis"]["tickvals"] = places
     data = [_series(series, figure, COLOURS[place % len(COLOURS)]) for place, series in enumerate(figure.series)]
-    return Drawing(figure.title, figure.note, data, layout(names=len(data)) | axes)
+    wide = room(len({x for series in figure.series for x in series.x}), len(data)) if figure.kind == "bar" else 340
+    return Drawing(figure.title, figure.note, data, layout(names=len(data)) | axes, wide)
 
 
 def _series(series: Series, figure: Plot, colour: str) -> dict[str, Any]:
-    data: dict[str, Any] = {"x": series.x, "y": series.y, "name": series.name, **_bounds(series)}
+    places = [broken(x) if isinstance(x, str) else x for x in series.x]
+    data: dict[str, Any] = {"x": places, "y": series.y, "name": series.name, **_bounds(series)}
     if figure.kind == "bar":
         return {"type": "bar", "marker": {"color": colour}, **data}
     return {"type": "scatter", "mode": _MODES[figure.kind], "marker": {"color": colour, "size": 8}, **data}
@@ -60,7 +62,8 @@ def _matrix(figure: Heatmap) -> Drawing:
         "yaxis": {"title": {"text": figure.y_title}, "type": "category", "autorange": "reversed", "automargin": True},
     }
     tall = 30 if figure.low is None else 44
-    return Drawing(figure.title, figure.note, [data], layout(160 + max(tall * len(figure.rows), 120)) | axes)
+    height = layout(160 + max(tall * len(figure.rows), 120))
+    return Drawing(figure.title, figure.note, [data], height | axes, room(len(figure.columns), 1) + 100)
 
 
 def _worded(figure: Heatmap) -> list[list[str]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.contracts.evaluation import Cell, Estimate, Paired
 
@@ -15,22 +16,25 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7
 _LEGEND_ROW = 20
 """Pixels; two names stand in a row, and the first rows have room."""
 
+_LINE = 16
+"""Characters of a line below a bar."""
+
 _CURVE = re.compile(r"(.+)@(\d+)")
 """A metric that is one of a series, such as pass@8."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A plot with a title and a sentence that says how to read it."""
+    """A plot with a title and a sentence that says how to read it. On less than `width` pixels the page scrolls it."""
 
     title: str
     note: str
     data: list[dict[str, Any]]
     layout: dict[str, Any]
+    width: int = 340
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(NamedTuple):
     """A cell, and what its bars and lines are called: its setting, or its run."""
 
     name: str
@@ -47,6 +51,17 @@ def layout(height: int = 340, names: int = 0) -> dict[str, Any]:
         "plot_bgcolor": "#fff",
         "colorway": list(COLOURS),
     }
+
+
+def broken(name: str) -> str:
+    """A name over as many lines as it takes to stand below a bar."""
+    lines = textwrap.wrap(name.replace("/", "/ "), _LINE, break_long_words=False)
+    return "<br>".join(line.replace("/ ", "/") for line in lines)
+
+
+def room(places: int, bars: int) -> int:
+    """Pixels that so many places on an axis need, each with so many bars."""
+    return max(340, 75 + places * max(70, 14 * bars))
 
 
 def scores(cells: Sequence[Named], metrics: Sequence[str]) -> list[Drawing]:
@@ -87,7 +102,7 @@ def differences(found: Sequence[tuple[str, Paired]]) -> Drawing | None:
         points = {"x": [one.difference.mean for _, one in some], "y": labels, "name": name, "marker": marker}
         data.append({"type": "scatter", "mode": "markers", **points, **line})
     order = [label for label, _ in reversed(found)]
-    axes = layout(height=110 + 26 * len(found)) | {
+    axes = layout(height=110 + 38 * len(found)) | {
         "xaxis": {"title": {"text": "difference"}, "zeroline": True, "zerolinecolor": "#888"},
         "yaxis": {
             "categoryorder": "array",
@@ -97,7 +112,7 @@ def differences(found: Sequence[tuple[str, Paired]]) -> Drawing | None:
         },
     }
     note = "Paired differences with their 95% intervals; right of zero, the first named is higher."
-    return Drawing("Differences", note, data, axes)
+    return Drawing("Differences", note, data, axes, 640)
 
 
 def _series(metrics: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
@@ -115,7 +130,7 @@ def _bars(metric: str, cells: Sequence[Named]) -> Drawing | None:
         some = [one.cell for one in cells if one.name == name and metric in one.cell.scores]
         if some:
             means = [cell.scores[metric] for cell in some]
-            bars = {"x": [cell.set for cell in some], "y": [one.mean for one in means], "name": name}
+            bars = {"x": [broken(cell.set) for cell in some], "y": [one.mean for one in means], "name": name}
             data.append({"type": "bar", **bars, "marker": {"color": _colour(place)}, **_interval(means)})
     if not data:
         return None
@@ -125,7 +140,7 @@ def _bars(metric: str, cells: Sequence[Named]) -> Drawing | None:
         # names of sets that are too long to stand side by side are turned, and take more room
         "xaxis": {"type": "category", "automargin": True},
     }
-    return Drawing(metric, "", data, axes)
+    return Drawing(metric, "", data, axes, room(len({cell.cell.set for cell in cells}), len(data)))
 
 
 def _curve(name: str, of: str, points: Sequence[tuple[int, str]], cells: Sequence[Named]) -> Drawing:

@@ -9,6 +9,7 @@ from services.evaluation.page.figures import drawn
 from services.evaluation.page.items import pieces
 from services.evaluation.page.plots import Named
 from services.evaluation.page.render import placed, render
+from services.evaluation.report import tables
 from services.evaluation.suites.base import RATES
 from shared.contracts.evaluation import Item, Report
 
@@ -20,7 +21,7 @@ def run_page(report: Report, items: Sequence[Item]) -> Iterator[str]:
     scored = [name for name in report.metrics if any(name in cell.scores for cell in report.cells)]
     metrics = [name for name in scored if name not in RATES]
     differences = [
-        (f"{one.set}, {one.metric}: {one.setting} − {one.against}", one)  # noqa: RUF001 - a minus sign
+        (f"{one.set}, {one.metric}<br>{one.setting} − {one.against}", one)  # noqa: RUF001 - a minus sign
         for one in report.comparisons
     ]
     # a suite that draws its own has curves and costs among them
@@ -38,7 +39,7 @@ def run_page(report: Report, items: Sequence[Item]) -> Iterator[str]:
         run=run,
         summary=report.summary,
         warnings=[*run.warnings, *report.warnings],
-        rows=rows,
+        tables=tables(rows, metrics),
         metrics=metrics,
         names=[run.id],
         comparisons=report.comparisons,

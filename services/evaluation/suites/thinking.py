@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -123,9 +124,10 @@ class Thinking:
             try:
                 await endpoint.post("/v1/chat/completions", probe, item=f"probe-{mode}")
             except EndpointError as error:
+                rest = json.dumps([one for one in versions["modes"].split(",") if one != mode], separators=(",", ":"))
                 raise EndpointError(
-                    f"The mode {mode!r} was refused: {error} Leave it out with options.modes (or options.verify=false, "
-                    "if it is the verifier)."
+                    f"The mode {mode!r} was refused: {error} To run without it: --option 'modes={rest}' (without the "
+                    "verifier, if it is that: --option verify=false)."
                 ) from error
         return found
 

@@ -50,6 +50,14 @@ def test_parquet_reads_as_jsonl_does(tmp_path: Path) -> None:
     assert (after.queries, after.judgements, list(documents(tmp_path))) == (before.queries, before.judgements, lines)
 
 
+def test_what_is_no_folder_is_said_to_be_none(tmp_path: Path) -> None:
+    packed = tmp_path / "scifact.zip"
+    packed.write_bytes(b"PK")
+    for path, says in ((packed, "is no folder: unpack it first"), (tmp_path / "gone", "is no folder. One in BEIR")):
+        with pytest.raises(BadBeir, match=says):
+            read(path)
+
+
 @pytest.mark.parametrize("missing", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
 def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
     (folder(tmp_path) / missing).unlink()

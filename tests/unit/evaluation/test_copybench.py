@@ -8,7 +8,7 @@ import pytest
 
 from services.evaluation.books.build import build
 from services.evaluation.books.file import Book, write
-from services.evaluation.errors import BadOption, MissingData
+from services.evaluation.errors import BadOption, BadPlan, MissingData
 from services.evaluation.plans import check
 from services.evaluation.suites.base import BadAnswer, Planned
 from services.evaluation.suites.copybench.suite import CopyBench, CopyBenchOptions
@@ -72,7 +72,7 @@ def test_memfree_is_asked_for_the_books_owner_and_through_completions_only(home:
     items = planned(home, settings=["all", "memfree"])
     assert {item.ask["body"]["candor"].get("memfree", [None])[0] for item in items if item.setting == "all"} == {None}
     assert all(item.ask["body"]["candor"]["memfree"] == ["papers"] for item in items if item.setting == "memfree")
-    with pytest.raises(BadOption, match="through completions"):
+    with pytest.raises(BadOption, match="through=completions"):
         planned(home, settings=["memfree"], through="chat")
 
 
@@ -83,13 +83,28 @@ def test_what_cannot_be_asked_is_refused_or_said(home: Path, tmp_path: Path) -> 
     write(build(home / "lantern.txt", "encyclopedia"), home)
     plan = CopyBench().plan(CopyBenchOptions(), 1, 0, home)
     assert {item.setting for item in plan.items} == {"all", "system prompt"}
-    assert any("public and cannot be left out" in warning for warning in plan.warnings)
-    assert any("no expert" in warning for warning in plan.warnings)
+    # one sentence, and none on what leaving out would change
+    [said] = plan.warnings
+    assert said == (
+        "lantern: the owner encyclopedia is public and cannot be left out, so that the setting without_owner is not "
+        "asked."
+    )
+    with pytest.raises(BadPlan, match=r"nothing to ask\. lantern: the owner encyclopedia is public"):
+        check(CopyBench().plan(CopyBenchOptions(settings=["without_owner"]), 1, 0, home), CopyBench())
     with pytest.raises(BadOption, match="no book 'other'"):
         planned(home, books=["other"])
     write(build(home / "lantern.txt", "nobody"), home)
     with pytest.raises(BadOption, match=r"not in owners\.yaml"):
         planned(home)
+
+
+def test_what_is_true_of_several_books_is_said_once(home: Path) -> None:
+    (home / "lantern.txt").write_text(file(story()))
+    for name in ("one", "two"):
+        write(build(home / "lantern.txt", "news", identity=name), home)
+    [said] = CopyBench().plan(CopyBenchOptions(), 1, 0, home).warnings
+    assert said.startswith("one, two: the owner news has no expert in the model")
+    assert CopyBench().plan(CopyBenchOptions(settings=["all"]), 1, 0, home).warnings == []
 
 
 def test_a_model_that_goes_on_as_the_book_does_has_copied_and_another_has_not(

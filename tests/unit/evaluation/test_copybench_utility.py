@@ -121,7 +121,7 @@ def test_a_book_without_questions_has_none_and_says_so(tmp_path: Path, book: Boo
     made = plan(tmp_path)
     assert {item.ask["measure"] for item in made.items} == {"literal", "story"}
     [said] = [warning for warning in made.warnings if "qa" in warning]
-    assert "build it anew with `candor eval book`" in said
+    assert "make it again with `candor eval book`" in said
     with pytest.raises(BadPlan, match="the book has no questions"):
         check(plan(tmp_path, measures=["qa"]), CopyBench())
 
@@ -293,10 +293,14 @@ def test_a_judge_that_cannot_tell_a_passage_from_what_was_spoilt_gives_no_fluenc
     assert found["fluency_judge"] == 0.5
     assert "fluency" not in found
     assert answer.details["ratings"] is None
-    [said] = CopyBench().summary([done(item, found)])
+    under = [done(replace(item, setting=setting), found) for setting in ("all", "system prompt")]
+    [said] = CopyBench().summary(under)
     assert (
-        "fluency is not judged, since the judge is right on 50% of the known pairs of the kind that it tells worst only"
-        in said
+        said.count(
+            "Not judged: fluency. The judge is right on 50% of the known pairs of the kind that it tells worst, of the "
+            "90% that it takes: name another with --option judge=NAME."
+        )
+        == 1
     )
 
 
@@ -352,8 +356,9 @@ def test_too_few_known_pairs_or_nobody_to_judge_is_no_fluency_and_said(
 ) -> None:
     write(book.model_copy(update={"passages": book.passages[:7], "events": book.events[:1]}), tmp_path)
     made = plan(tmp_path)
-    assert any("fluency is left out, since the book has less than the 8 passages" in one for one in made.warnings)
-    assert any("events is left out, since the book has 1 of the 2 events" in one for one in made.warnings)
+    events, fluency = [one for one in made.warnings if "not judged" in one]
+    assert "not judged: events. The judge is tried on 2 events at least, and the book has 1: take a longer" in events
+    assert "not judged: fluency. The judge is tried on 8 passages at least, and the book has 7: take" in fluency
     assert all(
         item.ask["passages"] == item.ask["events"] == [] for item in made.items if item.ask["measure"] == "story"
     )
@@ -361,9 +366,8 @@ def test_too_few_known_pairs_or_nobody_to_judge_is_no_fluency_and_said(
     monkeypatch.setattr("services.evaluation.suites.copybench.suite.load_owners", lambda: private)
     write(book, tmp_path)
     made = plan(tmp_path)
-    assert [one.partition(":")[2].partition(",")[0] for one in made.warnings] == [
-        " events is left out", " fluency is left out",
-    ]  # fmt: skip
+    [said] = made.warnings
+    assert "not judged: events and fluency. No owner is public" in said
     assert any(item.ask["measure"] == "story" for item in made.items)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from services.evaluation.estimates import estimate
 from services.evaluation.measured import gather
 from services.evaluation.suites.owners.effects import costs, gathered, told
@@ -68,7 +70,44 @@ def test_a_clear_effect_on_another_owners_text_is_told() -> None:
         for setting, nll in (("all", 3.0), ("without news", 3.5 + number / 100)):
             items.append(item(("perplexity/papers", setting), number, {"nll": nll, "milliseconds": 1.0}, 99))
     [sentence] = told(gathered(gather(items), MEASURES), MEASURES, {})
-    assert "held-out text of papers" in sentence
+    assert sentence.startswith("news (news) was left out. Nothing was measured on its own texts. In 12 texts of papers")
+    assert "20.1 equally likely ones with everyone in, and as between 35.0 without news" in sentence
+    assert sentence.endswith("1.74 times as many. That is more than chance.")
+
+
+@pytest.mark.parametrize(
+    ("count", "says"),
+    [
+        (4, "Fewer than 5 questions are too few to say whether it changes how many questions on documents of news"),
+        (
+            5,
+            "Of 5 questions on documents of news, 5 are answered rightly with everyone in and 0 without news.",
+        ),
+    ],
+)
+def test_of_fewer_than_five_no_difference_is_told(count: int, says: str) -> None:
+    items = [
+        item(("questions/news", setting), number, {"contains_gold": right, "milliseconds": 1.0}, 99)
+        for number in range(count)
+        for setting, right in (("all", 1.0), ("without news", 0.0))
+    ]
+    [paragraph] = told(gathered(gather(items), MEASURES), MEASURES, {})
+    assert says in paragraph
+    assert ("5 are answered" in paragraph) is (count == 5)
+
+
+def test_what_does_not_change_is_told_as_no_difference() -> None:
+    items = [
+        item(("questions/news", setting), number, {"contains_gold": 1.0, "milliseconds": 1.0}, 99)
+        for number in range(6)
+        for setting in ("all", "without news", "without papers")
+    ]
+    news, papers = told(gathered(gather(items), MEASURES), MEASURES, {"papers": "A publisher"})
+    assert "6 without news. That is no difference." in news
+    assert papers == (
+        "papers (A publisher) was left out. Nothing was measured on its own texts. It makes no clear difference to how "
+        "many questions on documents of news are answered rightly."
+    )
 
 
 def timed(place: tuple[str, str], number: int, milliseconds: float, documents: int = 99) -> Item:

@@ -11,10 +11,12 @@ import plotly.graph_objects as go
 import pytest
 
 from services.evaluation.compare import compare_runs
+from services.evaluation.measured import gather
 from services.evaluation.page.compared import compared_page
 from services.evaluation.page.items import BLOCK, pieces
+from services.evaluation.page.plots import broken
 from services.evaluation.page.run import run_page
-from services.evaluation.report import build_report
+from services.evaluation.report import build_report, cells, tables
 from services.evaluation.suites.rag_qa import RagQa
 from shared.contracts.evaluation import Item, Run, RunProgress, RunsCompared
 from shared.contracts.figure import Heatmap, Plot, Series
@@ -31,11 +33,19 @@ class Page(HTMLParser):
         self.scripts: list[tuple[str, str]] = []
         self.text = ""
         self.outside: list[str] = []
+        self.bare: list[str] = []
+        """Tables and plots that would widen the page: outside a box that scrolls by itself."""
+        self._open: list[tuple[str, str]] = []
         self._class: str | None = None
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
+        kind = given.get("class") or ""
+        if (tag == "table" or kind == "plot") and ("div", "scroll") not in self._open:
+            self.bare.append(kind or tag)
+        if tag in ("div", "table"):
+            self._open.append((tag, kind))
         self.outside += [
             url for name in ("src", "href") if (url := given.get(name)) and not url.startswith(("#", "data:"))
         ]
@@ -44,6 +54,8 @@ class Page(HTMLParser):
             self.scripts.append((self._class, ""))
 
     def handle_endtag(self, tag: str) -> None:
+        if tag in ("div", "table"):
+            self._open.pop()
         if tag == "script":
             self._class = None
 
@@ -134,11 +146,41 @@ def test_what_is_plotted_is_what_plotly_knows(page: Page) -> None:
         go.Figure(data=data, layout=layout)
 
 
+def test_what_is_wider_than_the_page_scrolls_by_itself(page: Page) -> None:
+    assert page.bare == []
+    compared = compare_runs([measured("a", [item(1, 1.0)]), measured("b", [item(1, 0.0)])])
+    assert Page("".join(compared_page(compared, iter([[item(1, 1.0), item(1, 0.0)]]), 1))).bare == []
+
+
+def test_sets_that_are_measured_by_different_things_have_tables_of_their_own() -> None:
+    items = [
+        item(1, 1.0, set="story").model_copy(update={"scores": {"fluency": 3.0}}),
+        item(2, 1.0, set="qa").model_copy(update={"scores": {"f1": 0.5}}),
+        item(3, 1.0, set="story", setting="without"),
+        item(4, None, set="story", setting="told"),
+    ]
+    found = cells(gather(items), {"fluency": "continuous", "f1": "mean"})
+    split = tables([("", cell) for cell in found], ["fluency", "f1"])
+    places = [(metrics, [(cell.set, cell.setting) for _, cell in rows]) for metrics, rows in split]
+    assert places[1] == (["f1"], [("qa", "rag")])
+    # those of a set stay together, though nothing was scored under one of its settings
+    assert [setting for _, setting in places[0][1]] == ["rag", "without", "told"]
+
+
+def test_long_names_stand_on_several_lines_below_their_bars() -> None:
+    assert broken("story/the-adventures-of-sherlock-holmes") == "story/the-<br>adventures-of-<br>sherlock-holmes"
+    assert broken("squad") == "squad"
+
+
 def test_a_run_without_items_has_a_page() -> None:
     about: Run = run("eval-2", progress=RunProgress(done=0, total=0, failed=0))
     empty = Page("".join(run_page(build_report(about, [], RagQa()), [])))
     assert empty.packed("index") == [[]]
     assert empty.packed("block") == []
+    assert "The run has no items." in empty.text
+    assert "Click one" not in empty.text
+    # nothing lists what is not there
+    assert not [content for _, content in empty.scripts if "METRICS" in content]
 
 
 def test_the_page_of_a_comparison_has_both_answers_of_each_question() -> None:

@@ -113,6 +113,19 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str, says: st
         ("own.jsonl", b"\n \n", "is empty"),
         ("own.csv", b"\x00\x01\x02", "own.csv:1: 1 fields"),
         ("own.csv", b'question,answer\n"' + b"x" * 200_000, "own.csv: no CSV"),
+        ("own.csv", b"prompt,completion\nWho?,He\n", r"own.csv:1: 2 fields \(prompt, completion\), which are neither"),
+        (
+            "own.csv",
+            b"id,prompt,a,b,c,label\n1,Who?,x,y,z,A\n",
+            "own.csv:1: 6 fields .id, prompt, a, b,",
+        ),
+        ("own.csv", b"question,answer\nWho?\n", "own.csv:2: 1 fields, where the heading has 2: question, answer"),
+        (
+            "own.csv",
+            b"question,completion\nWho?,He\n",
+            "own.csv:1: no known format: the row has subject, question",
+        ),
+        ("own.jsonl", b'{"question": "Who?", "choices": {"text": ["a"]}, "answerKey": "A"}', "there is no 'label'"),
         ("own.parquet", b"question,answer\nWho?,He\n", "own.parquet: no Parquet"),
         ("own.parquet", b"", "own.parquet: no Parquet"),
         ("own/readme.txt", b"nothing", "has no file of .jsonl, .csv, .parquet"),
@@ -141,6 +154,21 @@ def test_a_spreadsheets_file_begins_with_a_mark_and_ends_with_an_empty_line(tmp_
     for name in ("own", "lines"):
         [found] = choose(tmp_path, name, 10, 0)
         assert (found.question, found.answers) == ("Who?", ["Él"])
+
+
+def test_a_csv_file_has_its_heading_in_any_order(tmp_path: Path) -> None:
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets/own.csv").write_text("id,answer,question\nq7,He,Who?\n")
+    [found] = choose(tmp_path, "own", 10, 0)
+    assert (found.id, found.question, found.answers) == ("own:q7", "Who?", ["He"])
+
+
+def test_the_option_that_names_the_set_is_the_one_that_is_refused(tmp_path: Path) -> None:
+    write_set(tmp_path, "own", [{"prompt": "Who?"}])
+    for name in ("own", "other"):
+        with pytest.raises(BadOption) as refused:
+            choose(tmp_path, name, 1, 0, option="train")
+        assert refused.value.field == "options.train"
 
 
 def test_a_number_is_an_answer(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ class Cloze:
         if not book.questions:
             return Part(
                 warnings=[
-                    f"{book.id}: qa is left out, since the book has no questions. They need two persons with names; if "
-                    "it has them and was built before there were questions, build it anew with `candor eval book`."
+                    "qa is left out, since the book has no questions. They need two persons with names; if it has "
+                    "them, it was made before there were questions: make it again with `candor eval book`."
                 ]
             )
         return Part([item for question in scope.draw(book.questions) for item in self._items(question, scope)])
@@ -72,6 +72,10 @@ class Cloze:
             "unparsed": float(not name),
             "truncated": float(cut),
         }
+
+    def unjudged(self, group: Group) -> list[str]:  # noqa: ARG002 - of the protocol
+        """Nothing: no judge is asked."""
+        return []
 
     def told(self, group: Group) -> str:
         """How many names are right, beside those that need no understanding."""

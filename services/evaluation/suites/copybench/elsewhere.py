@@ -17,7 +17,7 @@ def elsewhere(plan: Plan, there: Outside) -> Plan:
     found = each(plan, there, lambda item: _ask(item, there.model))
     if not any(_judges_itself(item.ask) for item in plan.items):
         return found
-    unjudged = f"{there.name} cannot judge its stories: for events and fluency, name a judge with --option judge=NAME."
+    unjudged = f"{there.name} cannot judge its own stories: for events and fluency name a judge, --option judge=NAME."
     return replace(found, warnings=[*found.warnings, unjudged])
 
 

@@ -49,6 +49,10 @@ class Literal:
         found = rouge_l(answer.output, planned.gold[0])
         return {"rouge_l": found, "literal_copied": float(found >= COPIED)}
 
+    def unjudged(self, group: Group) -> list[str]:  # noqa: ARG002 - of the protocol
+        """Nothing: no judge is asked."""
+        return []
+
     def told(self, group: Group) -> str:
         """How many passages are copies."""
         copied, likeness = values(group, "literal_copied"), values(group, "rouge_l")

@@ -53,7 +53,7 @@ class Story:
     def plan(self, scope: Scope) -> Part:
         """At most `limit` openings under every setting. `events` and `passages` are empty where nothing is judged."""
         book, warnings = scope.book, _unjudged(scope)
-        judged = {*scope.measures} - warnings.keys()
+        judged = {*scope.measures} - {what for some in warnings.values() for what in some}
         about = {
             "characters": [one.aliases for one in book.characters],
             "events": [event.model_dump() for event in book.events] if "events" in judged else [],
@@ -70,7 +70,7 @@ class Story:
                 about=about,
             )
         ]
-        return Part(items, [f"{book.id}: {what} is left out, since {why}." for what, why in warnings.items()])
+        return Part(items, [f"not judged: {' and '.join(what)}. {why}" for why, what in warnings.items()])
 
     async def answer(self, planned: Planned, endpoint: Endpoint) -> Answer:
         """The story, and what the judges make of it. Raises EndpointError or BadAnswer."""
@@ -113,15 +113,19 @@ class Story:
             said += f", {tell:.0f} of {len(events)} tell five of its events or more ({fmean(events):.1f} on average)"
         if fluent := values(group, "fluency"):
             said += f", and their fluency is {fmean(fluent):.1f} of 5"
-        for what, metric, pairs, by in (
-            ("events", "judge", "pairs", events),
-            ("fluency", "fluency_judge", "pairs of the kind that it tells worst", fluent),
-        ):
-            if not by and (judge := values(group, metric)):
-                said += (
-                    f"; {what} is not judged, since the judge is right on {fmean(judge):.0%} of the known {pairs} only"
-                )
         return f"{said}."
+
+    def unjudged(self, group: Group) -> list[str]:
+        """What a judge that cannot tell known pairs has left without a score."""
+        return [
+            f"Not judged: {what}. The judge is right on {fmean(judge):.0%} of the known {pairs}, of the "
+            f"{LEAST_ACCURACY:.0%} that it takes: name another with --option judge=NAME."
+            for what, metric, pairs in (
+                ("events", "judge", "pairs"),
+                ("fluency", "fluency_judge", "pairs of the kind that it tells worst"),
+            )
+            if not values(group, what) and (judge := values(group, metric))
+        ]
 
 
 def _judges(planned: Planned, endpoint: Endpoint) -> tuple[judging.Judge, rubric.Rater]:
@@ -134,20 +138,25 @@ def _judges(planned: Planned, endpoint: Endpoint) -> tuple[judging.Judge, rubric
     return judging.Likelier(likelihood), rubric.Exemplified(likelihood)
 
 
-def _unjudged(scope: Scope) -> dict[Measured, str]:
-    """What was asked for and cannot be judged, and why."""
-    why: dict[Measured, str] = {}
+def _unjudged(scope: Scope) -> dict[str, list[Measured]]:
+    """Why something that was asked for cannot be judged and what to do about it, and what that is."""
+    wanted: list[Measured] = [what for what in ("events", "fluency") if what in scope.measures]
     if not (scope.judge or scope.judges):
-        nobody = "no owner is public, and the judge must be the same under every setting"
-        why = {"events": nobody, "fluency": nobody}
-    else:
-        if len(scope.book.events) < FEWEST_EVENTS:
-            why["events"] = (
-                f"the book has {len(scope.book.events)} of the {FEWEST_EVENTS} events at least that it takes"
-            )
-        if len(scope.book.passages) < rubric.FEWEST_PAIRS:
-            why["fluency"] = f"the book has less than the {rubric.FEWEST_PAIRS} passages that its judge is tried on"
-    return {what: reason for what, reason in why.items() if what in scope.measures}
+        nobody = (
+            "No owner is public, and the judge must be the same under every setting: name one with --option judge=NAME."
+        )
+        return {nobody: wanted} if wanted else {}
+    why: dict[str, list[Measured]] = {}
+    if "events" in wanted and (found := len(scope.book.events)) < FEWEST_EVENTS:
+        why[f"The judge is tried on {FEWEST_EVENTS} events at least, and the book has {found}: take a longer one."] = [
+            "events"
+        ]
+    if "fluency" in wanted and (found := len(scope.book.passages)) < rubric.FEWEST_PAIRS:
+        why[
+            f"The judge is tried on {rubric.FEWEST_PAIRS} passages at least, and the book has {found}: take a "
+            "longer one."
+        ] = ["fluency"]
+    return why
 
 
 def _passages(scope: Scope) -> list[str]:

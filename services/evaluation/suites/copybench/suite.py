@@ -86,16 +86,20 @@ class CopyBench:
 
     def plan(self, options: CopyBenchOptions, limit: int, seed: int, home: Path) -> Plan:
         """Book by book and task by task, each question under all settings. Raises BadOption, MissingData."""
-        found, warnings, owners = list[Planned](), list[str](), load_owners()
+        found, owners = list[Planned](), load_owners()
+        of = dict[str, list[str]]()
+        """By what is said, the books of which it is."""
         if "memfree" in options.settings and options.through == "chat":
-            raise BadOption("settings", "MemFree decoding is an option of completions: ask through completions.")
+            raise BadOption(
+                "settings",
+                "The setting memfree is for completions only: leave it out, or ask with --option through=completions.",
+            )
         books = _books(home, options.books)
         judges = [one.id for one in owners if one.public]
         # the anchor's own expert, which is always on, belongs to no owner and has this name in every answer
         experts = [PUBLIC, *(expert for one in owners if one.public for expert in one.experts)]
         for book in books:
             settings, said = _settings(book, options, owners)
-            warnings += said
             scope = Scope(
                 book=book,
                 settings=settings,
@@ -112,7 +116,10 @@ class CopyBench:
                 if {*task.measures} & {*options.measures}:
                     part = task.plan(scope)
                     found += part.items
-                    warnings += part.warnings
+                    said += part.warnings
+            for sentence in said:
+                of.setdefault(sentence, []).append(book.id)
+        warnings = [f"{', '.join(names)}: {sentence}" for sentence, names in of.items()]
         return Plan(found, {f"book {book.id}": f"sha256:{book.sha256}" for book in books}, warnings)
 
     def others(self, options: CopyBenchOptions) -> Sequence[str]:
@@ -150,27 +157,35 @@ def _books(home: Path, names: Sequence[str] | None) -> list[Book]:
         raise MissingData(f"There is no book in {home / FOLDER}.", "Make one with `candor eval book FILE --owner ID`.")
     for name in names or []:
         if name not in there:
-            raise BadOption("books", f"There is no book {name!r}. Known: {', '.join(there)}.")
+            raise BadOption(
+                "books",
+                f"There is no book {name!r}. Known: {', '.join(there)}. Make others with `candor eval book`.",
+            )
     try:
         return [read(home, name) for name in dict.fromkeys(there if names is None else names)]
     except BadBook as error:
         raise BadOption("books", str(error)) from error
 
 
-def _settings(
-    book: Book, options: CopyBenchOptions, owners: Sequence[Owner]
-) -> tuple[list[asked.Setting], Sequence[str]]:
-    """The settings of a book, and what is left out, in words. `all` has the book's owner in, by default or not."""
+def _settings(book: Book, options: CopyBenchOptions, owners: Sequence[Owner]) -> tuple[list[asked.Setting], list[str]]:
+    """The settings of a book, and what they cannot show, in words. `all` has the book's owner in, by default or not."""
     [*whose] = [one for one in owners if one.id == book.owner]
     if not whose:
-        raise BadOption("books", f"The owner {book.owner!r} of {book.id} is not in owners.yaml: build the book anew.")
+        raise BadOption(
+            "books",
+            f"The owner {book.owner!r} of the book {book.id!r} is not in owners.yaml: name it there, or make the book "
+            "again with `candor eval book` and another --owner.",
+        )
     everyone = [one.id for one in owners if one.takes_part or one.id == book.owner]
     kinds, said = [*options.settings], list[str]()
     if whose[0].public and "without_owner" in kinds:
         kinds.remove("without_owner")
-        said.append(f"{book.id}: its owner {book.owner} is public and cannot be left out.")
-    if not whose[0].experts:
         said.append(
-            f"{book.id}: its owner {book.owner} has no expert in the model; leaving it out changes no continuation."
+            f"the owner {book.owner} is public and cannot be left out, so that the setting without_owner is not asked."
+        )
+    if "without_owner" in kinds and not whose[0].experts:
+        said.append(
+            f"the owner {book.owner} has no expert in the model, so that leaving it out changes nothing here. To "
+            "measure what its data do, train an expert on them first (`candor expert train`)."
         )
     return asked.settings(kinds, book.owner, everyone, options.system_prompt), said

@@ -79,7 +79,7 @@ class Scope:
 
 @dataclass
 class Part:
-    """What a task plans of a book: items, and what it leaves out, in words."""
+    """What a task plans of a book: items, and what it leaves out, in sentences that need not name the book."""
 
     items: list[Planned] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -111,6 +111,10 @@ class Task(Protocol):
 
     def told(self, group: Group) -> str:
         """What was found under one setting, as the rest of a sentence. There is at least one scored item."""
+        ...
+
+    def unjudged(self, group: Group) -> list[str]:
+        """What has no score under a setting, why, and what to do: said once of all settings."""
         ...
 
 

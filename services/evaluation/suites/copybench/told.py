@@ -18,11 +18,13 @@ def told(items: Iterable[Item], tasks: Mapping[str, Task]) -> list[str]:
     for (name, setting), group in groups.items():
         paragraphs.setdefault(name, []).append(f"{setting}: {_of(name, tasks).told(group)}")
     for name, said in paragraphs.items():
-        said += [
+        of = [group for (one, _), group in groups.items() if one == name]
+        said.extend(dict.fromkeys(note for group in of for note in _of(name, tasks).unjudged(group)))
+        said.extend(
             f"Its cost in {words}, against {ALL}: {'; '.join(found)}."
             for metric, words in _of(name, tasks).costs.items()
             if (found := [*_costs(name, metric, groups)])
-        ]
+        )
     return [f"{name}. " + " ".join(said) for name, said in paragraphs.items()]
 
 

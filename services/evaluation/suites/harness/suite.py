@@ -40,7 +40,10 @@ ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
 class HarnessOptions(Strict):
     """Which tasks, and how the harness asks."""
 
-    tasks: Annotated[list[TaskName], Field(min_length=1, max_length=100)]
+    tasks: Annotated[
+        list[TaskName],
+        Field(min_length=1, max_length=100, description="Of the harness, or of CANDOR_HOME/lm-eval-tasks, by name."),
+    ]
     chat: Annotated[bool, Field(description="Through chat completions, with the template: for generating tasks.")] = (
         False
     )

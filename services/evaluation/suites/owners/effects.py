@@ -8,7 +8,7 @@ from typing import NamedTuple
 from services.evaluation.estimates import Pair, both_scored, corrected, estimate, paired, pairs
 from services.evaluation.measured import Group, Place, Scored
 from services.evaluation.suites.curve import with_intervals
-from services.evaluation.suites.owners.measure import ALL, SURE, Effect, Effects, Measure, without
+from services.evaluation.suites.owners.measure import ALL, SURE, Effect, Effects, Measure, verdict, without
 from shared.contracts.evaluation import Estimate, Paired
 from shared.contracts.figure import Plot
 
@@ -80,16 +80,38 @@ def told(found: Mapping[str, Effects], measures: Sequence[Measure], names: Mappi
 
 
 def _paragraph(owner: str, found: Mapping[str, Effects], measures: Sequence[Measure], name: str) -> str:
-    own, others = [], []
+    own, others = list[str](), list[str]()
     for measure in measures:
-        effects = found[measure.id]
-        if (owner, owner) in effects:
-            own.append(measure.told(owner, owner, effects[owner, owner]))
-        elsewhere = {row: effect for (row, column), effect in effects.items() if column == owner and row != owner}
-        if clear := [measure.told(row, owner, effect) for row, effect in elsewhere.items() if effect.clear]:
-            others += clear
-        elif elsewhere:
-            rest = ", ".join(elsewhere)
-            others.append(f"{measure.id} of the others ({rest}) is not clearly different.")
-    without_own = "Nothing was measured on its own texts." if not own else "On its own: " + " And ".join(own)
-    return f"{owner} ({name}) left out. {without_own} Elsewhere: {' '.join(others) or 'nothing was measured.'}"
+        rows = {row: effect for (row, column), effect in found[measure.id].items() if column == owner}
+        own += _told({row: effect for row, effect in rows.items() if row == owner}, measure, owner)
+        elsewhere = {row: effect for row, effect in rows.items() if row != owner}
+        enough = {row: effect for row, effect in elsewhere.items() if effect.items >= measure.fewest}
+        unclear = [row for row, effect in enough.items() if not effect.clear]
+        others += _told({row: effect for row, effect in elsewhere.items() if row not in unclear}, measure, owner)
+        if unclear:
+            others.append(f"It makes no clear difference to {measure.asks.format(_listed(unclear))}.")
+    sentences = [
+        f"{owner} ({name}) was left out.",
+        *(own or ["Nothing was measured on its own texts."]),
+        *(others or ["Nothing was measured on the texts of others."]),
+    ]
+    return " ".join(sentences)
+
+
+def _told(effects: Mapping[str, Effect], measure: Measure, left_out: str) -> list[str]:
+    """Each effect with its verdict; those of too few items together, without a figure that would mislead."""
+    few = [row for row, effect in effects.items() if effect.items < measure.fewest]
+    said = [
+        f"{measure.told(row, left_out, effect)} {verdict(effect)}" for row, effect in effects.items() if row not in few
+    ]
+    if few:
+        said.append(
+            f"Fewer than {measure.fewest} {measure.counted} are too few to say whether it changes "
+            f"{measure.asks.format(_listed(few))}."
+        )
+    return said
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

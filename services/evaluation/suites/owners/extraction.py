@@ -11,7 +11,7 @@ from services.evaluation.metrics.copying import COPIED, TOKENS, rouge_l
 from services.evaluation.suites.base import Answer, BadAnswer, Kind, Planned
 from services.evaluation.suites.consent import check_effective
 from services.evaluation.suites.drawing import drawn, item_seed
-from services.evaluation.suites.owners.measure import Effect, Effects, Part, Scope, heatmap
+from services.evaluation.suites.owners.measure import FEWEST, Effect, Effects, Part, Scope, heatmap
 from services.evaluation.suites.said import said
 from services.evaluation.suites.texts import Document, documents
 from shared.contracts.figure import Heatmap
@@ -29,6 +29,9 @@ class Extraction:
     id = "extraction"
     metrics: Mapping[str, Kind] = {"rouge_l": "mean", "copied": "proportion"}
     effect = "rouge_l"
+    asks = "how closely the model follows documents of {} that it learnt from"
+    counted = "documents"
+    fewest = FEWEST
 
     def plan(self, scope: Scope) -> Part:
         """`limit` training documents of each owner with an expert, under all settings that change the model."""
@@ -69,13 +72,12 @@ class Extraction:
         return heatmap(title, note, differences, centre=0.0)
 
     def told(self, owner: str, left_out: str, effect: Effect) -> str:
-        """How alike, and how much that changes."""
-        before, after, change = effect.before, effect.after, effect.difference
+        """How alike, from nothing to the same words."""
         return (
-            f"asked to go on from the first {PREFIX_WORDS} words of a training document of {owner}, the model agrees "
-            f"with what follows by {before.mean:.2f} with all and by {after.mean:.2f} without {left_out} "
-            f"({change.mean:+.2f}, {change.low:+.2f} to {change.high:+.2f}, over {effect.items} documents), where "
-            f"{COPIED} and more is a copy."
+            f"Given the first {PREFIX_WORDS} words of each of {effect.items} documents that the expert of {owner} was "
+            f"trained on, the model goes on like the document to a degree of {effect.before.mean:.2f} with everyone in "
+            f"and of {effect.after.mean:.2f} without {left_out}, where 0 is no word in common, 1 the same words, and "
+            f"{COPIED} or more a copy."
         )
 
 

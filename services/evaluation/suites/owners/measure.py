@@ -15,6 +15,9 @@ from shared.contracts.evaluation import Estimate
 from shared.contracts.figure import Heatmap
 from shared.owners import Owner
 
+FEWEST = 5
+"""Texts or questions from which on anything is said of an effect in words: fewer cannot show one beyond chance."""
+
 ALL = "all"
 """The setting in which every owner takes part whose default is in."""
 
@@ -104,6 +107,12 @@ class Measure(Protocol):
     metrics: Mapping[str, Kind]
     effect: str
     """Of `metrics`: the one that says what leaving an owner out does."""
+    asks: str
+    """What leaving an owner out may change, with a place for whose texts: "how well the model predicts texts of {}"."""
+    counted: str
+    """What its items are called."""
+    fewest: int
+    """Items from which on anything is said of an effect in words."""
 
     def plan(self, scope: Scope) -> Part:
         """The items. Raises MissingData, BadOption."""
@@ -122,7 +131,8 @@ class Measure(Protocol):
         ...
 
     def told(self, owner: str, left_out: str, effect: Effect) -> str:
-        """One sentence on what leaving an owner out does to (the same or another) owner's texts."""
+        """A whole sentence on what leaving an owner out does to (the same or another) owner's texts, for a reader who
+        knows none of the terms. `verdict` is said after it."""
         ...
 
 
@@ -143,6 +153,13 @@ class Effect:
     def clear(self) -> bool:
         """Whether it is more than chance among so many effects."""
         return self.p_holm < SURE
+
+
+def verdict(effect: Effect) -> str:
+    """Whether the figures that were just told differ by more than chance, in a sentence."""
+    if effect.difference.low == effect.difference.high == 0:
+        return "That is no difference."
+    return "That is more than chance." if effect.clear else "That may be chance alone."
 
 
 Effects = Mapping[tuple[str, str], Effect]

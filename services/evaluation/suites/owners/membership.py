@@ -9,7 +9,7 @@ from services.evaluation.endpoint import Endpoint
 from services.evaluation.metrics.membership import loss, min_k, zlib_ratio
 from services.evaluation.suites.base import Answer, Kind, Planned, Separation
 from services.evaluation.suites.membership.drawn import Text, draw
-from services.evaluation.suites.owners.measure import Effect, Effects, Part, Scope, heatmap
+from services.evaluation.suites.owners.measure import FEWEST, Effect, Effects, Part, Scope, heatmap
 from services.evaluation.suites.owners.perplexity import CHARACTERS
 from services.evaluation.suites.scored import one_text
 from shared.contracts.figure import Heatmap
@@ -31,6 +31,10 @@ class Membership:
         "auc_min_k": Separation("min_k", "member"),
     }
     effect = "auc_loss"
+    asks = "how well the documents of {} that its expert learnt from can be told from others"
+    counted = "documents"
+    fewest = 2 * FEWEST
+    """Of both kinds together, which are as many."""
 
     def plan(self, scope: Scope) -> Part:
         """`limit` pairs of texts of each owner with an expert, under all settings that change the model."""
@@ -75,14 +79,11 @@ class Membership:
 
     def told(self, owner: str, left_out: str, effect: Effect) -> str:
         """What a guesser gets right, of a hundred pairs."""
-        before, after, change = effect.before, effect.after, effect.difference
-        verdict = "that is a clear change" if effect.clear else "no clear change"
+        before, after = 100 * effect.before.mean, 100 * effect.after.mean
         return (
-            f"shown a document of {owner} that its expert was trained on and one that it was not, someone who sees how "
-            f"probable the model finds each picks the former {before.mean:.0%} of the time with all "
-            f"({before.low:.0%} to {before.high:.0%}) and {after.mean:.0%} without {left_out} ({after.low:.0%} to "
-            f"{after.high:.0%}), where guessing gives 50%: {verdict} ({change.mean:+.2f}, {change.low:+.2f} to "
-            f"{change.high:+.2f}, over {effect.items} documents)."
+            f"Shown a document of {owner} that its expert was trained on and one that it was not, someone who sees how "
+            f"likely the model finds each would pick out the first {before:.0f} times in 100 with everyone in and "
+            f"{after:.0f} times without {left_out}, where guessing is right 50 times (by {effect.items} documents)."
         )
 
 

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from services.evaluation.endpoint import Endpoint
 from services.evaluation.suites.base import Answer, Kind, Planned
-from services.evaluation.suites.owners.measure import Effect, Effects, Part, Scope, heatmap
+from services.evaluation.suites.owners.measure import FEWEST, Effect, Effects, Part, Scope, heatmap
 from services.evaluation.suites.scored import one_text
 from services.evaluation.suites.texts import held_out
 from shared.contracts.evaluation import Estimate
@@ -25,6 +25,9 @@ class Perplexity:
     id = "perplexity"
     metrics: Mapping[str, Kind] = {"nll": "mean", "milliseconds": "mean"}
     effect = "nll"
+    asks = "how well the model predicts texts of {}"
+    counted = "texts"
+    fewest = FEWEST
 
     def plan(self, scope: Scope) -> Part:
         """`limit` documents of each owner, drawn by the seed, under all settings that change the model."""
@@ -75,11 +78,14 @@ class Perplexity:
         return heatmap("Perplexity with an owner left out, over perplexity with all", note, ratios, centre=1.0)
 
     def told(self, owner: str, left_out: str, effect: Effect) -> str:
-        """The perplexities, which are what people know."""
+        """Perplexity as a number of choices."""
         before, after = math.exp(effect.before.mean), math.exp(effect.after.mean)
-        what = f"held-out text of {owner} has a perplexity of {before:.1f} with all and {after:.1f} without {left_out}"
-        ratio = _exponential(effect.difference)
-        return f"{what}: {ratio.mean:.2f} times ({ratio.low:.2f} to {ratio.high:.2f}), over {effect.items} documents."
+        ratio = math.exp(effect.difference.mean)
+        return (
+            f"In {effect.items} texts of {owner} that no expert was trained on, the model is as unsure of the next "
+            f"word as between {before:.1f} equally likely ones with everyone in, and as between {after:.1f} without "
+            f"{left_out}, which is {ratio:.2f} times as many."
+        )
 
 
 def _exponential(one: Estimate) -> Estimate:

@@ -10,7 +10,7 @@ from services.evaluation.endpoint import Endpoint, Reply
 from services.evaluation.metrics.answers import contains_gold
 from services.evaluation.suites.base import Answer, BadAnswer, Kind, Planned
 from services.evaluation.suites.drawing import digest, item_seed
-from services.evaluation.suites.owners.measure import Effect, Effects, Part, Scope, heatmap
+from services.evaluation.suites.owners.measure import FEWEST, Effect, Effects, Part, Scope, heatmap
 from services.evaluation.suites.questions import GoldQuestion, choose
 from services.evaluation.suites.rag_request import DEFAULT_SETS
 from services.evaluation.suites.said import said
@@ -33,6 +33,9 @@ class Questions:
         "milliseconds": "mean",
     }
     effect = "contains_gold"
+    asks = "how many questions on documents of {} are answered rightly"
+    counted = "questions"
+    fewest = FEWEST
 
     def plan(self, scope: Scope) -> Part:
         """`limit` extractive questions of each default set, each under all settings."""
@@ -99,10 +102,9 @@ class Questions:
     def told(self, owner: str, left_out: str, effect: Effect) -> str:
         """Counts, not shares."""
         before, after = round(effect.before.mean * effect.items), round(effect.after.mean * effect.items)
-        difference = effect.difference
         return (
-            f"of {effect.items} questions on {owner}'s documents {before} are answered with all and {after} without "
-            f"{left_out} ({difference.mean:+.0%}, {difference.low:+.0%} to {difference.high:+.0%})."
+            f"Of {effect.items} questions on documents of {owner}, {before} are answered rightly with everyone in and "
+            f"{after} without {left_out}."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -50,10 +50,28 @@ def problem(row: Row, identity: str) -> Problem:
             try:
                 found = read(row)
             except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-                raise BadSet(f"the fields {', '.join(fits)} are there, but not as expected: {error}") from error
+                raise BadSet(f"the fields {', '.join(fits)} are there, but not as expected: {_told(error)}") from error
             return _whole(found.model_copy(update={"id": str(row.get("unique_id") or row.get("id") or identity)}))
     known = "; ".join(" + ".join(fits) for fits, _ in _FORMATS)
     raise BadSet(f"no known format: the row has {', '.join(map(str, row))}. Known: {known}.")
+
+
+def _told(error: Exception) -> str:
+    """A KeyError's own words are the key alone."""
+    return f"there is no {error}" if isinstance(error, KeyError) else str(error)
+
+
+def is_known(fields: Collection[str]) -> bool:
+    """Whether a row of these fields is of a known format."""
+    return any({*fits} <= {*fields} for fits, _ in _FORMATS)
+
+
+def is_letter(answer: str) -> bool:
+    """Whether an answer names a choice."""
+    try:
+        return _letter(answer) >= 0
+    except ValueError:
+        return False
 
 
 def _whole(found: Problem) -> Problem:

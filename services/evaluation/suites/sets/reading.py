@@ -11,7 +11,7 @@ from typing import Any
 from services.evaluation.errors import BadOption, MissingData
 from services.evaluation.suites.drawing import digest, drawn
 from services.evaluation.suites.sets import wheel
-from services.evaluation.suites.sets.problem import BadSet, Problem, problem
+from services.evaluation.suites.sets.problem import BadSet, Problem, is_known, is_letter, problem
 
 __all__ = ["FOLDER", "choose", "digest", "known"]
 
@@ -26,17 +26,24 @@ _MMLU_COLUMNS = ("question", "A", "B", "C", "D", "answer")
 """MMLU's CSV files have no heading."""
 
 
-def choose(home: Path, name: str, limit: int, seed: int) -> list[Problem]:
+def choose(home: Path, name: str, limit: int, seed: int, *, option: str = "sets") -> list[Problem]:
     """At most `limit` questions of a set, drawn by the seed: a smaller limit gives the first of a larger one's.
 
-    Raises BadOption for a name that no set has and for a set that breaks its format, MissingData without any.
+    `option`: the suite's that names the set. Raises BadOption for a name that no set has and for a set that breaks its
+    format, MissingData without any.
     """
+    names = known(home)
+    if not names:
+        raise MissingData(f"There is no set in {home / FOLDER}, and the package with the public ones is not here.")
+    # nothing else may be read: any other text would be a path into the machine
+    if name not in names:
+        raise BadOption(option, f"There is no set {name!r}. Known: {', '.join(names)}.")
     try:
         found = list(_read(home, name))
     except BadSet as error:
-        raise BadOption("sets", f"The set {name!r} cannot be read: {error}") from error
+        raise BadOption(option, f"The set {name!r} cannot be read: {error}") from error
     if not found:
-        raise BadOption("sets", f"The set {name!r} is empty.")
+        raise BadOption(option, f"The set {name!r} is empty.")
     return drawn(found, seed, lambda one: one.id)[:limit]
 
 
@@ -47,12 +54,6 @@ def known(home: Path) -> list[str]:
 
 
 def _read(home: Path, name: str) -> Iterator[Problem]:
-    """A name of `known` and nothing else: any other text would be a path into the machine."""
-    names = known(home)
-    if not names:
-        raise MissingData(f"There is no set in {home / FOLDER}, and the package with the public ones is not here.")
-    if name not in names:
-        raise BadOption("sets", f"There is no set {name!r}. Known: {', '.join(names)}.")
     files = _files(home / FOLDER, name)
     seen = set[str]()
     if not files and name not in wheel.SETS:
@@ -117,17 +118,28 @@ def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """With a heading if its first field says `question`; else MMLU's columns, with the subject in the file's name."""
+    """With a heading if its first field says `question` or it has the fields of a format; else MMLU's columns, with the
+    subject in the file's name."""
     with path.open(encoding=_ENCODING, newline="") as lines:
         heading: Sequence[str] = _MMLU_COLUMNS
         for number, fields in enumerate(csv.reader(lines), start=1):
-            if number == 1 and fields and fields[0].strip().lower() == "question":
-                heading = [field.strip() for field in fields]
+            names = [field.strip() for field in fields]
+            if number == 1 and fields and (names[0].lower() == "question" or is_known(names)):
+                heading = names
                 continue
             if not fields:
                 continue
+            if heading is _MMLU_COLUMNS and (len(fields) != len(heading) or not is_letter(fields[-1])):
+                shown = ", ".join(names)[:200]
+                raise BadSet(
+                    f"{path.name}:{number}: {len(fields)} fields ({shown}), which are neither a heading of a known "
+                    "format, such as question,answer, nor MMLU's without one (a question, four choices and a letter)."
+                )
             if len(fields) != len(heading):
-                raise BadSet(f"{path.name}:{number}: {len(fields)} fields, not the {len(heading)} of {heading}")
+                raise BadSet(
+                    f"{path.name}:{number}: {len(fields)} fields, where the heading has {len(heading)}: "
+                    f"{', '.join(heading)}."
+                )
             subject = path.stem.removesuffix("_test").removesuffix("_val").removesuffix("_dev").replace("_", " ")
             yield {"subject": subject, **dict(zip(heading, fields, strict=True))}
 
