@@ -286,6 +286,17 @@ def test_a_run_whose_endpoint_serves_other_weights_after_a_restart_ends_and_says
     assert report.cells[0].items == 4
 
 
+def test_a_run_that_another_judge_would_go_on_with_ends_and_says_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = half_done(store, monkeypatch)
+    store.begin("run", {"endpoint judge": "fair at http://there"})
+    monkeypatch.setenv("CANDOR_EVALUATION_ENDPOINTS", '{"judge": {"url": "http://there", "model": "harsh"}}')
+    ended = carried(store, suite, monkeypatch)
+    assert (ended.status, suite.asked) == ("failed", [])
+    assert "where endpoint judge was 'fair at http://there' it is 'harsh at http://there' now" in (ended.error or "")
+
+
 def test_a_run_whose_endpoint_was_moved_goes_on_with_a_warning(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     suite = half_done(store, monkeypatch)
     suite.serves = {"endpoint": "there", "weights": "one"}
