@@ -53,6 +53,10 @@ if task == "many":
     (output / "samples_many_1.jsonl").unlink()
     for name in counts:
         (output / f"samples_{{name}}_1.jsonl").write_text(json.dumps(samples[0]) + "\\n")
+if task == "silent":
+    answers = [os.environ["LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER"], "", "4"]
+    lines = [{{"doc_id": n, "metrics": ["acc"], "acc": 0.0, "resps": [[one]]}} for n, one in enumerate(answers)]
+    (output / "samples_silent_1.jsonl").write_text("".join(json.dumps(one) + "\\n" for one in lines))
 Path("environment.json").write_text(json.dumps(dict(os.environ)))
 Path("asked.json").write_text(json.dumps([sys.argv[1:], os.environ.get("HF_HUB_OFFLINE"), "PYTHONPATH" in os.environ]))
 """
@@ -61,6 +65,8 @@ echoing = {"how": "well"}
 
 
 def reply(path: str, body: Body) -> tuple[int, Body]:
+    if path == "/tokenizer_info":
+        return 200, {"tokenizer_class": "Words"}
     if path != "/v1/completions":
         return 404, {}
     words = [f"{word} " for word in body["prompt"].split(" ")]
@@ -150,6 +156,15 @@ def test_a_task_that_fails_is_kept_with_the_harness_words_and_the_others_go_on(s
     assert ended["progress"] == {"done": 2, "total": 2, "failed": 1}
     [failed] = service.items(ended["id"], status="failed")
     assert failed["error"] == "lm_eval ended with 1: no such task"
+
+
+def test_answers_of_a_chat_without_a_text_are_told_beside_the_harness_score(service: Service) -> None:
+    ended = run(service, "silent", chat=True)
+    [item] = service.items(ended["id"])
+    assert item["scores"]["unparsed"] == pytest.approx(1 / 3)
+    report = Report.model_validate(service.http.get(f"/v1/evaluations/{ended['id']}/report").json())
+    assert report.cells[0].unparsed is not None
+    assert report.summary[0].endswith("; 1 answers without a text, which the harness scored as wrong")
 
 
 def test_a_group_of_tasks_counts_the_documents_of_all(service: Service) -> None:

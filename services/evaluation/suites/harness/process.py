@@ -17,6 +17,9 @@ _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "OMP_NUM_THR
 """Of the environment. The rest is the service's own: a task's file runs code, which is not to read the passwords of our
 databases, and the endpoint is not to get a key or be asked through a proxy that is meant for others."""
 
+NO_TEXT = "(the endpoint sent no text)"
+"""What is scored in place of an answer without a text: lm_eval's own default is an empty one, which models give too."""
+
 
 async def run_task(
     command: Sequence[str], task: str, *, folder: Path, seconds: float, key: str | None
@@ -40,6 +43,7 @@ async def run_task(
 def _environment(output: Path, key: str | None) -> dict[str, str]:
     """Without a hub: tasks and data are local files. Its home and its caches go with the folder of its output."""
     given = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(output / "cache"), "HOME": str(output)}
+    given["LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER"] = NO_TEXT
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {**kept, **given, **({"OPENAI_API_KEY": key} if key else {})}
 
@@ -51,12 +55,14 @@ def _read(output: Path, task: str) -> dict[str, Any]:
     whole = json.loads(found.read_text(encoding="utf-8"))
     if task not in whole["results"]:
         raise BadAnswer(f"lm_eval has no result of {task!r}, only of {', '.join(whole['results'])}")
-    samples = []
+    samples, silent = [], 0
     # of a group of tasks there is a file for each of them
     for logged in sorted(output.rglob("samples_*.jsonl")):
         of = logged.stem.removeprefix("samples_").rpartition("_")[0]
         with logged.open(encoding="utf-8") as lines:
-            samples += [{"task": of, **_scores(json.loads(line))} for line in lines]
+            for sample in map(json.loads, lines):
+                samples.append({"task": of, **_scores(sample)})
+                silent += any(NO_TEXT in responses for responses in sample.get("resps", []))
     counted = [one["effective"] for one in whole.get("n-samples", {}).values() if "effective" in one]
     return {
         "results": whole["results"][task],
@@ -67,6 +73,7 @@ def _read(output: Path, task: str) -> dict[str, Any]:
         "harness": whole.get("lm_eval_version"),
         "task_hash": whole.get("task_hashes", {}).get(task),
         "samples": samples,
+        "silent": silent,
     }
 
 

@@ -110,9 +110,12 @@ class LmEval:
         )
         return Answer(" ".join(command), told, None, took, found)
 
-    def score(self, planned: Planned, answer: Answer) -> dict[str, float]:  # noqa: ARG002 - of the protocol
-        """The harness's metrics of the task, under its own names."""
-        return {one.name: one.value for one in _results(answer.details)}
+    def score(self, planned: Planned, answer: Answer) -> dict[str, float]:
+        """The harness's metrics of the task, under its own names; of a chat also the share without a text."""
+        found, samples = {one.name: one.value for one in _results(answer.details)}, answer.details["samples"]
+        if "--apply_chat_template" in planned.ask["command"] and samples and "silent" in answer.details:
+            found["unparsed"] = answer.details["silent"] / len(samples)
+        return found
 
     def figures(self, items: Iterable[Item]) -> list[Figure]:
         """Every metric that has a standard error, as a bar for each task."""
@@ -174,7 +177,9 @@ def _line(item: Item) -> str:
         for one in _results(item.details)
     )
     shots = f", {item.details['shots']} shots" if item.details["shots"] is not None else ""
-    return f"{item.set} ({item.details['documents']} documents{shots}): {told}"
+    silent = item.details.get("silent")
+    without = f"; {silent} answers without a text, which the harness scored as wrong" if silent else ""
+    return f"{item.set} ({item.details['documents']} documents{shots}): {told}{without}"
 
 
 def _plot(bars: Mapping[str, Sequence[tuple[str, _Result]]]) -> Plot:
