@@ -61,6 +61,8 @@ echoing = {"how": "well"}
 
 
 def reply(path: str, body: Body) -> tuple[int, Body]:
+    if path == "/tokenizer_info":
+        return 200, {}
     if path != "/v1/completions":
         return 404, {}
     words = [f"{word} " for word in body["prompt"].split(" ")]
