@@ -56,6 +56,8 @@ def _matrix(figure: Heatmap) -> Drawing:
     data = {
         "type": "heatmap", "x": figure.columns, "y": figure.rows, "z": figure.values,
         "text": cells, "texttemplate": "%{text}", "hoverongaps": False, "xgap": 1, "ygap": 1, **scale,
+        # of a size: left to itself plotly makes it as small as the longest needs
+        "textfont": {"size": 12},
     }  # fmt: skip
     axes = {
         "xaxis": {"title": {"text": figure.x_title}, "type": "category", "automargin": True},
@@ -63,7 +65,7 @@ def _matrix(figure: Heatmap) -> Drawing:
     }
     tall = 30 if figure.low is None else 44
     height = layout(160 + max(tall * len(figure.rows), 120))
-    return Drawing(figure.title, figure.note, [data], height | axes, room(len(figure.columns), 1) + 100)
+    return Drawing(figure.title, figure.note, [data], height | axes, room(len(figure.columns), 6) + 100)
 
 
 def _worded(figure: Heatmap) -> list[list[str]]:

@@ -140,7 +140,7 @@ def _bars(metric: str, cells: Sequence[Named]) -> Drawing | None:
         # names of sets that are too long to stand side by side are turned, and take more room
         "xaxis": {"type": "category", "automargin": True},
     }
-    return Drawing(metric, "", data, axes, room(len({cell.cell.set for cell in cells}), len(data)))
+    return Drawing(metric, "", data, axes, room(len({x for bars in data for x in bars["x"]}), len(data)))
 
 
 def _curve(name: str, of: str, points: Sequence[tuple[int, str]], cells: Sequence[Named]) -> Drawing:

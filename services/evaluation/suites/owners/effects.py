@@ -80,36 +80,26 @@ def told(found: Mapping[str, Effects], measures: Sequence[Measure], names: Mappi
 
 
 def _paragraph(owner: str, found: Mapping[str, Effects], measures: Sequence[Measure], name: str) -> str:
-    own, others = list[str](), list[str]()
+    """Its own texts, then those of others, then what too little was measured of: a figure of few would mislead."""
+    own, others, few = list[str](), list[str](), list[str]()
     for measure in measures:
         rows = {row: effect for (row, column), effect in found[measure.id].items() if column == owner}
-        own += _told({row: effect for row, effect in rows.items() if row == owner}, measure, owner)
-        elsewhere = {row: effect for row, effect in rows.items() if row != owner}
-        enough = {row: effect for row, effect in elsewhere.items() if effect.items >= measure.fewest}
-        unclear = [row for row, effect in enough.items() if not effect.clear]
-        others += _told({row: effect for row, effect in elsewhere.items() if row not in unclear}, measure, owner)
+        enough = {row: effect for row, effect in rows.items() if effect.items >= measure.fewest}
+        unclear = [row for row, effect in enough.items() if row != owner and not effect.clear]
+        for row, effect in enough.items():
+            if row not in unclear:
+                said = own if row == owner else others
+                said += [measure.told(row, owner, effect), verdict(effect)]
         if unclear:
             others.append(f"It makes no clear difference to {measure.asks.format(_listed(unclear))}.")
-    sentences = [
-        f"{owner} ({name}) was left out.",
-        *(own or ["Nothing was measured on its own texts."]),
-        *(others or ["Nothing was measured on the texts of others."]),
-    ]
-    return " ".join(sentences)
-
-
-def _told(effects: Mapping[str, Effect], measure: Measure, left_out: str) -> list[str]:
-    """Each effect with its verdict; those of too few items together, without a figure that would mislead."""
-    few = [row for row, effect in effects.items() if effect.items < measure.fewest]
-    said = [
-        f"{measure.told(row, left_out, effect)} {verdict(effect)}" for row, effect in effects.items() if row not in few
-    ]
-    if few:
-        said.append(
-            f"Fewer than {measure.fewest} {measure.counted} are too few to say whether it changes "
-            f"{measure.asks.format(_listed(few))}."
-        )
-    return said
+        if rest := [row for row in rows if row not in enough]:
+            few.append(
+                f"Fewer than {measure.fewest} {measure.counted} are too few to say whether it changes "
+                f"{measure.asks.format(_listed(rest))}."
+            )
+    if not any((owner, owner) in found[measure.id] for measure in measures):
+        own = ["Nothing was measured on its own texts."]
+    return " ".join([f"{owner} ({name}) was left out.", *own, *others, *few])
 
 
 def _listed(names: Sequence[str]) -> str:
