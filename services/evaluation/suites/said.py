@@ -11,11 +11,14 @@ from services.evaluation.suites.base import BadAnswer
 def said(choice: Mapping[str, Any]) -> str:
     """The text of a choice, of a chat or not. Raises KeyError or TypeError for no choice, and BadAnswer without a text.
 
-    A refusal, a call of a tool and thinking that the budget ended have none (null). An empty text is an answer, and a
-    wrong one; these are not, and scored as one they would not show.
+    A refusal and a call of a tool have none (null): they are no wrong answers, and scored as such they would not show.
+    Of an answer that the budget ended before it began, as long thinking does, the text is empty: it is `truncated`, and
+    left out it would flatter a model that thinks too long.
     """
     message = choice["message"] if "message" in choice else {"content": choice["text"]}
-    if not isinstance(text := message["content"], str):
+    if (text := message["content"]) is None and choice.get("finish_reason") == "length":
+        return ""
+    if not isinstance(text, str):
         why = f", and the refusal {refusal[:200]!r}" if isinstance(refusal := message.get("refusal"), str) else ""
         raise BadAnswer(f"the answer has no text, finish_reason {str(choice.get('finish_reason'))[:40]!r}{why}")
     return text

@@ -45,7 +45,7 @@ async def copybench(item: Planned, endpoint: Endpoint) -> Answer:
 @pytest.mark.parametrize(
     ("message", "finished", "says"),
     [
-        ({}, "length", "no text, finish_reason 'length'"),
+        ({}, "stop", "no text, finish_reason 'stop'"),
         ({"tool_calls": [{"id": "1"}]}, "tool_calls", "no text, finish_reason 'tool_calls'"),
         ({"refusal": "I cannot."}, "stop", "and the refusal 'I cannot.'"),
         ({"content": [{"type": "text", "text": "Anna"}]}, "stop", "no text"),
@@ -71,6 +71,12 @@ def test_a_completion_without_a_text_fails_its_item(answer: Any) -> None:
 
 def test_an_empty_text_is_a_text() -> None:
     assert said({"message": {"content": ""}}) == said({"text": ""}) == ""
+
+
+def test_an_answer_that_the_budget_ended_before_it_began_is_cut_off_and_wrong() -> None:
+    answer = asyncio.run(RagQa().answer(planned(CHAT), Silent({}, "length")))
+    scored = RagQa().score(planned(CHAT), answer)
+    assert (answer.output, scored["truncated"], scored["contains_gold"]) == ("", 1.0, 0.0)
 
 
 def test_one_sample_of_many_without_a_text_is_unparsed() -> None:
