@@ -205,11 +205,15 @@ def test_what_cannot_be_served_is_refused_before_the_model_is_asked(
     assert response.status_code == status, response.text
 
 
-def test_when_the_model_computes_with_an_expert_of_another_owner_nothing_is_answered(home: Path) -> None:
-    lying = FastAPI()
-    names = ["public", "papers", "python"]
-    listing = [{"id": name, "index": place, "owner": None} for place, name in enumerate(names)]
-    lying.get("/v1/experts")(lambda: {"model": "candor", "architecture": "mixtral", "active": 2, "data": listing})
+@contextmanager
+def lying(home: Path, always_on: str = "") -> Iterator[tuple[httpx.Client, dict[str, Any]]]:
+    """The retrieval service before a model that says what it likes of who computed, and that mask."""
+    model = FastAPI()
+    listing = [
+        {"id": name, "index": place, "owner": None, "public": name in ("public", always_on)}
+        for place, name in enumerate(["public", "papers", "python"])
+    ]
+    model.get("/v1/experts")(lambda: {"model": "candor", "architecture": "mixtral", "active": 2, "data": listing})
     choice = {
         "index": 0,
         "message": {"content": "Foxglove slows the heart."},
@@ -217,14 +221,36 @@ def test_when_the_model_computes_with_an_expert_of_another_owner_nothing_is_answ
         "candor": {"tokens": 4, "routing": {"public": 1.0}},
     }
     usage = {"prompt_tokens": 1, "completion_tokens": 4, "total_tokens": 5}
-    mask = {"experts": ["public", "papers"], "vocabulary": 320}
+    mask = {"experts": ["public"], "vocabulary": 320}
     answer = {"id": "c", "created": 0, "model": "candor", "choices": [choice], "usage": usage, "candor": mask}
-    lying.post("/v1/chat/completions")(lambda: answer)
-    with serving(lying) as url, searching(home, url) as client:
+    model.post("/v1/chat/completions")(lambda: answer)
+    with serving(model) as url, searching(home, url) as client:
+        yield client, mask
+
+
+def assert_nothing_is_answered(response: httpx.Response) -> None:
+    assert (response.status_code, response.json()["code"]) == (503, "consent_not_applied")
+
+
+def test_when_the_model_computes_with_an_expert_of_another_owner_nothing_is_answered(home: Path) -> None:
+    with lying(home) as (client, mask):
+        mask["experts"] = ["public", "papers"]
         for asked in ({"rewrite": True}, {"rerank": "llm"}):
-            response = client.post("/v1/search", json={"query": QUERY, "owners": ["python"], **asked})
-            assert (response.status_code, response.json()["code"]) == (503, "consent_not_applied")
+            assert_nothing_is_answered(client.post("/v1/search", json={"query": QUERY, "owners": ["python"], **asked}))
         mask["experts"] = ["public", "python"]
+        assert search(client, owners=["python"], rewrite=True)["rewrites"] == ["Foxglove slows the heart."]
+
+
+def test_an_expert_that_the_model_has_always_on_and_the_registry_gives_to_an_owner_assists_nobody_without_him(
+    home: Path,
+) -> None:
+    """It is in no mask and no routing by its name: those have it for a part of the public expert."""
+    with lying(home, always_on="papers") as (client, _):
+        for asked in ({"rewrite": True}, {"rerank": "llm"}):
+            assert_nothing_is_answered(client.post("/v1/search", json={"query": QUERY, "owners": ["python"], **asked}))
+        body = {"model": "llm", "query": QUERY, "documents": TEXTS["encyclopedia"]}
+        assert_nothing_is_answered(client.post("/v1/rerank", json=body))
+    with lying(home, always_on="python") as (client, _):
         assert search(client, owners=["python"], rewrite=True)["rewrites"] == ["Foxglove slows the heart."]
 
 

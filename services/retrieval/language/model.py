@@ -54,10 +54,18 @@ class LanguageModel:
         await self._client.close()
 
     async def mask(self, owners: Collection[str]) -> Mask:
-        """The experts of these owners that the model has, and the public one. Raises ServiceError."""
+        """The experts of these owners that the model has, and the public one.
+
+        Those that are always on are not asked for: the model's masks and routing have them for a part of the public
+        one, and would hide it. Raises ServiceError, and ConsentNotApplied where one of them is of another owner.
+        """
         listing = await self._client.experts()
         permitted = {expert for name in owners if name in self._registered for expert in self._registered[name].experts}
-        allowed = [expert for expert in listing.data if expert.id == PUBLIC or expert.id in permitted]
+        always = {expert.id for expert in listing.data if expert.public and expert.id != PUBLIC}
+        if wrong := (always & self._owned) - permitted:
+            raise ConsentNotApplied(wrong)
+        asked = (permitted - always) | {PUBLIC}
+        allowed = [expert for expert in listing.data if expert.id in asked]
         anchors = {expert.id for expert in listing.data if expert.public} - self._owned
         revision = "\n".join([listing.model, listing.architecture, *(expert.model_dump_json() for expert in allowed)])
         return Mask(listing.model, tuple(expert.id for expert in allowed), frozenset(anchors), revision)
