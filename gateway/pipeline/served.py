@@ -25,7 +25,8 @@ LEAST_CONTEXT = 2048
 class Served:
     """The served model. `context`: tokens of prompt and answer together; `tags`: how it marks its thinking, if it
     thinks; `opens`: whether its chat template begins an answer with the thinking; `always`: experts that compute
-    whatever is asked, as the public one does."""
+    whatever is asked, as the public one does, and are known from the listing alone: a model that is replaced by one
+    that has others is believed for as long as the listing is fresh."""
 
     name: str
     architecture: str

@@ -55,10 +55,13 @@ async def awaited(suite: str, part: str, call: Callable[[], Awaitable[T]]) -> T:
     assert ours is not None, "a coroutine is awaited in a task"
     try:
         found = await asyncio.create_task(apart())
-    except asyncio.CancelledError as fault:
+    except BaseException as fault:
         if ours.cancelling():
-            raise
-        raise _failed(suite, part, fault) from fault
+            # whatever the suite made of our cancellation
+            raise asyncio.CancelledError from fault
+        if isinstance(fault, asyncio.CancelledError):
+            raise _failed(suite, part, fault) from fault
+        raise
     if ours.cancelling():
         # the suite took our cancellation for its own and went on
         raise asyncio.CancelledError

@@ -15,6 +15,8 @@ from shared.contracts.evaluation import STACK
 
 _BESIDE = "endpoint "
 
+_KIND = "asked as"
+
 
 class Endpoints:
     """Looks endpoints up, and opens one for a run."""
@@ -34,6 +36,16 @@ class Endpoints:
         """As versions: which model each of these is, that are asked beside the one measured. Raises UnknownEndpoint."""
         found = {name: self.named(name) for name in names}
         return {f"{_BESIDE}{name}": f"{one.model} at {one.url}" for name, one in found.items()}
+
+    def kind(self, name: str) -> dict[str, str]:
+        """As versions: what it is asked as, which a plan is made for; nothing of the stack itself."""
+        model = self.named(name).model
+        return {} if name == STACK else {_KIND: "a Candor stack" if model is None else f"a server of {model}"}
+
+    def sent_to(self, name: str, beside: Iterable[str]) -> list[str]:
+        """What a run's warnings say of where its texts go, for each endpoint but the stack itself."""
+        urls = [self.named(one).url for one in (name, *beside) if one != STACK]
+        return [f"What is asked, with the texts in it, is sent to {url}." for url in dict.fromkeys(urls)]
 
     def named_in(self, versions: Iterable[str]) -> list[str]:
         """Those of which `beside` gave these versions."""

@@ -28,6 +28,9 @@ _ORDER: dict[Priority, int] = {"high": 1, "normal": 2, "low": 3}
 
 _UNDER_WAY = ("ENQUEUED", "DELAYED", "PENDING")
 
+_GIVEN_UP = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
+"""Of a workflow that DBOS has recovered a hundred times."""
+
 _work: Work | None = None
 """DBOS is one in a process and calls workflows by their name; they find the process's work here."""
 
@@ -77,6 +80,9 @@ class Jobs:
         status = DBOS.get_workflow_status(run)
         if status is not None:
             if status.status in _UNDER_WAY and status.app_version in (None, _WORKFLOW_VERSION):
+                return
+            if status.status == _GIVEN_UP:
+                self._store.end(run, "failed", error="The service ended again and again while it carried out this run.")
                 return
             # another version's, or ended without the run's end: what is done is in the store, and the rest is not
             DBOS.delete_workflow(run)

@@ -18,7 +18,15 @@ from services.evaluation import sound
 from services.evaluation.calling import tried
 from services.evaluation.compare import Measured, compare_runs
 from services.evaluation.endpoints import Endpoints
-from services.evaluation.errors import BadOption, NotComparable, NotFinished, SuiteFailed, UnknownSuite
+from services.evaluation.errors import (
+    BadOption,
+    NotComparable,
+    NotFinished,
+    OnlyOfAStack,
+    SuiteFailed,
+    UnknownEndpoint,
+    UnknownSuite,
+)
 from services.evaluation.joined import joined
 from services.evaluation.measured import gather
 from services.evaluation.options import read
@@ -27,10 +35,9 @@ from services.evaluation.page.run import run_page
 from services.evaluation.plans import check
 from services.evaluation.report import build_report
 from services.evaluation.rescoring import check_metrics, kinds
-from services.evaluation.settings import NamedEndpoint
 from services.evaluation.store.reading import UNFINISHED
 from services.evaluation.store.runs import Rescoring, Store
-from services.evaluation.suites.base import Plan, Planned, Suite, others
+from services.evaluation.suites.base import Local, Plan, Planned, Suite, others
 from services.evaluation.suites.outside import Outside, planned_for
 from services.evaluation.versions import code_version
 from shared.contracts.evaluation import (
@@ -157,24 +164,29 @@ class Evaluations:
     def _plan(self, suite: Suite, request: RunRequest) -> Plan:
         """What is asked, as its endpoint is asked it."""
         there = self._endpoints.named(request.endpoint)
+        if request.endpoint != STACK and isinstance(suite, Local):
+            raise OnlyOfAStack(f"The suite {suite.id} asks no endpoint: what it measures is on the service's machine.")
         options = read(suite, request.options)
-        named = tried(suite.id, "others", lambda: sound.checked(list[str], others(suite, options)))
-        beside = {name: self._beside(name) for name in named}
+        named = tried(suite.id, "others", lambda: sound.checked(dict[str, str], others(suite, options)))
+        for option, name in named.items():
+            self._check_beside(option, name)
         planning = partial(suite.plan, options, request.limit, request.seed, self._home)
         if there.model is not None:
             planning = partial(planned_for, Outside(request.endpoint, there.model), suite, planning)
         plan = tried(suite.id, "plan", lambda: sound.plan(suite.id, planning()))
-        elsewhere = [there.url] * (request.endpoint != STACK) + [one.url for one in beside.values()]
-        sent = [f"What is asked, with the texts in it, is sent to {url}." for url in dict.fromkeys(elsewhere)]
-        asked = self._endpoints.beside(beside)
-        return replace(plan, versions={**plan.versions, **asked}, warnings=[*plan.warnings, *sent])
+        beside = [*named.values()]
+        versions = {**plan.versions, **self._endpoints.kind(request.endpoint), **self._endpoints.beside(beside)}
+        sent = self._endpoints.sent_to(request.endpoint, beside)
+        return replace(plan, versions=versions, warnings=[*plan.warnings, *sent])
 
-    def _beside(self, name: str) -> NamedEndpoint:
-        """An endpoint that is asked beside the one that is measured, such as a judge. Raises UnknownEndpoint."""
-        found = self._endpoints.named(name)
+    def _check_beside(self, option: str, name: str) -> None:
+        """Whether an option names an endpoint that can be asked beside the one measured. Raises BadOption."""
+        try:
+            found = self._endpoints.named(name)
+        except UnknownEndpoint as error:
+            raise BadOption(option, str(error)) from error
         if found.model is None:
-            raise BadOption("judge", f"The endpoint {name!r} has no model in CANDOR_EVALUATION_ENDPOINTS: name one.")
-        return found
+            raise BadOption(option, f"The endpoint {name!r} has no model in CANDOR_EVALUATION_ENDPOINTS: name one.")
 
     def _rescore(self, request: Rescoring, key: str | None) -> Run:
         known = self._store.by_key(key, request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.evaluation import sound
@@ -10,6 +11,7 @@ from services.evaluation.calling import awaited
 from services.evaluation.endpoint import Endpoint, EndpointError
 from services.evaluation.endpoints import Endpoints
 from services.evaluation.suites.base import Suite
+from services.evaluation.suites.served import served
 from shared.contracts.evaluation import Run
 
 _TRIES = 5
@@ -18,9 +20,11 @@ _TRIES = 5
 _PLACE = "endpoint"
 """The version that says where the endpoint is, and not what it is."""
 
+_WEIGHTS = "weights"
+
 
 class OtherModel(Exception):
-    """In mid-run something else serves than what began it; the message is the run's error."""
+    """Something else serves than what the run was planned for or begun with; the message is the run's error."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,20 @@ class Served:
 
 async def describe(about: Run, suite: Suite, endpoint: Endpoint, endpoints: Endpoints) -> Served:
     """What serves now. Raises OtherModel if that is not what gave the answers that the run has, EndpointError."""
+    kind = endpoints.kind(about.endpoint)
+    if wrong := {name: value for name, value in kind.items() if about.versions.get(name, value) != value}:
+        [(name, value)] = wrong.items()
+        raise OtherModel(
+            f"The run was planned for {about.versions[name]}, and the settings have {about.endpoint!r} as {value} now: "
+            "begin it anew."
+        )
     begun = about.status == "running" and about.progress.done > 0
     found = await _said(about, suite, endpoint, tries=_TRIES if begun else 1)
+    beside = endpoints.named_in(about.versions)
+    now = {**found, **endpoints.beside(beside)}
     if not begun:
-        return Served(found)
-    now = {**found, **endpoints.beside(endpoints.named_in(about.versions))}
+        # the settings may be others than when it was planned
+        return Served(now, endpoints.sent_to(about.endpoint, beside))
     # what either did not say is no difference that is known
     changed = {name: value for name, value in now.items() if about.versions.get(name, value) != value}
     moved = changed.pop(_PLACE, None)
@@ -48,9 +61,23 @@ async def describe(about: Run, suite: Suite, endpoint: Endpoint, endpoints: Endp
             f"now. Scores of the two are not mixed: the {about.progress.done} items that are done are of the first."
         )
     if moved is None:
-        return Served(found)
+        return Served(found, endpoints.sent_to(about.endpoint, beside))
     where = f"The endpoint was at {about.versions[_PLACE]}, and after {about.progress.done} items at {moved}."
-    return Served({**found, _PLACE: about.versions[_PLACE]}, [where])
+    return Served({**found, _PLACE: about.versions[_PLACE]}, [where, *endpoints.sent_to(about.endpoint, beside)])
+
+
+async def check_still(about: Run, endpoint: Endpoint) -> None:
+    """Look once more when all is asked: a model can be replaced while its endpoint is waited for. Raises OtherModel."""
+    if _WEIGHTS not in about.versions:
+        return
+    with suppress(EndpointError):
+        # one that is gone by now is no other model
+        now = (await served(endpoint, None)).get(_WEIGHTS, about.versions[_WEIGHTS])
+        if now != about.versions[_WEIGHTS]:
+            raise OtherModel(
+                f"Stopped: {_WEIGHTS} were {about.versions[_WEIGHTS]!r} when the run began and are {now!r} at its end: "
+                "the answers are of both."
+            )
 
 
 async def _said(about: Run, suite: Suite, endpoint: Endpoint, *, tries: int) -> dict[str, str]:

@@ -21,7 +21,7 @@ from services.evaluation.endpoint import Endpoint, EndpointError
 from services.evaluation.endpoints import Endpoints
 from services.evaluation.report import build_report
 from services.evaluation.rescoring import scored
-from services.evaluation.serving import OtherModel, describe
+from services.evaluation.serving import OtherModel, check_still, describe
 from services.evaluation.settings import EvaluationSettings
 from services.evaluation.store.patience import patiently
 from services.evaluation.store.reading import UNFINISHED, Rescored
@@ -126,9 +126,10 @@ class Work:
             workers = [self._worker(about.id, positions, suite, endpoint, tally) for _ in range(settings.concurrency)]
             # not a TaskGroup: it would wrap what a worker raises
             ended = await asyncio.gather(*workers, return_exceptions=True)
-        for error in ended:
-            if isinstance(error, BaseException):
-                raise error
+            for error in ended:
+                if isinstance(error, BaseException):
+                    raise error
+            await check_still(await self._kept(self.store.run, about.id), endpoint)
         # of a run that is through all items count, however few they are
         if tally.too_many_failed(after=1):
             await self._stop(about.id, f"{tally.failed} of {tally.done} items failed")

@@ -152,11 +152,18 @@ class Keeping(Protocol):
 
 
 @runtime_checkable
+class Local(Protocol):
+    """A suite that asks no endpoint: what it measures is on this machine."""
+
+    local: Literal[True]
+
+
+@runtime_checkable
 class Beside(Protocol):
     """A suite whose items ask other endpoints beside the one that is measured, such as a judge."""
 
-    def others(self, options: Any) -> Sequence[str]:
-        """Their names, as the options have them: a run that names one that is not there is refused."""
+    def others(self, options: Any) -> Mapping[str, str]:
+        """Their names by the option that has it: a run that names one that is not there is refused."""
         ...
 
 
@@ -167,9 +174,9 @@ def names(suite: Suite) -> set[str]:
     return {*suite.metrics, *RATES, *used, *(suite.unreported if isinstance(suite, Keeping) else ())}
 
 
-def others(suite: Suite, options: BaseModel) -> Sequence[str]:
-    """The endpoints that a suite asks beside the one that is measured."""
-    return suite.others(options) if isinstance(suite, Beside) else []
+def others(suite: Suite, options: BaseModel) -> Mapping[str, str]:
+    """The endpoints that a suite asks beside the one that is measured, by option."""
+    return suite.others(options) if isinstance(suite, Beside) else {}
 
 
 def contrasts(suite: Suite, settings: Sequence[str]) -> Sequence[tuple[str, str]]:

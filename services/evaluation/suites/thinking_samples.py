@@ -9,6 +9,7 @@ from services.evaluation.endpoint import Reply
 from services.evaluation.metrics.maths import final_answer, same, value
 from services.evaluation.metrics.sampling import borda, majority, most_confident, pass_at_k
 from services.evaluation.suites.base import Answer, BadAnswer, Planned
+from services.evaluation.suites.said import said
 
 KS = (1, 2, 4, 8, 16, 32, 64)
 ACCURACIES = ("majority", "confidence", "best", "verifier", "gateway")
@@ -19,7 +20,7 @@ def read_samples(reply: Reply, planned: Planned) -> Answer:
     try:
         report = reply.body["candor"] if "candor" in planned.ask["body"] else _choices(reply.body)
         samples = [_sample(one) for one in report["samples"]]
-        output, winner = str(reply.body["choices"][0]["message"]["content"] or ""), int(report["winner"])
+        output, winner = said(reply.body["choices"][0]), int(report["winner"])
         if not 0 <= winner < len(samples):
             raise IndexError(f"the winner is sample {winner} of {len(samples)}")
     except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -44,8 +45,7 @@ def _choices(body: Mapping[str, Any]) -> dict[str, Any]:
     tokens, more = divmod(int(body["usage"]["completion_tokens"]), max(1, len(choices)))
     samples = [
         {
-            # null where thinking used up the budget, say: of one sample of many that is an answer not found, `unparsed`
-            "text": str(one["message"]["content"] or ""),
+            "text": said(one),
             "confidence": None,
             "tokens": tokens + (at < more),
             "finish_reason": one["finish_reason"],

@@ -79,9 +79,12 @@ def test_an_answer_that_the_budget_ended_before_it_began_is_cut_off_and_wrong() 
     assert (answer.output, scored["truncated"], scored["contains_gold"]) == ("", 1.0, 0.0)
 
 
-def test_one_sample_of_many_without_a_text_is_unparsed() -> None:
+def test_a_sample_that_the_budget_ended_before_it_began_is_unparsed_and_a_refused_one_fails_the_item() -> None:
     choices = [{"message": {"content": text}, "finish_reason": "length"} for text in (None, "It is 3.")]
     asked = planned(CHAT)
     asked.ask["samples"] = 2
     answer = read_samples(Reply({"choices": choices, "usage": {"completion_tokens": 9}}, 1.0), asked)
     assert scores(["3"], answer.details, 1.0)["unparsed"] == 0.5
+    choices[0]["finish_reason"] = "content_filter"
+    with pytest.raises(BadAnswer, match="no text, finish_reason 'content_filter'"):
+        read_samples(Reply({"choices": choices, "usage": {"completion_tokens": 9}}, 1.0), asked)

@@ -23,6 +23,8 @@ from services.evaluation.suites.registry import SUITES
 from services.evaluation.work import Work
 from shared.contracts.evaluation import Run, RunRequest
 from shared.contracts.figure import Plot, Series
+from tests.contract.endpoint_support import endpoint
+from tests.contract.gateway_support import closed_port
 
 WELL = Answer("Who?", "Anna", 1, 2.0, {})
 
@@ -71,13 +73,21 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def carried(store: Store, suite: Any, monkeypatch: pytest.MonkeyPatch, *, patience: float = 0.0) -> Run:
+def carried(
+    store: Store,
+    suite: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    patience: float = 0.0,
+    url: str | None = None,
+    concurrency: int = 2,
+) -> Run:
     """The run of a suite, carried out from where it is."""
     monkeypatch.setitem(SUITES, "faulty", suite)
     if not store.runs(after=None, limit=1):
         plan = suite.plan(None, 10, 0, Path())
         store.create("run", RunRequest(suite="faulty"), plan, {"suite": "faulty/1"}, None)
-    settings = EvaluationSettings(patience=patience, concurrency=2)
+    settings = EvaluationSettings(gateway_url=url or closed_port(), patience=patience, concurrency=concurrency)
     asyncio.run(asyncio.wait_for(Work(settings, store).carry_out("run"), 20))
     return store.run("run")
 
@@ -314,6 +324,39 @@ def test_a_run_that_had_no_item_yet_takes_the_weights_that_are_there(
     assert carried(store, suite, monkeypatch).versions["weights"] == "one"
 
 
+def test_a_run_during_which_the_model_alone_was_replaced_ends_and_says_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite, experts = Faulty(), {"model": "b", "architecture": "mixtral"}
+    suite.serves = {"endpoint": "here", "weights": "a/mixtral"}
+    with endpoint(lambda path, _: (200, experts) if path == "/v1/experts" else (404, {})) as url:
+        ended = carried(store, suite, monkeypatch, url=url)
+    assert (ended.status, ended.progress.done) == ("failed", 10)
+    assert "weights were 'a/mixtral' when the run began and are 'b/mixtral' at its end" in (ended.error or "")
+
+
+def test_a_run_that_waited_is_told_of_the_judge_that_the_settings_have_by_then(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = Faulty()
+    planned = suite.plan(None, 10, 0, Path())
+    store.create("run", RunRequest(suite="faulty"), planned, {"endpoint judge": "fair at http://a"}, None)
+    monkeypatch.setenv("CANDOR_EVALUATION_ENDPOINTS", '{"judge": {"url": "http://b", "model": "harsh"}}')
+    ended = carried(store, suite, monkeypatch)
+    assert (ended.status, ended.versions["endpoint judge"]) == ("succeeded", "harsh at http://b")
+    assert ended.warnings == ["What is asked, with the texts in it, is sent to http://b."]
+
+
+def test_a_run_that_was_planned_for_a_stack_asks_no_other_server(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = Faulty()
+    request, kind = RunRequest(suite="faulty", endpoint="north"), {"asked as": "a Candor stack"}
+    store.create("run", request, suite.plan(None, 10, 0, Path()), kind, None)
+    monkeypatch.setenv("CANDOR_EVALUATION_ENDPOINTS", '{"north": {"url": "http://north", "model": "qwen"}}')
+    ended = carried(store, suite, monkeypatch)
+    assert (ended.status, suite.asked) == ("failed", [])
+    assert "planned for a Candor stack, and the settings have 'north' as a server of qwen now" in (ended.error or "")
+
+
 def test_an_endpoint_that_is_back_later_than_the_service_is_waited_for(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -349,20 +392,25 @@ def test_a_run_whose_database_is_away_at_its_end_ends_once_it_is_back(
     assert store.report("run") is not None
 
 
+@pytest.mark.parametrize("made_of_it", [None, BadAnswer("I was interrupted")], ids=["an answer", "a fault"])
 def test_a_cancelled_run_drops_what_is_under_way_though_the_suite_does_not_let_go(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, made_of_it: Exception | None
 ) -> None:
     async def clings() -> Answer:
         await asyncio.to_thread(store.cancel, "run")
         try:
             await asyncio.sleep(10)
-        except asyncio.CancelledError:
-            return WELL
+        except asyncio.CancelledError as cancelled:
+            if made_of_it is None:
+                return WELL
+            raise made_of_it from cancelled
         raise AssertionError("never cancelled")
 
     suite = Faulty(answer=clings)
-    ended = carried(store, suite, monkeypatch)
+    # one at a time: what comes after the fourth is not asked
+    ended = carried(store, suite, monkeypatch, concurrency=1)
     assert (ended.status, ended.error) == ("cancelled", None)
+    assert suite.asked == [f"q{n}@rag" for n in range(4)]
 
 
 def test_a_score_that_takes_long_keeps_no_other_item_waiting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

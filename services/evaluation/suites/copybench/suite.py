@@ -122,9 +122,9 @@ class CopyBench:
         warnings = [f"{', '.join(names)}: {sentence}" for sentence, names in of.items()]
         return Plan(found, {f"book {book.id}": f"sha256:{book.sha256}" for book in books}, warnings)
 
-    def others(self, options: CopyBenchOptions) -> Sequence[str]:
+    def others(self, options: CopyBenchOptions) -> Mapping[str, str]:
         """The judge, if it is another."""
-        return [options.judge] if options.judge is not None else []
+        return {"judge": options.judge} if options.judge is not None else {}
 
     def outside(self, plan: Plan, there: Outside) -> Plan:
         """Everyone in, and told not to copy."""

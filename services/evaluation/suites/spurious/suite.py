@@ -14,7 +14,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
@@ -82,6 +82,7 @@ class SpuriousRewards:
         "continuous",
     )
     contrasts: Sequence[tuple[str, str]] = ()
+    local: Literal[True] = True
     compared: Sequence[str] = ("accuracy", "code")
 
     def plan(self, options: SpuriousOptions, limit: int, seed: int, home: Path) -> Plan:
