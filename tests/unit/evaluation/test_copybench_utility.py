@@ -22,10 +22,10 @@ from services.evaluation.endpoint import Endpoint, EndpointError
 from services.evaluation.errors import BadPlan
 from services.evaluation.plans import check
 from services.evaluation.suites.base import BadAnswer, Plan, Planned
-from services.evaluation.suites.copybench.once import Once
 from services.evaluation.suites.copybench.rubric import LEVELS, accuracy, expected, judged
 from services.evaluation.suites.copybench.spoilt import doubled, repeated, replaced, shuffled, thinned
 from services.evaluation.suites.copybench.suite import CopyBench, CopyBenchOptions
+from services.evaluation.suites.once import Once
 from shared.contracts.evaluation import Item
 from shared.owners import load_owners
 from tests.unit.evaluation.known_server import Server, scored, scored_in_one_run, serving
