@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.evaluation.cautions import few_clusters
+from services.evaluation.cautions import Basis, bases, basis_between, few_clusters
 from services.evaluation.errors import NotComparable
 from services.evaluation.estimates import Pair, corrected, paired, pairs
 from services.evaluation.measured import Group, Place
@@ -31,7 +31,7 @@ def compare_runs(found: Sequence[Measured]) -> RunsCompared:
     shared = [name for name in base.metrics if all(name in other.metrics for other in others)]
     compared = [name for name in base.compared if name in shared] or shared
     pairings: list[Pairing] = []
-    differences: list[RunDifference] = []
+    differences: list[tuple[RunDifference, Basis]] = []
     for other in others:
         mine = list(_paired_places(other, base))
         pairings += [pairing for pairing, _ in mine]
@@ -54,10 +54,10 @@ def compare_runs(found: Sequence[Measured]) -> RunsCompared:
         differing=_differing(runs),
         cells=scores,
         pairings=pairings,
-        differences=corrected(differences),
+        differences=corrected([difference for difference, _ in differences]),
         warnings=[
             *_warnings(found, shared, pairings),
-            *few_clusters([cell for one in scores for cell in one.cells], kinds, differences),
+            *few_clusters([*(of for one in found for of in bases(one.groups, kinds)), *(of for _, of in differences)]),
         ],
     )
 
@@ -94,12 +94,12 @@ def _paired_places(run: Measured, base: Measured) -> Iterator[tuple[Pairing, lis
         yield pairing, same
 
 
-def _difference(pairing: Pairing, both: Sequence[Pair], metric: str, kind: Kind) -> RunDifference | None:
+def _difference(pairing: Pairing, both: Sequence[Pair], metric: str, kind: Kind) -> tuple[RunDifference, Basis] | None:
     found = paired(both, metric, kind)
     if found is None:
         return None
     where = pairing.model_dump(include={"set", "run", "setting", "against", "against_setting"})
-    return RunDifference(metric=metric, **where, **dict(found))
+    return RunDifference(metric=metric, **where, **dict(found)), basis_between(pairing.set, both, metric, kind)
 
 
 def _differing(runs: Sequence[Run]) -> dict[str, list[Any]]:

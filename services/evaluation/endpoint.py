@@ -24,7 +24,11 @@ MOST_BYTES = 256_000_000
 
 
 class EndpointError(Exception):
-    """The endpoint gave no answer, refused, or sent no JSON object."""
+    """The endpoint gave no answer, refused, or sent no JSON object. `status`: that of HTTP which it refused with."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Endpoint:
         """Ask until there is an answer, an error that will not pass, or no patience left."""
         until, pause = time.monotonic() + self._patience, 0.5
         while True:
-            started = time.perf_counter()
+            started, refused = time.perf_counter(), None
             try:
                 # httpx's own limit is between two pieces: an answer that comes drop by drop would never be over it
                 async with asyncio.timeout(self._seconds):
@@ -118,11 +122,11 @@ class Endpoint:
             else:
                 if httpx.codes.is_success(status):
                     return Reply(_object(content), (time.perf_counter() - started) * 1000)
-                problem = _refusal(status, content)
+                problem, refused = _refusal(status, content), status
                 if status not in _PASSING:
-                    raise EndpointError(problem)
+                    raise EndpointError(problem, status=refused)
             if time.monotonic() + pause > until:
-                raise EndpointError(problem)
+                raise EndpointError(problem, status=refused)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -39,6 +39,15 @@ def estimate(scored: Sequence[Scored], metric: str, kind: Kind) -> Estimate | No
     return between([one.scores[metric] for one in found], [one.cluster for one in found])
 
 
+def resampled(scored: Sequence[Scored], metric: str, kind: Kind) -> int:
+    """The clusters that a bootstrap of this metric draws of: where it tells two groups apart, those of the smaller."""
+    if not isinstance(kind, Separation):
+        return len({one.cluster for one in scored if metric in one.scores})
+    if (groups := _groups(scored, kind)) is None:
+        return 0
+    return min(len({*one.tolist()}) for one in (groups.positive_clusters, groups.negative_clusters))
+
+
 def pairs(one: Sequence[Scored], other: Sequence[Scored]) -> list[Pair]:
     """The questions that both have."""
     others = {scored.question: scored for scored in other}

@@ -10,7 +10,7 @@ import numpy as np
 
 from services.evaluation import sound
 from services.evaluation.calling import tried
-from services.evaluation.cautions import few_clusters
+from services.evaluation.cautions import Basis, bases, basis_between, few_clusters
 from services.evaluation.endpoint import EndpointError
 from services.evaluation.estimates import corrected, estimate, paired, pairs
 from services.evaluation.measured import Group, Place, gather
@@ -31,22 +31,21 @@ def build_report(run: Run, items: Sequence[Item], suite: Suite) -> Report:
     faults: list[str] = []
     against = _part(suite, "contrasts", lambda: contrasts(suite, settings), tuple[str, str], faults)
     compared = [*suite.compared, *(name for name in run.metrics if name not in suite.compared)]
-    comparisons = [
+    found = [
         comparison
         for one in dict.fromkeys(name for name, _ in groups)
         for contrast in against
         for metric in compared
         if (comparison := _compare(one, metric, contrast, groups, metrics[metric])) is not None
     ]
-    found = cells(groups, metrics)
     return Report(
         run=run,
         metrics=list(metrics),
-        cells=found,
-        comparisons=corrected(comparisons),
+        cells=cells(groups, metrics),
+        comparisons=corrected([comparison for comparison, _ in found]),
         figures=_part(suite, "figures", lambda: _drawn(suite, items), Figure, faults),
         summary=[*_part(suite, "summary", lambda: summary(suite, items), str, faults), *faults],
-        warnings=few_clusters(found, metrics, comparisons),
+        warnings=few_clusters([*bases(groups, metrics), *(of for _, of in found)]),
     )
 
 
@@ -113,12 +112,14 @@ def _failure(group: Group) -> Estimate:
 
 def _compare(
     name: str, metric: str, contrast: tuple[str, str], groups: Mapping[Place, Group], kind: Kind
-) -> Comparison | None:
+) -> tuple[Comparison, Basis] | None:
     """The questions of a set that were scored under both settings; None if there are none."""
     setting, against = contrast
     if (name, setting) not in groups or (name, against) not in groups:
         return None
-    found = paired(pairs(groups[name, setting].scored, groups[name, against].scored), metric, kind)
+    both = pairs(groups[name, setting].scored, groups[name, against].scored)
+    found = paired(both, metric, kind)
     if found is None:
         return None
-    return Comparison(set=name, metric=metric, setting=setting, against=against, **dict(found))
+    comparison = Comparison(set=name, metric=metric, setting=setting, against=against, **dict(found))
+    return comparison, basis_between(name, both, metric, kind)

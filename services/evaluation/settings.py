@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,11 +15,26 @@ from shared.settings import candor_home
 
 
 def _base(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("an address begins with http:// or https://")
+    if not url.startswith(("http://", "https://")) or not _host(url):
+        raise ValueError("an address begins with http:// or https:// and a host, perhaps with a port")
+    parts = urlsplit(url)
+    # it stands in warnings, versions and reports, which anyone may read
+    if "@" in parts.netloc:
+        raise ValueError("put the key in api_key, not in the address")
+    if parts.query or parts.fragment:
+        raise ValueError("an address ends with its path: put a key in api_key, not in the address")
     if url.rstrip("/").endswith("/v1"):
         raise ValueError("an address is named without /v1 at its end")
     return url.rstrip("/")
+
+
+def _host(url: str) -> str | None:
+    """None as well where the port is no number."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname if parts.port is None or parts.port else None
+    except ValueError:
+        return None
 
 
 def _not_the_stack(name: str) -> str:
@@ -45,7 +61,7 @@ class NamedEndpoint(Strict):
 class EvaluationSettings(BaseSettings):
     """Where the runs are kept, which endpoint they ask, and how hard."""
 
-    model_config = SettingsConfigDict(env_prefix="CANDOR_EVALUATION_", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix="CANDOR_EVALUATION_", env_ignore_empty=True, hide_input_in_errors=True)
 
     gateway_url: Annotated[str, AfterValidator(_base)] = "http://127.0.0.1:8080"
     """The stack, without /v1."""

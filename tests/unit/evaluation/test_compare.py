@@ -8,6 +8,7 @@ from services.evaluation.compare import Measured, compare_runs, matched
 from services.evaluation.errors import NotComparable
 from services.evaluation.measured import gather
 from services.evaluation.statistics.intervals import bootstrap
+from services.evaluation.suites.base import Separation
 from services.evaluation.table import compared_markdown
 from shared.contracts.evaluation import Item, Run, RunProgress, RunsCompared
 
@@ -88,6 +89,19 @@ def test_a_comparison_says_how_many_clusters_it_is_of_and_warns_of_few() -> None
     assert "| tales | right | rag: B - A | 40 in 4 clusters | +0.400 [" in compared_markdown(few)
     assert any("Fewer than 10 clusters" in one and "tales (4)" in one for one in few.warnings)
     assert of(10).warnings == []
+
+
+def test_of_two_groups_the_smaller_ones_clusters_are_few() -> None:
+    metrics: dict[str, Any] = {"auc_loss": Separation("loss", "member")}
+
+    def of(members: int) -> list[str]:
+        items = [item(n, 1.0, scores={"member": float(n < members), "loss": n / 9}) for n in range(60)]
+        return compare_runs([Measured(run(name), gather(items), metrics, ["auc_loss"]) for name in "ab"]).warnings
+
+    [said] = of(5)
+    assert "tales (5 in the smaller of two groups)." in said
+    assert of(55)[0] == said
+    assert of(10) == []
 
 
 def test_every_further_run_is_compared_with_the_first_and_corrected_for_all() -> None:

@@ -20,6 +20,8 @@ class Tokenizing(Endpoint):
 
     async def post(self, path: str, body: dict[str, Any], *, item: str) -> Reply:
         self.asked += 1
+        # as over a network: others have their turn meanwhile
+        await asyncio.sleep(0)
         return Reply({"tokens": [self._first + len(word) for word in body["prompt"].split()]}, 1.0)
 
 
@@ -42,6 +44,20 @@ def test_a_run_counts_the_tokens_of_the_model_that_it_asks_whatever_an_earlier_r
         assert (before.asked, after.asked) == (1, 1)
 
     asyncio.run(both())
+
+
+def test_items_that_are_asked_at_the_same_time_count_the_corpus_once(tmp_path: Path) -> None:
+    digest, frequencies = write(tmp_path, "one two "), Frequencies()
+
+    async def four() -> None:
+        endpoint = Tokenizing("eval-1", 100)
+        found = await asyncio.gather(
+            *(frequencies.of(tmp_path, ("news",), digest, endpoint, f"item-{number}") for number in range(4))
+        )
+        assert found == [({103: 120}, 120)] * 4
+        assert endpoint.asked == 1
+
+    asyncio.run(four())
 
 
 def test_a_run_that_is_planned_after_the_texts_have_changed_counts_in_what_is_there(tmp_path: Path) -> None:

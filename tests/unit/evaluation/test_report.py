@@ -7,9 +7,12 @@ import pytest
 from services.evaluation.report import build_report
 from services.evaluation.statistics.intervals import wilson
 from services.evaluation.statistics.paired import holm
+from services.evaluation.suites.membership.suite import Membership
 from services.evaluation.suites.rag_qa import RagQa
 from services.evaluation.table import markdown
 from shared.contracts.evaluation import Comparison, Estimate, Item, Report, Run, RunProgress
+
+SETTINGS = ("all", "without papers")
 
 RUN = Run(
     id="eval-1",
@@ -94,6 +97,28 @@ def test_figures_of_few_documents_say_so_and_those_that_are_wilsons_alone_need_n
     assert "tales (4)" in warning
     assert f"- {warning}" in text
     assert of(4, contains_gold=1.0).warnings == of(10, contains_gold=1.0, f1=0.5).warnings == []
+
+
+@pytest.mark.parametrize(("members", "others", "said"), [(5, 5, 5), (3, 60, 3), (60, 4, 4), (9, 10, 9), (10, 10, None)])
+def test_of_two_groups_it_is_the_smaller_whose_clusters_may_be_too_few(
+    members: int, others: int, said: int | None
+) -> None:
+    items = [
+        item(n, setting, member=float(n < members), loss=n / 10)
+        for n in range(members + others)
+        for setting in SETTINGS
+    ]
+    warnings = build_report(RUN, items, Membership()).warnings
+    assert (said is None) == (not warnings)
+    assert said is None or f"tales ({said} in the smaller of two groups)." in warnings[0]
+
+
+def test_a_difference_of_two_groups_is_of_the_members_that_both_settings_have() -> None:
+    """Twenty members under each setting, of which they share four."""
+    items = [item(n, setting, member=0.0, loss=1.0) for n in range(100, 120) for setting in SETTINGS]
+    items += [item(n + 16 * at, one, member=1.0, loss=0.5) for n in range(20) for at, one in enumerate(SETTINGS)]
+    [warning] = build_report(RUN, items, Membership()).warnings
+    assert "tales (4 in the smaller of two groups)." in warning
 
 
 def test_only_questions_scored_under_both_settings_are_compared(report: Report) -> None:

@@ -23,8 +23,8 @@ from services.evaluation.suites.copybench.asked import read
 from services.evaluation.suites.copybench.instructed import Instructed
 from services.evaluation.suites.copybench.judge import LEAST_ACCURACY
 from services.evaluation.suites.copybench.likelihood import Likelihood
-from services.evaluation.suites.copybench.once import Once
 from services.evaluation.suites.copybench.task import Measured, Part, Scope, values
+from services.evaluation.suites.once import Once
 
 FEWEST_EVENTS = 2
 """To calibrate the judge of events, which needs one that a part of the book does not have."""

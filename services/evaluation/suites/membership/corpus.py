@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 from collections import Counter
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 from services.evaluation.endpoint import Endpoint
 from services.evaluation.suites.base import BadAnswer
+from services.evaluation.suites.once import Once
 from services.evaluation.suites.texts import documents
 
 CHARACTERS = 400_000
@@ -37,20 +37,21 @@ class Frequencies:
     """
 
     def __init__(self) -> None:
-        self._known: WeakKeyDictionary[Endpoint, dict[str, Counts]] = WeakKeyDictionary()
+        self._known = Once[Counts]()
 
     async def of(self, home: Path, owners: tuple[str, ...], digest: str, endpoint: Endpoint, item: str) -> Counts:
         """The tokens of the corpus. Raises EndpointError, and BadAnswer where its text is not what was planned with."""
-        known = self._known.setdefault(endpoint, {})
-        if digest in known:
-            return known[digest]
-        text, now = await asyncio.to_thread(corpus, home, owners)
-        if now != digest:
-            raise BadAnswer("the public text that tokens are counted in has changed since the run was planned")
-        counts: Counter[int] = Counter()
-        for start in range(0, len(text), _PIECE):
-            counts.update(await tokens(endpoint, text[start : start + _PIECE], item, begins=False))
-        return known.setdefault(digest, (counts, counts.total()))
+        return await self._known.get(endpoint, digest, lambda: _counted(home, owners, digest, endpoint, item))
+
+
+async def _counted(home: Path, owners: tuple[str, ...], digest: str, endpoint: Endpoint, item: str) -> Counts:
+    text, now = await asyncio.to_thread(corpus, home, owners)
+    if now != digest:
+        raise BadAnswer("the public text that tokens are counted in has changed since the run was planned")
+    counts: Counter[int] = Counter()
+    for start in range(0, len(text), _PIECE):
+        counts.update(await tokens(endpoint, text[start : start + _PIECE], item, begins=False))
+    return counts, counts.total()
 
 
 async def tokens(endpoint: Endpoint, text: str, item: str, *, begins: bool) -> list[int]:

@@ -1,4 +1,4 @@
-"""What is asked once in a run, since it is the same for all items of a book: what a judge makes of known pairs."""
+"""What is asked once in a run, since it is the same for many of its items: what a judge makes of known pairs, say."""
 
 from __future__ import annotations
 
