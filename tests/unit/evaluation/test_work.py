@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,57 +13,12 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
 from services.evaluation.endpoint import EndpointError
-from services.evaluation.settings import EvaluationSettings
 from services.evaluation.store import patience
 from services.evaluation.store.database import open_database
 from services.evaluation.store.runs import Store
 from services.evaluation.suites.base import Answer, BadAnswer, Plan, Planned
-from services.evaluation.suites.rag_request import RagQaOptions
-from services.evaluation.suites.registry import SUITES
-from services.evaluation.work import Work
-from shared.contracts.evaluation import Run, RunRequest
 from shared.contracts.figure import Plot, Series
-from tests.contract.endpoint_support import endpoint
-from tests.contract.gateway_support import closed_port
-
-WELL = Answer("Who?", "Anna", 1, 2.0, {})
-
-
-class Faulty:
-    """A suite of ten items whose parts are what a test makes them: `answer` and `score` those of the fourth."""
-
-    id, version, title, description = "faulty", "1", "Faulty", "Of a test."
-    options, contrasts = RagQaOptions, ()
-    compared: Sequence[str] = ("right",)
-    metrics: Mapping[str, Any] = {"right": "proportion"}
-    serves: Mapping[str, str] = {"endpoint": "here", "weights": "one"}
-
-    def __init__(self, **parts: Callable[..., Any]) -> None:
-        self.parts, self.asked = parts, list[str]()
-
-    def plan(self, options: Any, limit: int, seed: int, home: Path) -> Plan:
-        return Plan([Planned(f"q{n}@rag", f"q{n}", "set", "rag", "Who?", ["Anna"], n, {}) for n in range(10)])
-
-    async def describe(self, endpoint: Any, versions: Any) -> Any:
-        return self.parts.get("describe", lambda: self.serves)()
-
-    async def answer(self, planned: Planned, endpoint: Any) -> Any:
-        self.asked.append(planned.id)
-        return await self.parts["answer"]() if planned.id == "q3@rag" and "answer" in self.parts else WELL
-
-    def score(self, planned: Planned, answer: Answer) -> Any:
-        if planned.id == "q3@rag" and "score" in self.parts:
-            return self.parts["score"]()
-        return {"right": 1.0}
-
-    def figures(self, items: Any) -> Any:
-        return self.parts.get("figures", list)()
-
-    def summary(self, items: Any) -> Any:
-        return self.parts.get("summary", list)()
-
-    def contrasts_among(self, settings: Any) -> Any:
-        return self.parts.get("contrasts", list)()
+from tests.unit.evaluation.work_support import WELL, Faulty, carried
 
 
 @pytest.fixture
@@ -71,25 +26,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened = Store(open_database(make_url(f"sqlite:///{tmp_path / 'runs.db'}")))
     yield opened
     opened.close()
-
-
-def carried(
-    store: Store,
-    suite: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    patience: float = 0.0,
-    url: str | None = None,
-    concurrency: int = 2,
-) -> Run:
-    """The run of a suite, carried out from where it is."""
-    monkeypatch.setitem(SUITES, "faulty", suite)
-    if not store.runs(after=None, limit=1):
-        plan = suite.plan(None, 10, 0, Path())
-        store.create("run", RunRequest(suite="faulty"), plan, {"suite": "faulty/1"}, None)
-    settings = EvaluationSettings(gateway_url=url or closed_port(), patience=patience, concurrency=concurrency)
-    asyncio.run(asyncio.wait_for(Work(settings, store).carry_out("run"), 20))
-    return store.run("run")
 
 
 def leaving() -> Any:
@@ -262,113 +198,6 @@ def test_a_fault_in_telling_costs_the_report_that_part(
     assert report.cells[0].scores["right"].mean == 1
     [said] = report.summary
     assert said.startswith(("The suite 'faulty' failed in " + part, "none"))
-
-
-def half_done(store: Store, monkeypatch: pytest.MonkeyPatch) -> Faulty:
-    """A run killed after four items; the suite that asked them."""
-    suite = Faulty()
-    monkeypatch.setitem(SUITES, "faulty", suite)
-    store.create("run", RunRequest(suite="faulty"), suite.plan(None, 10, 0, Path()), {"suite": "faulty/1"}, None)
-    store.begin("run", suite.serves)
-    for position in (0, 1, 2, 5):
-        store.record("run", position, WELL, {"right": 1.0}, None)
-    return suite
-
-
-def test_a_run_is_carried_on_with_the_items_that_are_not_done(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    suite = half_done(store, monkeypatch)
-    ended = carried(store, suite, monkeypatch)
-    assert (ended.status, ended.progress.done, ended.warnings) == ("succeeded", 10, [])
-    assert sorted(suite.asked) == [f"q{n}@rag" for n in (3, 4, 6, 7, 8, 9)]
-
-
-def test_a_run_whose_endpoint_serves_other_weights_after_a_restart_ends_and_says_so(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite = half_done(store, monkeypatch)
-    suite.serves = {"endpoint": "here", "weights": "two"}
-    ended = carried(store, suite, monkeypatch)
-    assert (ended.status, ended.progress.done, suite.asked) == ("failed", 4, [])
-    assert "where weights was 'one' it is 'two' now" in (ended.error or "")
-    assert ended.versions["weights"] == "one"
-    report = store.report("run")
-    assert report is not None
-    assert report.cells[0].items == 4
-
-
-def test_a_run_that_another_judge_would_go_on_with_ends_and_says_so(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite = half_done(store, monkeypatch)
-    store.begin("run", {"endpoint judge": "fair at http://there"})
-    monkeypatch.setenv("CANDOR_EVALUATION_ENDPOINTS", '{"judge": {"url": "http://there", "model": "harsh"}}')
-    ended = carried(store, suite, monkeypatch)
-    assert (ended.status, suite.asked) == ("failed", [])
-    assert "where endpoint judge was 'fair at http://there' it is 'harsh at http://there' now" in (ended.error or "")
-
-
-def test_a_run_whose_endpoint_was_moved_goes_on_with_a_warning(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    suite = half_done(store, monkeypatch)
-    suite.serves = {"endpoint": "there", "weights": "one"}
-    ended = carried(store, suite, monkeypatch)
-    assert (ended.status, ended.progress.done) == ("succeeded", 10)
-    assert ended.warnings == ["The endpoint was at here, and after 4 items at there."]
-
-
-def test_a_run_that_had_no_item_yet_takes_the_weights_that_are_there(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite = Faulty()
-    store.create("run", RunRequest(suite="faulty"), suite.plan(None, 10, 0, Path()), {}, None)
-    store.begin("run", {"weights": "none that answered"})
-    assert carried(store, suite, monkeypatch).versions["weights"] == "one"
-
-
-def test_a_run_during_which_the_model_alone_was_replaced_ends_and_says_so(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite, experts = Faulty(), {"model": "b", "architecture": "mixtral"}
-    suite.serves = {"endpoint": "here", "weights": "a/mixtral"}
-    with endpoint(lambda path, _: (200, experts) if path == "/v1/experts" else (404, {})) as url:
-        ended = carried(store, suite, monkeypatch, url=url)
-    assert (ended.status, ended.progress.done) == ("failed", 10)
-    assert "weights were 'a/mixtral' when the run began and are 'b/mixtral' at its end" in (ended.error or "")
-
-
-def test_a_run_that_waited_is_told_of_the_judge_that_the_settings_have_by_then(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite = Faulty()
-    planned = suite.plan(None, 10, 0, Path())
-    store.create("run", RunRequest(suite="faulty"), planned, {"endpoint judge": "fair at http://a"}, None)
-    monkeypatch.setenv("CANDOR_EVALUATION_ENDPOINTS", '{"judge": {"url": "http://b", "model": "harsh"}}')
-    ended = carried(store, suite, monkeypatch)
-    assert (ended.status, ended.versions["endpoint judge"]) == ("succeeded", "harsh at http://b")
-    assert ended.warnings == ["What is asked, with the texts in it, is sent to http://b."]
-
-
-def test_a_run_that_was_planned_for_a_stack_asks_no_other_server(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    suite = Faulty()
-    request, kind = RunRequest(suite="faulty", endpoint="north"), {"asked as": "a Candor stack"}
-    store.create("run", request, suite.plan(None, 10, 0, Path()), kind, None)
-    monkeypatch.setenv("CANDOR_EVALUATION_ENDPOINTS", '{"north": {"url": "http://north", "model": "qwen"}}')
-    ended = carried(store, suite, monkeypatch)
-    assert (ended.status, suite.asked) == ("failed", [])
-    assert "planned for a Candor stack, and the settings have 'north' as a server of qwen now" in (ended.error or "")
-
-
-def test_an_endpoint_that_is_back_later_than_the_service_is_waited_for(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite, tries = half_done(store, monkeypatch), iter([False, True])
-
-    def describe() -> Mapping[str, str]:
-        if not next(tries):
-            raise EndpointError("cannot be reached")
-        return suite.serves
-
-    suite.parts = {"describe": describe}
-    assert carried(store, suite, monkeypatch).status == "succeeded"
 
 
 @pytest.mark.parametrize("committed", [False, True])
