@@ -37,20 +37,20 @@ class Served:
 
 async def describe(about: Run, suite: Suite, endpoint: Endpoint, endpoints: Endpoints) -> Served:
     """What serves now. Raises OtherModel if that is not what gave the answers that the run has, EndpointError."""
-    kind = endpoints.kind(about.endpoint)
-    if wrong := {name: value for name, value in kind.items() if about.versions.get(name, value) != value}:
-        [(name, value)] = wrong.items()
-        raise OtherModel(
-            f"The run was planned for {about.versions[name]}, and the settings have {about.endpoint!r} as {value} now: "
-            "begin it anew."
-        )
+    for name, kind in endpoints.kind(about.endpoint).items():
+        if about.versions.get(name, kind) != kind:
+            raise OtherModel(
+                f"The run was planned for {about.versions[name]}, and the settings have {about.endpoint!r} as {kind} "
+                "now: begin it anew."
+            )
     begun = about.status == "running" and about.progress.done > 0
     found = await _said(about, suite, endpoint, tries=_TRIES if begun else 1)
     beside = endpoints.named_in(about.versions)
     now = {**found, **endpoints.beside(beside)}
+    # the settings may be others than when it was planned
+    sent = endpoints.sent_to(about.endpoint, beside)
     if not begun:
-        # the settings may be others than when it was planned
-        return Served(now, endpoints.sent_to(about.endpoint, beside))
+        return Served(now, sent)
     # what either did not say is no difference that is known
     changed = {name: value for name, value in now.items() if about.versions.get(name, value) != value}
     moved = changed.pop(_PLACE, None)
@@ -61,9 +61,9 @@ async def describe(about: Run, suite: Suite, endpoint: Endpoint, endpoints: Endp
             f"now. Scores of the two are not mixed: the {about.progress.done} items that are done are of the first."
         )
     if moved is None:
-        return Served(found, endpoints.sent_to(about.endpoint, beside))
+        return Served(found, sent)
     where = f"The endpoint was at {about.versions[_PLACE]}, and after {about.progress.done} items at {moved}."
-    return Served({**found, _PLACE: about.versions[_PLACE]}, [where, *endpoints.sent_to(about.endpoint, beside)])
+    return Served({**found, _PLACE: about.versions[_PLACE]}, [where, *sent])
 
 
 async def check_still(about: Run, endpoint: Endpoint) -> None:

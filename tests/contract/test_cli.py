@@ -9,18 +9,9 @@ from pathlib import Path
 from shared.contracts.candor import ChatAnswer
 from shared.contracts.evaluation import Report, RunList
 from shared.contracts.tracing import Trace
+from tests.contract.command_support import candor
 
 QUESTION = "What is the largest organ of the human body?"
-
-
-def candor(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "CANDOR_URL": url, "COLUMNS": "160"},
-        check=False,
-    )
 
 
 def test_ask_shows_passages_samples_and_whose_data_took_part(stack: str) -> None:

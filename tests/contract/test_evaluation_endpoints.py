@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +13,7 @@ import pytest
 from services.evaluation.books.build import build
 from services.evaluation.books.file import write
 from shared.contracts.evaluation import Report, RunsCompared
+from tests.contract.command_support import candor
 from tests.contract.endpoint_support import Body, endpoint, write_set
 from tests.contract.evaluation_support import Oracle, Service, oracle, serving, write_questions
 from tests.unit.evaluation.story import file, story
@@ -285,13 +283,3 @@ def test_of_several_endpoints_none_is_asked_if_one_is_not_there(service: Service
     assert "There is no endpoint 'nobody'" in done.stderr
     newest = service.http.get("/v1/evaluations", params={"limit": 1}).json()["data"][0]
     assert (newest["endpoint"], newest["status"]) == ("stack", "cancelled")
-
-
-def candor(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "CANDOR_URL": url, "COLUMNS": "160"},
-        check=False,
-    )

@@ -48,10 +48,10 @@ def test_a_service_told_to_stop_in_mid_run_leaves_it_to_the_next_process(tmp_pat
 
 def test_a_run_that_other_code_began_is_carried_on_whatever_dbos_has_of_it(tmp_path: Path) -> None:
     write_questions(tmp_path, 10)
-    kinds = ["another step", "another version", "no end of the run"]
+    kinds = ["another step", "another version", "no end of the run", "given up"]
     with oracle() as endpoint:
         endpoint.delay = 0.3
-        with serving(tmp_path, endpoint.url, concurrency="1", runs="3") as first:
+        with serving(tmp_path, endpoint.url, concurrency="1", runs="4") as first:
             runs = {kind: first.create(limit=10, options={"sets": ["tales"]})["id"] for kind in kinds}
             for run in runs.values():
                 first.wait(run, done=3)
@@ -66,12 +66,16 @@ def test_a_run_that_other_code_began_is_carried_on_whatever_dbos_has_of_it(tmp_p
             change = "UPDATE workflow_status SET {} WHERE workflow_uuid = ?"
             jobs.execute(change.format("application_version = 'evaluation-0'"), (runs["another version"],))
             jobs.execute(change.format("status = 'ERROR'"), (runs["no end of the run"],))
+            jobs.execute(change.format("status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'"), (runs["given up"],))
         endpoint.delay = 0.0
         with serving(tmp_path, endpoint.url) as second:
             ended = {kind: second.wait(run) for kind, run in runs.items()}
             items = {run: second.items(run) for run in runs.values()}
+    given_up = ended.pop("given up")
+    assert (given_up["status"], given_up["progress"]["done"]) == ("failed", len(kept[runs["given up"]]))
+    assert "ended again and again" in given_up["error"]
     assert {kind: (run["status"], run["error"]) for kind, run in ended.items()} == dict.fromkeys(
-        kinds, ("succeeded", None)
+        kinds[:-1], ("succeeded", None)
     )
     for run, done in kept.items():
         asked = {

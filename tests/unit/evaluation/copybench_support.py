@@ -3,10 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+from services.evaluation.books.build import build
+from services.evaluation.books.file import Book, write
 from services.evaluation.plans import check
 from services.evaluation.suites.base import Plan, Planned
 from services.evaluation.suites.copybench.suite import CopyBench, CopyBenchOptions
 from shared.contracts.evaluation import Item
+from tests.unit.evaluation.story import file, story
+
+
+def written(home: Path) -> Book:
+    """A book in a data folder, of papers, which has an expert and can be left out."""
+    (home / "lantern.txt").write_text(file(story()))
+    made = build(home / "lantern.txt", "papers")
+    write(made, home)
+    return made
 
 
 def plan(home: Path, limit: int = 3, **options: Any) -> Plan:

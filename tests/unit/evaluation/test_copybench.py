@@ -12,6 +12,7 @@ from services.evaluation.errors import BadOption, BadPlan, MissingData
 from services.evaluation.plans import check
 from services.evaluation.suites.base import BadAnswer, Planned
 from services.evaluation.suites.copybench.suite import CopyBench, CopyBenchOptions
+from tests.unit.evaluation.copybench_support import written
 from tests.unit.evaluation.known_server import Server, scored, serving
 from tests.unit.evaluation.story import file, story
 
@@ -23,11 +24,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def book(home: Path) -> Book:
-    """Of papers, which has an expert and can be left out."""
-    (home / "lantern.txt").write_text(file(story()))
-    made = build(home / "lantern.txt", "papers")
-    write(made, home)
-    return made
+    return written(home)
 
 
 COPYING = ["literal", "characters", "events"]

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.evaluation.books.build import build
 from services.evaluation.books.file import Book, write
 from services.evaluation.endpoint import EndpointError
 from services.evaluation.suites.base import BadAnswer, Planned
@@ -22,18 +21,14 @@ from services.evaluation.suites.copybench.rubric import LEVELS, accuracy, expect
 from services.evaluation.suites.copybench.spoilt import doubled, repeated, replaced, shuffled, thinned
 from services.evaluation.suites.copybench.suite import CopyBench
 from shared.owners import load_owners
-from tests.unit.evaluation.copybench_support import done, plan, planned
+from tests.unit.evaluation.copybench_support import done, plan, planned, written
 from tests.unit.evaluation.known_server import Server, scored, scored_in_one_run, serving
-from tests.unit.evaluation.story import file, story
+from tests.unit.evaluation.story import story
 
 
 @pytest.fixture
 def book(tmp_path: Path) -> Book:
-    """Of papers, which has an expert and can be left out."""
-    (tmp_path / "lantern.txt").write_text(file(story()))
-    made = build(tmp_path / "lantern.txt", "papers")
-    write(made, tmp_path)
-    return made
+    return written(tmp_path)
 
 
 @pytest.fixture

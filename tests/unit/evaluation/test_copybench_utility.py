@@ -8,23 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from services.evaluation.books.build import build
-from services.evaluation.books.file import Book, read, write
+from services.evaluation.books.file import Book, read
 from services.evaluation.errors import BadPlan
 from services.evaluation.plans import check
 from services.evaluation.suites.copybench.suite import CopyBench
-from tests.unit.evaluation.copybench_support import done, plan, planned
+from tests.unit.evaluation.copybench_support import done, plan, planned, written
 from tests.unit.evaluation.known_server import Server, scored, serving
-from tests.unit.evaluation.story import file, story
+from tests.unit.evaluation.story import story
 
 
 @pytest.fixture
 def book(tmp_path: Path) -> Book:
-    """Of papers, which has an expert and can be left out."""
-    (tmp_path / "lantern.txt").write_text(file(story()))
-    made = build(tmp_path / "lantern.txt", "papers")
-    write(made, tmp_path)
-    return made
+    return written(tmp_path)
 
 
 @pytest.fixture
